@@ -1,0 +1,49 @@
+"""Means with their uncertainty: a standard error, and a bootstrap interval that assumes no shape of distribution [1].
+
+[1] Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7 (1979). Percentile interval.
+"""
+
+import math
+
+import numpy as np
+
+
+def mean_and_stderr(values):
+    """The mean of float64 (n,) and the standard error of that mean.
+
+    Returns:
+      {"mean": float or None, "stderr": float or None}: None where n is too small (0 for the mean, 1 for its error).
+    """
+    values = np.asarray(values, np.float64)
+    n = len(values)
+    return {
+        "mean": float(values.mean()) if n else None,
+        "stderr": float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
+    }
+
+
+def mean_and_ci95(values, seed=0, resamples=10_000):
+    """The mean of paired differences with its 95 % bootstrap interval.
+
+    Args:
+      values: float64 (n,), one difference an image.
+      seed: the resampling's seed; same values and seed, same interval.
+      resamples: how many bootstrap means to draw.
+
+    Returns:
+      {"mean": float, "ci95": [low, high]}, or None when n is 0. The interval is None when n is 1, which cannot tell.
+    """
+    values = np.asarray(values, np.float64)
+    n = len(values)
+    if n == 0:
+        return None
+    if n == 1:
+        return {"mean": float(values[0]), "ci95": None}
+    rng = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    step = max(1, 2**20 // n)  # bounds the memory at 2^20 draws, whatever n is
+    for start in range(0, resamples, step):
+        stop = min(start + step, resamples)
+        means[start:stop] = values[rng.integers(n, size=(stop - start, n))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return {"mean": float(values.mean()), "ci95": [float(low), float(high)]}

@@ -1,0 +1,39 @@
+"""The one place that turns nats per image into the other units, and knows the Bernoulli cross-entropy's floor.
+
+`hole` is `(top, left, height, width)`; a hole of h x w pixels has 3 h w sub-pixels.
+"""
+
+import math
+
+import numpy as np
+
+
+def nats_per_pixel(nats, hole):
+    """Nats per image -> nats per pixel of the hole, all three channels together."""
+    return nats / (hole[2] * hole[3])
+
+
+def bits_per_dim(nats, hole):
+    """Nats per image -> bits per sub-pixel of the hole. For proper likelihoods of 8-bit values only."""
+    return nats / (3 * hole[2] * hole[3] * math.log(2))
+
+
+def bernoulli_floor(center):
+    """The least Bernoulli cross-entropy any model can reach: the entropy of the targets x/255 themselves.
+
+    Args:
+      center: uint8 (B, 3, h, w), a CPU tensor or an array.
+
+    Returns:
+      float64 (B,): nats per image.
+    """
+    return _LEVEL_ENTROPY[np.asarray(center)].sum(axis=(1, 2, 3))
+
+
+def _level_entropy():
+    """float64 (256,): the entropy in nats of a Bernoulli variable with mean x/255, for each level x."""
+    p = np.arange(1, 255) / 255
+    return np.concatenate([[0.0], -p * np.log(p) - (1 - p) * np.log(1 - p), [0.0]])
+
+
+_LEVEL_ENTROPY = _level_entropy()
