@@ -1,0 +1,48 @@
+# `make demo` or `make test` is all there is to type: each installs into .venv first, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test slow clean
+
+help:
+	@echo "make demo     install, draw the demo set, train with captions, evaluate"
+	@echo "make test     install, lint, check the format, run the tests"
+	@echo "make slow     the tests left out of make test because they take long"
+	@echo "make install  install into $(VENV) and stop"
+	@echo "make clean    remove demo/ and the caches; $(VENV) and runs/ stay"
+	@echo "PYTHON=python3.12 make demo   chooses the interpreter, 3.10 or newer, that makes $(VENV)"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "error: $(PYTHON) is missing or older than Python 3.10; say PYTHON=... make" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+demo: $(INSTALLED)
+	@rm -rf demo/run
+	$(BIN)/python data_prep/build_h5.py --demo --out demo/demo.h5
+	$(BIN)/python train_inpaint.py --data demo/demo.h5 --use-captions --recipe demo --out demo/run
+	$(BIN)/python evaluate.py --checkpoint demo/run/best.pt --data demo/demo.h5 \
+		--json demo/evaluation.json --grid demo/grid.png
+	@echo
+	@echo "the grid             demo/grid.png"
+	@echo "the figures, JSON    demo/evaluation.json"
+	@echo "the TensorBoard log  $(BIN)/tensorboard --logdir demo/run"
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf demo .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
