@@ -1,0 +1,206 @@
+"""The one file that training and evaluation read: its layout (schema 1), and `describe`, which checks it.
+
+Root attributes `schema`, `image_size`, `hole`, provenance; a group for each of train, val, test; a group `vocabulary`.
+The pixels are contiguous and uncompressed, so that a reader maps them into memory at the offsets that `describe` gives
+and h5py never enters a data-loading process. Text is stored as bytes end to end with offsets, as in
+`captions` and `caption_offsets`: string i is bytes[offsets[i]:offsets[i + 1]].
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+
+SCHEMA = 1
+SPLITS = ("train", "val", "test")
+IMAGE_SIZE = 64  # pixels
+HOLE = (16, 16, 32, 32)  # top, left, height, width, in pixels
+
+
+@dataclass
+class SplitInfo:
+    """What a split holds beside its pixels.
+
+    Attributes:
+      n: number of images.
+      border_offset, center_offset: where the pixels begin, in bytes from the start of the file; None when n is 0.
+      image_id: int64 (n,). file_name: n strings.
+      captions: uint8, the UTF-8 of all captions end to end. caption_offsets: int64 (m + 1,).
+      caption_index: int64 (n + 1,): the captions of image i are number caption_index[i] to caption_index[i + 1].
+      sha256: of border, then center, in hexadecimal.
+    """
+
+    n: int
+    border_offset: int | None
+    center_offset: int | None
+    image_id: np.ndarray
+    file_name: list[str]
+    captions: np.ndarray = field(repr=False)
+    caption_offsets: np.ndarray = field(repr=False)
+    caption_index: np.ndarray = field(repr=False)
+    sha256: str
+
+    def captions_of(self, i: int) -> list[str]:
+        """The captions of image i, in the order of the source; an empty list where it has none."""
+        first, last = int(self.caption_index[i]), int(self.caption_index[i + 1])
+        bounds = self.caption_offsets[first : last + 1].tolist()
+        return [self.captions[a:b].tobytes().decode() for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+@dataclass
+class FileInfo:
+    """A file that was found well-formed: see `describe`. `hole` is top, left, height, width in pixels."""
+
+    path: Path
+    image_size: int
+    hole: tuple[int, int, int, int]
+    attrs: dict
+    splits: dict[str, SplitInfo]
+    vocabulary: dict[str, int]
+
+
+def describe(path) -> FileInfo:
+    """Open a file, check all of its layout and give what it holds; no pixel is read.
+
+    Args:
+      path: an HDF5 file as `data_prep/build_h5.py` writes it.
+    Raises:
+      InputError: in one line, when the file is missing, truncated, of another schema or inconsistent with itself.
+    """
+    import h5py  # here, because a builder's processes decode photos before anyone needs it
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            return _describe(path, file, path.stat().st_size)
+    except InputError:
+        raise
+    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError, ValueError ... on a damaged file
+        raise InputError(f"{path}: not a readable HDF5 file ({error})") from error
+
+
+def valid_hole(hole, image_size: int) -> bool:
+    """Whether `hole` (top, left, height, width) is not empty and lies inside an image_size x image_size image."""
+    top, left, height, width = hole
+    return top >= 0 and left >= 0 and min(height, width) > 0 and max(top + height, left + width) <= image_size
+
+
+def _describe(path: Path, file, file_size: int) -> FileInfo:
+    attrs = {name: _plain(value) for name, value in file.attrs.items()}
+    if attrs.get("schema") != SCHEMA:
+        found = f"schema {attrs['schema']}" if "schema" in attrs else "no schema"
+        raise InputError(f"{path}: {found}; this program reads schema {SCHEMA}, as data_prep/build_h5.py writes it")
+    image_size, hole = attrs.get("image_size"), attrs.get("hole")
+    if not isinstance(image_size, int) or image_size < 1:
+        raise InputError(f"{path}: attribute image_size is {image_size!r}, not a positive integer")
+    is_rectangle = isinstance(hole, list) and len(hole) == 4 and all(isinstance(x, int) for x in hole)
+    if not is_rectangle or not valid_hole(hole, image_size):
+        raise InputError(f"{path}: attribute hole is {hole!r}, not [top, left, height, width] inside the image")
+    splits = {}
+    for name in SPLITS:
+        if name not in file:
+            raise InputError(f"{path}: no group {name!r}")
+        splits[name] = _describe_split(f"{path}: {name}", file[name], file_size, image_size, tuple(hole))
+    return FileInfo(path, image_size, tuple(hole), attrs, splits, _vocabulary(path, file))
+
+
+def _describe_split(where: str, group, file_size: int, image_size: int, hole) -> SplitInfo:
+    border, center = _dataset(where, group, "border", np.uint8, 4), _dataset(where, group, "center", np.uint8, 4)
+    n = border.shape[0]
+    for name, pixels, height, width in (("border", border, image_size, image_size), ("center", center, *hole[2:])):
+        if pixels.shape != (n, height, width, 3):
+            raise InputError(f"{where}/{name}: shape {pixels.shape}, expected {(n, height, width, 3)}")
+    image_id = _dataset(where, group, "image_id", np.int64, 1)
+    names = _dataset(where, group, "file_name", None, 1)
+    if len(image_id) != n or len(names) != n:
+        raise InputError(f"{where}: {n} images, {len(image_id)} image_id, {len(names)} file_name")
+    captions, caption_offsets = _strings(where, group, "captions", "caption_offsets")
+    caption_index = _dataset(where, group, "caption_index", np.int64, 1)[:]
+    if len(caption_index) != n + 1 or not _rises(caption_index, len(caption_offsets) - 1):
+        raise InputError(f"{where}/caption_index: must rise from 0 to {len(caption_offsets) - 1} in {n + 1} steps")
+    sha256 = _plain(group.attrs.get("sha256", ""))
+    if not isinstance(sha256, str) or len(sha256) != 64:
+        raise InputError(f"{where}: attribute sha256 is missing or not 64 hexadecimal digits")
+    return SplitInfo(
+        n=n,
+        border_offset=_offset(f"{where}/border", border, file_size),
+        center_offset=_offset(f"{where}/center", center, file_size),
+        image_id=image_id[:],
+        file_name=[name.decode() for name in names[:]],
+        captions=captions,
+        caption_offsets=caption_offsets,
+        caption_index=caption_index,
+        sha256=sha256,
+    )
+
+
+def _vocabulary(path: Path, file) -> dict[str, int]:
+    if "vocabulary" not in file:
+        raise InputError(f"{path}: no group 'vocabulary'")
+    where, group = f"{path}: vocabulary", file["vocabulary"]
+    text, offsets = _strings(where, group, "words", "word_offsets")
+    counts = _dataset(where, group, "counts", np.int64, 1)[:].tolist()
+    if len(counts) != len(offsets) - 1:
+        raise InputError(f"{where}: {len(offsets) - 1} words but {len(counts)} counts")
+    text, bounds = text.tobytes(), offsets.tolist()
+    words = [text[a:b].decode() for a, b in zip(bounds, bounds[1:], strict=False)]
+    return dict(zip(words, counts, strict=True))
+
+
+def _dataset(where: str, group, name: str, dtype, dimensions: int):
+    """The dataset `name`, found to have this dtype (None: strings) and number of dimensions."""
+    if name not in group or not hasattr(group[name], "dtype"):
+        raise InputError(f"{where}: no dataset {name!r}")
+    dataset = group[name]
+    right = dataset.dtype == dtype if dtype is not None else dataset.dtype.kind in "SO"
+    if not right or len(dataset.shape or ()) != dimensions:
+        expected = "strings" if dtype is None else np.dtype(dtype).name
+        shape = f"{dataset.dtype} of shape {dataset.shape}"
+        raise InputError(f"{where}/{name}: {shape}, expected {expected} of {dimensions} dimension(s)")
+    return dataset
+
+
+def _strings(where: str, group, text: str, offsets: str) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes end to end and where each string begins, found to be valid UTF-8 string by string."""
+    data = _dataset(where, group, text, np.uint8, 1)[:]
+    bounds = _dataset(where, group, offsets, np.int64, 1)[:]
+    if not _rises(bounds, len(data)):
+        raise InputError(f"{where}/{offsets}: must rise from 0 to the {len(data)} bytes of {text}")
+    try:
+        data.tobytes().decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}/{text}: byte {error.start} is not UTF-8") from error
+    inner = bounds[bounds < len(data)]
+    if np.any((data[inner] & 0xC0) == 0x80):  # a string would begin inside a character
+        raise InputError(f"{where}/{offsets}: an offset falls inside a UTF-8 character")
+    return data, bounds
+
+
+def _rises(bounds: np.ndarray, last: int) -> bool:
+    """Whether `bounds` runs from 0 to `last` without a step down."""
+    return len(bounds) > 0 and bounds[0] == 0 and bounds[-1] == last and bool(np.all(bounds[1:] >= bounds[:-1]))
+
+
+def _offset(where: str, dataset, file_size: int) -> int | None:
+    """Where the dataset's one contiguous, uncompressed block lies in the file."""
+    import h5py
+
+    if dataset.size == 0:
+        return None
+    if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS or dataset.external:
+        raise InputError(f"{where}: not contiguous in the file, so it cannot be mapped into memory")
+    offset = dataset.id.get_offset()
+    if offset is None or offset + dataset.nbytes > file_size:
+        raise InputError(f"{where}: its pixels are not all in the file")
+    return offset
+
+
+def _plain(value):
+    """An attribute's value as int, float, str or a list of them."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
