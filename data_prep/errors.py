@@ -1,0 +1,44 @@
+"""What a user's mistake looks like: one line on stderr and exit code 1, never a traceback."""
+
+import signal
+import sys
+
+
+class InputError(Exception):
+    """The input, not the program, is at fault. Its text is one line naming the file and the reason."""
+
+
+class Interrupted(BaseException):
+    """SIGTERM arrived; unwinds the stack as Ctrl-C does, so that every `finally` runs."""
+
+
+def run_main(main, argv=None):
+    """Run `main(argv)` for a script and leave the process with the contract's exit codes.
+
+    Args:
+      main: a function of the command line (list of str, or None for sys.argv[1:]) that returns None or an exit code.
+      argv: the command line, or None.
+
+    Exits 0 when the work is done, 1 when it failed (one line on stderr), 2 when argparse refused the command line,
+    130 after Ctrl-C and 143 after SIGTERM.
+    """
+
+    def terminate(signum, frame):
+        raise Interrupted
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        code = main(argv)
+    except InputError as error:
+        line = " ".join(str(error).split())
+        print(f"error: {line}", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        code = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except Interrupted:
+        print("terminated", file=sys.stderr)
+        code = 143
+    sys.exit(code or 0)

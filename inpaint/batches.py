@@ -1,0 +1,129 @@
+"""Training batches as a pure function of the step: what makes a resumed run equal to one that never stopped.
+
+Step s holds the images at positions s B to (s + 1) B of an endless stream: one permutation of the training set after
+another, each keyed by (seed, epoch). Which caption an image brings, whether it is mirrored, shifted or loses its
+caption is keyed by (seed, epoch, image). No generator carries state from batch to batch, so the order does not depend
+on workers, processes or interruptions, and every process of several can take its own share of the same batch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from inpaint.dataset import Photos
+
+
+@dataclass(frozen=True)
+class Batch:
+    """border uint8 (B, 3, H, W), center uint8 (B, 3, h, w), B captions, known bool (B, 1, H, W)."""
+
+    border: Tensor
+    center: Tensor
+    captions: list[str]
+    known: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        tensors = (t.to(device, non_blocking=True) for t in (self.border, self.center))
+        return Batch(*tensors, self.captions, self.known.to(device, non_blocking=True))
+
+
+def draw(seed: int, *key: int) -> np.random.Generator:
+    """The random generator of one decision: the same numbers for the same key, whoever asks."""
+    return np.random.default_rng([seed, *key])
+
+
+class Batches(Dataset):
+    """step -> Batch, this process's share of the global batch.
+
+    Args:
+      photos: the training split.
+      batch_size: images in a global batch, over all processes.
+      seed: the run's.
+      flip: mirror every other image, left to right.
+      shift: move the photo by up to this many pixels each way; what enters from outside is marked unknown.
+      caption_dropout: the probability that an image comes without its caption.
+      rank, world: this process and their number.
+    """
+
+    def __init__(
+        self,
+        photos: Photos,
+        batch_size: int,
+        seed: int,
+        *,
+        flip: bool = True,
+        shift: int = 0,
+        caption_dropout: float = 0.1,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        self.photos, self.batch_size, self.seed = photos, batch_size, seed
+        self.flip, self.shift, self.caption_dropout = flip, shift, caption_dropout
+        self.rank, self.world = rank, world
+        self._orders: dict[int, np.ndarray] = {}
+
+    def epoch_of(self, step: int) -> float:
+        """How many times the training set has been seen before `step`."""
+        return step * self.batch_size / len(self.photos)
+
+    def members(self, step: int) -> list[tuple[int, int]]:
+        """(epoch, image) of each image of the global batch of `step`."""
+        first = step * self.batch_size
+        positions = [divmod(position, len(self.photos)) for position in range(first, first + self.batch_size)]
+        return [(epoch, int(self._order(epoch)[place])) for epoch, place in positions]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if epoch not in self._orders:
+            self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
+            self._orders[epoch] = draw(self.seed, 0, epoch).permutation(len(self.photos))
+        return self._orders[epoch]
+
+    def __getitem__(self, step: int) -> Batch:
+        members = self.members(step)[self.rank :: self.world]
+        images = self.photos.whole([image for _, image in members])  # (B, 3, H, W)
+        known = torch.ones(len(members), 1, *images.shape[2:], dtype=torch.bool)  # (B, 1, H, W)
+        captions = []
+        for i, (epoch, image) in enumerate(members):
+            random = draw(self.seed, 1, epoch, image)
+            captions.append(self._caption(image, random))
+            if self.flip and random.random() < 0.5:
+                images[i] = images[i].flip(-1)
+            if self.shift:
+                images[i], known[i] = shifted(images[i], *random.integers(-self.shift, self.shift + 1, 2))
+        top, left, h, w = self.photos.hole
+        center = images[:, :, top : top + h, left : left + w].clone()  # (B, 3, h, w)
+        images[:, :, top : top + h, left : left + w] = 0
+        return Batch(images, center, captions, known)
+
+    def _caption(self, image: int, random: np.random.Generator) -> str:
+        own = self.photos.captions_of(image)
+        dropped, choice = random.random() < self.caption_dropout, random.integers(max(len(own), 1))
+        return own[choice] if own and not dropped else ""
+
+
+def shifted(image: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
+    """An image (3, H, W) moved down and right, zero where nothing moved in; and where something did, bool (1, H, W)."""
+    _, height, width = image.shape
+    moved = torch.zeros_like(image)
+    known = torch.zeros(1, height, width, dtype=torch.bool)
+    to = (slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0)))
+    source = (slice(max(-down, 0), height + min(-down, 0)), slice(max(-right, 0), width + min(-right, 0)))
+    moved[:, to[0], to[1]] = image[:, source[0], source[1]]
+    known[:, to[0], to[1]] = True
+    return moved, known
+
+
+def loader(batches: Batches, first: int, workers: int) -> DataLoader:
+    """The batches of step `first` and all that follow, in order, prepared by `workers` processes (0: by this one)."""
+    endless = range(first, 2**62)
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=endless,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        multiprocessing_context="fork" if workers else None,
+    )

@@ -1,0 +1,103 @@
+"""Checkpoints: tensors and plain values only, so that loading one never runs code; written whole or not at all.
+
+A checkpoint is a dict with `schema`, `model` (the arguments of `models.build`), `weights`, `averaged`, `config` (the run's
+options), `provenance`, and in last.pt also `optimizer` and `progress`, from which a run continues. All of it loads
+with `weights_only=True`.
+"""
+
+from pathlib import Path
+
+import torch
+
+from data_prep.errors import InputError
+from inpaint.atomic import replacing
+from models import Inpainter, build
+
+SCHEMA = 1
+REQUIRED = {"schema": int, "model": dict, "weights": dict, "averaged": dict, "config": dict, "progress": dict}
+
+
+def save(path: str | Path, checkpoint: dict) -> None:
+    """Write a checkpoint atomically: a kill at any moment leaves the file of before."""
+    with replacing(path) as temporary:
+        torch.save({"schema": SCHEMA, **checkpoint}, temporary)
+
+
+def read(path: str | Path) -> dict:
+    """A checkpoint's contents on the CPU.
+
+    Raises: InputError for a file that is missing, truncated, foreign, of another schema, or that holds code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen kinds on a damaged file; all mean the same to a user
+        reason = (
+            "it holds code" if "weights_only" in str(error) or "Unsupported" in str(error) else "damaged or foreign"
+        )
+        raise InputError(f"{path}: not a checkpoint of this program: {reason}") from error
+    if not isinstance(checkpoint, dict) or checkpoint.get("schema") != SCHEMA:
+        raise InputError(f"{path}: not a checkpoint of this program (schema {SCHEMA})")
+    for key, kind in REQUIRED.items():
+        if not isinstance(checkpoint.get(key), kind):
+            raise InputError(f"{path}: damaged checkpoint: no {key!r}")
+    return checkpoint
+
+
+def rebuild(checkpoint: dict, source: str | Path, weights: str = "averaged") -> Inpainter:
+    """The model that a checkpoint describes, with its `averaged` or its raw `weights`."""
+    try:
+        with torch.random.fork_rng(devices=[]):  # building draws initial weights; a caller's generator stays as it was
+            model = build(**checkpoint["model"])
+        model.load_state_dict(checkpoint[weights])
+    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError) as error:
+        raise InputError(f"{source}: the checkpoint does not fit its model: {str(error).splitlines()[0]}") from error
+    return model
+
+
+def load(checkpoint: str | Path, device: str = "cpu") -> Inpainter:
+    """The model of a checkpoint file in eval mode, with the averaged weights.
+
+    Args:
+      checkpoint: last.pt or best.pt of a run.
+      device: cpu, cuda, ...
+
+    Raises: InputError, see `read`.
+    """
+    return rebuild(read(checkpoint), checkpoint).to(device).eval()
+
+
+def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]:
+    """Copy every averaged weight that fits by name and shape from a checkpoint into `model`.
+
+    A head whose only difference is the caption map's input channel takes over the other channels' weights and starts
+    with zeros on the map, so a captionless model goes on where it stood.
+
+    Returns: (names taken over, names left at their fresh initial values).
+    """
+    theirs = read(path)["averaged"]
+    taken, fresh = [], []
+    with torch.no_grad():
+        for name, mine in model.state_dict().items():
+            other = theirs.get(name)
+            if isinstance(other, torch.Tensor) and other.shape == mine.shape:
+                mine.copy_(other)
+            elif isinstance(other, torch.Tensor) and name == "head.layers.0.weight" and _lacks_map(other, mine):
+                mine[:, :-1].copy_(other)
+                mine[:, -1:].zero_()
+            else:
+                fresh.append(name)
+                continue
+            taken.append(name)
+    return taken, fresh
+
+
+def _lacks_map(other: torch.Tensor, mine: torch.Tensor) -> bool:
+    return other.dim() == 4 and other.shape[0] == mine.shape[0] and other.shape[1] == mine.shape[1] - 1
+
+
+def to_cpu(state: dict) -> dict:
+    """A state dict detached and copied to the CPU, dense and contiguous."""
+    return {name: value.detach().cpu().clone() for name, value in state.items()}

@@ -1,0 +1,174 @@
+"""One dataclass is the command line, the config.json and the recipe format.
+
+Each field of `Config` is an option of `train_inpaint.py`, a key of config.json, and a key of a recipe's "options". A
+recipe is a JSON file in recipes/ (or any path): {"about": ..., "options": {...}, "results": [...]}; an option given
+on the command line beside `--recipe` wins over the recipe, the recipe over the default.
+"""
+
+import argparse
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+from data_prep.errors import InputError
+from models import DECODERS, LIKELIHOODS, TOWERS
+from models.towers import UNET_SIZES
+
+LENGTHS = ("epochs", "steps", "minutes")
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+
+def option(default: Any, text: str, *, low: float | None = None, high: float | None = None, choices=None, metavar=None):
+    """A field of Config: its default, its help, and the values it may have (low and high included)."""
+    return field(
+        default=default, metadata={"help": text, "low": low, "high": high, "choices": choices, "metavar": metavar}
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a training run. Raises ValueError, naming the key, for a value out of range."""
+
+    data: str | None = option(
+        None, "HDF5 file that build_h5.py wrote; without it the demo set is built and used", metavar="FILE.h5"
+    )
+    out: str | None = option(None, "run folder (default: runs/DECODER-LIKELIHOOD)", metavar="RUN_DIR")
+    decoder: str = option("contour", "decoder", choices=tuple(DECODERS))
+    likelihood: str = option("bernoulli", "distribution on top", choices=tuple(LIKELIHOODS))
+    size: str = option("s", "width and depth of the network", choices=tuple(UNET_SIZES))
+    tower: str = option("unet", "border tower; ift6266 is the 2017 net", choices=tuple(TOWERS))
+    use_captions: bool = option(False, "condition on captions")
+    dropout: float = option(0.1, "channel dropout in the tower", low=0, high=0.9)
+    epochs: int | None = option(None, "train for N passes over the training set (the default: 30)", low=1, metavar="N")
+    steps: int | None = option(None, "train for N steps", low=1, metavar="N")
+    minutes: float | None = option(
+        None, "train for M minutes of wall-clock, evaluations included", low=0.01, metavar="M"
+    )
+    batch_size: int = option(32, "images in a batch, over all processes", low=1, metavar="N")
+    accumulate: int = option(1, "split each batch into N parts whose gradients are added", low=1, metavar="N")
+    lr: float = option(1e-3, "peak learning rate of AdamW", low=0, metavar="X")
+    schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
+    warmup: int = option(200, "steps over which the learning rate rises", low=0, metavar="STEPS")
+    weight_decay: float = option(0.05, "AdamW's, on weights of two dimensions or more", low=0, metavar="X")
+    beta2: float = option(0.99, "AdamW's second-moment decay", low=0, high=0.99999, metavar="X")
+    clip_norm: float = option(1.0, "largest gradient norm, of nats per pixel; 0 for none", low=0, metavar="X")
+    ema_decay: float = option(
+        0.998, "decay of the averaged weights that are evaluated; 0 for none", low=0, high=0.99999, metavar="X"
+    )
+    flip: bool = option(True, "mirror every other training photo")
+    shift: int = option(
+        0, "move training photos by up to N pixels each way, what enters marked unknown", low=0, metavar="N"
+    )
+    caption_dropout: float = option(
+        0.1, "share of training images that come without their caption", low=0, high=1, metavar="X"
+    )
+    seed: int = option(0, "of everything random", low=0, metavar="N")
+    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    precision: str = option(
+        "bf16", "arithmetic of the network; likelihood and loss are float32", choices=("fp32", "bf16")
+    )
+    compile: bool = option(False, "torch.compile the network")
+    init_from: str | None = option(None, "take over every weight that fits from this checkpoint", metavar="CHECKPOINT")
+    checkpoint_every: int = option(500, "steps between checkpoints", low=1, metavar="STEPS")
+    evaluate_every: int = option(500, "steps between evaluations on val, with image panels", low=1, metavar="STEPS")
+    val_limit: int = option(500, "val images of those evaluations", low=1, metavar="N")
+    workers: int = option(0, "processes that prepare batches; 0: this one", low=0, high=256, metavar="N")
+
+    def __post_init__(self):
+        for key in dataclasses.fields(self):
+            object.__setattr__(self, key.name, _checked(key, getattr(self, key.name)))
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{given[1]}: give one of epochs, steps and minutes, not {' and '.join(given)}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate: {self.accumulate} does not divide the batch size {self.batch_size}")
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+
+def _kinds(key: dataclasses.Field) -> tuple[type, ...]:
+    return get_args(key.type) if isinstance(key.type, UnionType) else (key.type,)
+
+
+def _checked(key: dataclasses.Field, value: Any) -> Any:
+    """The value, an int made a float where one is wanted; ValueError naming the key where it does not fit."""
+    kinds, rule = _kinds(key), key.metadata
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) not in kinds:
+        wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise ValueError(f"{key.name}: {value!r} is not {wanted}")
+    if value is None:
+        return value
+    if rule["choices"] and value not in rule["choices"]:
+        raise ValueError(f"{key.name}: {value!r} is not one of {', '.join(rule['choices'])}")
+    low, high = rule["low"], rule["high"]
+    if (low is not None and not value >= low) or (high is not None and not value <= high) or value == float("inf"):
+        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ValueError(f"{key.name}: {value} is not {bounds}")
+    return value
+
+
+def from_dict(options: dict, source: str) -> Config:
+    """A Config from parsed JSON; InputError naming `source` and the key for an unknown key or a value out of range."""
+    known = {key.name for key in dataclasses.fields(Config)}
+    for name in options:
+        if name not in known:
+            raise InputError(f"{source}: unknown key {name!r}")
+    try:
+        return Config(**options)
+    except ValueError as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+def read_recipe(name: str) -> dict:
+    """The "options" of a recipe, by its name in recipes/ or by its path; InputError where there is none or it is
+    damaged.""" path = Path(name) if name.endswith(".json") else RECIPES / f"{name}.json" try:
+        recipe = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        have = ", ".join(sorted(found.stem for found in RECIPES.glob("*.json")))
+        raise InputError(f"{path}: no such recipe; there are {have}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a recipe: {error}") from None
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("options"), dict):
+        raise InputError(f'{path}: not a recipe: no "options"')
+    from_dict(recipe["options"], str(path))
+    return recipe["options"]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """One option for each field of Config, absent from the namespace unless it was given."""
+    for key in dataclasses.fields(Config):
+        rule, kinds = key.metadata, _kinds(key)
+        flag = "--" + key.name.replace("_", "-")
+        shown = "" if key.default is None or key.default is False else f" (default: {key.default})"
+        common = {"dest": key.name, "default": argparse.SUPPRESS, "help": rule["help"] + shown}
+        if bool in kinds:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
+        else:
+            kind = next(kind for kind in kinds if kind is not type(None))
+            parser.add_argument(flag, type=kind, choices=rule["choices"], metavar=rule["metavar"], **common)
+
+
+def parse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, beneath: dict | None = None) -> Config:
+    """The Config of a command line: given options over the recipe's, over `beneath` (a resumed run's), over the
+    defaults.
+
+    A value out of range on the command line ends in `parser.error` (exit code 2), one in the recipe in an InputError.
+    """
+    given = {
+        key.name: getattr(namespace, key.name) for key in dataclasses.fields(Config) if hasattr(namespace, key.name)
+    }
+    options = dict(beneath or {})
+    for layer in (read_recipe(namespace.recipe) if namespace.recipe else {}, given):
+        if any(layer.get(name) for name in LENGTHS):  # a new length of training replaces the one beneath
+            options.update(dict.fromkeys(LENGTHS))
+        options.update(layer)
+    try:
+        return Config(**options)
+    except ValueError as error:
+        parser.error(str(error))

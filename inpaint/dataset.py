@@ -1,0 +1,76 @@
+"""Photos of an HDF5 file, read as memory maps: the one place where training and evaluation touch the pixels.
+
+`border` and `center` lie contiguous and uncompressed in the file, so NumPy maps them by their offset and h5py is only
+ever asked for the layout. A map is safe to share with worker processes; an h5py handle is not.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_prep.errors import InputError
+from data_prep.h5file import SPLITS, FileInfo, describe
+
+TRUTH = {"border": "truth_nats_border", "border_caption": "truth_nats_border_caption", "caption": "truth_nats_caption"}
+
+
+class Photos:
+    """One split of a file that `data_prep/build_h5.py` wrote.
+
+    Args:
+      path: the HDF5 file, or its FileInfo if it was described already.
+      split: train, val or test.
+
+    Attributes:
+      path, split, info, image_size, hole: what the file says.
+      truth: nats per image that the border, border and caption, and the caption alone are worth, where the file knows
+        them (the demo world); None elsewhere.
+
+    Raises: InputError for a file that is missing, damaged or of another schema, or a split without images.
+    """
+
+    def __init__(self, path: str | Path | FileInfo, split: str):
+        self.info = path if isinstance(path, FileInfo) else describe(path)
+        if split not in SPLITS:
+            raise InputError(f"{self.info.path}: no split {split!r}, only {', '.join(SPLITS)}")
+        self.path, self.split = self.info.path, split
+        self.image_size, self.hole = self.info.image_size, self.info.hole
+        self._layout = self.info.splits[split]
+        if not len(self):
+            raise InputError(f"{self.path}: the split {split!r} has no images")
+        _, _, h, w = self.hole
+        self._border = self._map(self._layout.border_offset, self.image_size, self.image_size)
+        self._center = self._map(self._layout.center_offset, h, w)
+        known = {name: self.info.attrs.get(attribute) for name, attribute in TRUTH.items()}
+        self.truth = None if None in known.values() else {name: float(value) for name, value in known.items()}
+
+    def _map(self, offset: int, height: int, width: int) -> np.ndarray:
+        return np.memmap(self.path, np.uint8, mode="r", offset=offset, shape=(len(self), height, width, 3))
+
+    def __len__(self) -> int:
+        return self._layout.n
+
+    def images(self, indices) -> tuple[Tensor, Tensor]:
+        """border uint8 (n, 3, H, W) and center uint8 (n, 3, h, w) of the images `indices`, in their order."""
+        indices = np.asarray(indices, dtype=np.int64)
+        return tuple(
+            torch.from_numpy(np.ascontiguousarray(pixels[indices].transpose(0, 3, 1, 2)))  # (n, 3, H, W)
+            for pixels in (self._border, self._center)
+        )
+
+    def whole(self, indices) -> Tensor:
+        """uint8 (n, 3, H, W): the photos, each center back in its border."""
+        border, center = self.images(indices)
+        top, left, h, w = self.hole
+        border[:, :, top : top + h, left : left + w] = center
+        return border
+
+    def captions_of(self, index: int) -> list[str]:
+        """All captions of an image; an empty list where it has none."""
+        return self._layout.captions_of(int(index))
+
+    def first_captions(self, indices) -> list[str]:
+        """The first caption of each image, "" for one that has none."""
+        return [(self.captions_of(index) or [""])[0] for index in indices]

@@ -1,0 +1,322 @@
+"""The training loop: one `Trainer`, from a Config to best.pt and last.pt.
+
+Everything random is keyed by (seed, step) or by (seed, epoch, image), see batches.py, so what a run needs to continue
+is its weights, its optimizer and its step: `--resume` goes on bit for bit as if nothing had happened. With several
+processes (torchrun) each takes its share of every batch, and one writes.
+"""
+
+import contextlib
+import copy
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from data_prep.errors import InputError
+from inpaint import checkpoints
+from inpaint.atomic import write_json
+from inpaint.batches import Batch, Batches, loader
+from inpaint.config import Config
+from inpaint.dataset import Photos
+from inpaint.panels import caption_text, image_panel
+from inpaint.scoring import rank_and_world, score
+from inpaint.units import bits_per_dim, nats_per_pixel
+from models import build
+
+MAX_BAD_STEPS = 20
+PANEL_IMAGES = 6
+
+
+class Trainer:
+    """Trains one model into a run folder.
+
+    Args:
+      config: the run's options; `data` and `out` must be set.
+      resume: continue from last.pt in `config.out`.
+      device: where to train.
+
+    Raises: InputError for a file that cannot be used, or a run folder that is in use already.
+    """
+
+    def __init__(self, config: Config, device: torch.device, resume: bool = False):
+        self.config, self.device = config, device
+        self.rank, self.world = rank_and_world()
+        self.folder = Path(config.out)
+        self.train, self.val = Photos(config.data, "train"), Photos(config.data, "val")
+        parts = self.world * config.accumulate
+        if config.batch_size % parts:
+            raise InputError(
+                f"batch size {config.batch_size} cannot be shared by {self.world} processes x {config.accumulate}"
+            )
+        torch.manual_seed(config.seed)
+        self.model = build(
+            config.decoder,
+            config.likelihood,
+            config.size,
+            self.train.image_size,
+            self.train.hole,
+            use_captions=config.use_captions,
+            tower=config.tower,
+            dropout=config.dropout,
+        )
+        last = self.folder / "last.pt"
+        saved = checkpoints.read(last) if resume else None
+        if not resume and last.exists():
+            raise InputError(f"{last}: this folder holds a run already; give --resume or another --out")
+        if config.init_from and not resume:
+            self._take_over(config.init_from)
+        self.model.to(device)
+        self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer = _adamw(self.model, config)
+        self.progress = {"step": 0, "seconds": 0.0, "best": math.inf, "skipped": 0}
+        if saved:
+            self._restore(saved, last)
+        self.batches = Batches(
+            self.train,
+            config.batch_size,
+            config.seed,
+            flip=config.flip,
+            shift=config.shift,
+            caption_dropout=config.caption_dropout,
+            rank=self.rank,
+            world=self.world,
+        )
+        self.network = self.model
+        if self.world > 1:
+            self.network = DistributedDataParallel(self.model, device_ids=[device] if device.type == "cuda" else None)
+        if config.compile:
+            self.network = torch.compile(self.network)
+        self.stop_signal: str | None = None
+
+    def run(self) -> float:
+        """Train to the end or to a signal; returns the best nats per image on val so far (inf before the first)."""
+        config = self.config
+        self._writes() and write_json(self.folder / "config.json", config.to_dict())
+        first = self.progress["step"]
+        total = self._total_steps()
+        started = time.monotonic() - self.progress["seconds"]
+        bar = tqdm(total=total, initial=first, unit="step", disable=not self._writes(), smoothing=0.05)
+        bad_in_a_row, recent = 0, []
+        with self._log(first) as log, self._signals(), bar:
+            for step, batch in enumerate(loader(self.batches, first, config.workers), start=first):
+                self.progress["seconds"] = self._agree(time.monotonic() - started)
+                if self._finished(step, total) or self.stop_signal:
+                    break
+                began = time.monotonic()
+                rate = self._schedule(step, total)
+                nats, norm = self._step(batch.to(self.device), step, rate)
+                if math.isfinite(nats) and math.isfinite(norm):
+                    bad_in_a_row = 0
+                    recent.append(nats)
+                else:
+                    bad_in_a_row += 1
+                    self.progress["skipped"] += 1
+                    if bad_in_a_row >= MAX_BAD_STEPS:
+                        raise InputError(
+                            f"{self.folder}: training diverged: {bad_in_a_row} steps in a row gave no finite gradient; "
+                            f"a lower --lr than {config.lr} may help"
+                        )
+                done = step + 1
+                self.progress["step"] = done
+                bar.update()
+                images_per_second = config.batch_size / (time.monotonic() - began)
+                if log and done % 20 == 0 and recent:
+                    mean = float(np.mean(recent[-20:]))
+                    bar.set_postfix_str(f"{mean:.1f} nats/image, {images_per_second:.0f} images/s")
+                    self._log_training(log, done, mean, norm, rate, images_per_second)
+                    recent.clear()
+                if done % config.evaluate_every == 0:
+                    self._evaluate(log, done)
+                if done % config.checkpoint_every == 0:
+                    self._save("last.pt")
+            if self.progress["step"] > first and self.progress["step"] % config.evaluate_every and not self.stop_signal:
+                self._evaluate(log, self.progress["step"])
+            self._save("last.pt")
+        return self.progress["best"]
+
+    def _step(self, batch: Batch, step: int, rate: float) -> tuple[float, float]:
+        """One optimizer step; returns nats per image over the global batch and the gradient's norm, inf when skipped."""
+        config = self.config
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        _, _, h, w = self.train.hole
+        share = len(batch.captions) // config.accumulate
+        total = 0.0
+        for part in range(config.accumulate):
+            torch.manual_seed(_mixed(config.seed, step, part, self.rank))  # dropout, keyed like everything else
+            rows = slice(part * share, (part + 1) * share)
+            last = part == config.accumulate - 1
+            sync = contextlib.nullcontext() if self.world == 1 or last else self.network.no_sync()
+            with sync:
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+                    log_prob = self.network(
+                        batch.border[rows], batch.center[rows], batch.captions[rows], known=batch.known[rows]
+                    )  # (share, 3, h, w)
+                nats = -log_prob.sum() / (share * config.accumulate)  # per image, over this process's images
+                (nats / (h * w)).backward()
+            total += nats.item()
+        total = self._agree(total, mean=True)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm or math.inf).item()
+        if math.isfinite(total) and math.isfinite(norm):
+            self.optimizer.step()
+            self._average(step)
+        return total, norm
+
+    def _average(self, step: int) -> None:
+        decay = min(self.config.ema_decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            mine, theirs = list(self.averaged.parameters()), list(self.model.parameters())
+            torch._foreach_lerp_(mine, theirs, 1 - decay)
+
+    def _schedule(self, step: int, total: int | None) -> float:
+        """The learning rate of a step: a linear warm-up, then a cosine to a hundredth, or constant."""
+        config = self.config
+        rise = min(1.0, (step + 1) / (config.warmup + 1))
+        if config.schedule == "constant":
+            return config.lr * rise
+        done = step / total if total else self.progress["seconds"] / (60 * config.minutes)
+        return config.lr * rise * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+    def _total_steps(self) -> int | None:
+        """None where the clock decides."""
+        config = self.config
+        if config.minutes:
+            return None
+        return config.steps or math.ceil((config.epochs or 30) * len(self.train) / config.batch_size)
+
+    def _finished(self, step: int, total: int | None) -> bool:
+        return step >= total if total else self.progress["seconds"] >= 60 * self.config.minutes
+
+    def _evaluate(self, log: SummaryWriter | None, step: int) -> None:
+        """Score the averaged weights on val, log figures and panels, keep the best."""
+        indices = np.arange(min(self.config.val_limit, len(self.val)))
+        captions = self.val.first_captions(indices)
+        nats, images_per_second = score(self.averaged, self.val, indices, captions, batch_size=64)
+        mean = float(nats.mean())
+        if log:
+            log.add_scalar("val/nats_per_image", mean, step)
+            log.add_scalar("val/nats_per_pixel", nats_per_pixel(mean, self.val.hole), step)
+            if self.model.likelihood.proper:
+                log.add_scalar("val/bits_per_dim", bits_per_dim(mean, self.val.hole), step)
+            log.add_scalar("val/images_per_second", images_per_second, step)
+            shown = np.arange(min(PANEL_IMAGES, len(self.val)))
+            log.add_image("panel/original_border_samples_mean", image_panel(self.averaged, self.val, shown), step)
+            log.add_text("panel/captions", caption_text(self.val, shown), step)
+            tqdm.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images", file=sys.stderr)
+        if mean < self.progress["best"]:
+            self.progress["best"] = mean
+            self._save("best.pt", resumable=False)
+
+    def _log_training(self, log, step: int, nats: float, norm: float, rate: float, images_per_second: float) -> None:
+        log.add_scalar("train/nats_per_image", nats, step)
+        log.add_scalar("train/nats_per_pixel", nats_per_pixel(nats, self.train.hole), step)
+        if self.model.likelihood.proper:
+            log.add_scalar("train/bits_per_dim", bits_per_dim(nats, self.train.hole), step)
+        log.add_scalar("train/gradient_norm", norm, step)
+        log.add_scalar("train/learning_rate", rate, step)
+        log.add_scalar("train/epoch", self.batches.epoch_of(step), step)
+        log.add_scalar("train/images_per_second", images_per_second, step)
+        log.add_scalar("train/skipped_steps", self.progress["skipped"], step)
+
+    def _save(self, name: str, resumable: bool = True) -> None:
+        if not self._writes():
+            return
+        checkpoint = {
+            "model": self.model.config,
+            "weights": checkpoints.to_cpu(self.model.state_dict()) if resumable else {},
+            "averaged": checkpoints.to_cpu(self.averaged.state_dict()),
+            "config": self.config.to_dict(),
+            "progress": dict(self.progress),
+            "provenance": {
+                "data_sha256": self.train.info.splits["train"].sha256,
+                "torch": torch.__version__,
+                **_commit(),
+            },
+        }
+        if resumable:
+            checkpoint["optimizer"] = self.optimizer.state_dict()
+        checkpoints.save(self.folder / name, checkpoint)
+
+    def _restore(self, saved: dict, path: Path) -> None:
+        if saved["model"] != self.model.config:
+            changed = [key for key, value in self.model.config.items() if saved["model"].get(key) != value]
+            raise InputError(f"{path}: the checkpoint is of another model: {', '.join(changed)} differ")
+        if "optimizer" not in saved:
+            raise InputError(f"{path}: holds weights only; a run cannot continue from it")
+        try:
+            self.model.load_state_dict(saved["weights"])
+            self.averaged.load_state_dict(saved["averaged"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.progress = {key: type(value)(saved["progress"][key]) for key, value in self.progress.items()}
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from error
+
+    def _take_over(self, path: str) -> None:
+        taken, fresh = checkpoints.take_over(self.model, path)
+        if self._writes():
+            print(f"{path}: took over {len(taken)} weights: {', '.join(taken) or 'none'}")
+            print(f"initialised afresh: {', '.join(fresh) or 'none'}")
+
+    def _writes(self) -> bool:
+        return self.rank == 0
+
+    def _log(self, first: int):
+        """The TensorBoard writer of the process that writes, None in the others; steps after `first` are forgotten."""
+        if not self._writes():
+            return contextlib.nullcontext(None)
+        return SummaryWriter(self.folder, purge_step=first + 1 if first else None)
+
+    @contextlib.contextmanager
+    def _signals(self):
+        """Ctrl-C and SIGTERM end the loop after the step at hand, so that the run is saved and can be resumed."""
+
+        def remember(number, frame):
+            self.stop_signal = signal.Signals(number).name
+
+        before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _agree(self, value: float, mean: bool = False) -> float:
+        """One value for all processes: their mean, or the largest."""
+        if self.world == 1:
+            return value
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor, dist.ReduceOp.SUM if mean else dist.ReduceOp.MAX)
+        return tensor.item() / (self.world if mean else 1)
+
+
+def _adamw(model: torch.nn.Module, config: Config) -> torch.optim.AdamW:
+    """AdamW with decay on matrices and kernels alone: norms and biases would only be pulled off their scale."""
+    weights = [p for p in model.parameters() if p.dim() > 1]
+    rest = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2))
+
+
+def _mixed(*key: int) -> int:
+    """A 63-bit seed for torch from several small numbers."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _commit() -> dict:
+    """The program's commit, where it runs from a git checkout."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        here = Path(__file__).parent
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        return {"commit": found.stdout.strip()}
+    return {}

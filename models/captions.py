@@ -1,0 +1,71 @@
+"""The caption encoder: characters -> convolutions -> GRU -> the caption map, as the 2017 project published it.
+
+A caption is lower-cased, its accents folded, anything outside the alphabet dropped, then cut or padded to 256
+characters and one-hot coded [1]. Four convolutions shorten it to 64 steps of 32, a bidirectional GRU [2] reads them,
+each step gives one number, and the 64 numbers, once through a linear layer, are v: the map is sigmoid(v v^T), one 64
+x 64 plane that is cropped to the hole. An empty caption is legal, all padding, and stands for "no caption".
+
+[1] Zhang et al. 2015, arXiv:1509.01626   [2] Cho et al. 2014, arXiv:1406.1078
+"""
+
+import unicodedata
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789" + "-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}" + " \n"
+LENGTH = 256
+_CODE = {character: code for code, character in enumerate(ALPHABET, start=1)}
+
+
+def encode(captions: list[str]) -> Tensor:
+    """Captions as character codes.
+
+    Args:
+      captions: B strings, any Unicode, any length, "" for none.
+
+    Returns: (B, 256) int64 on the CPU; 0 is padding, k the k-th character of ALPHABET.
+    """
+    codes = torch.zeros(len(captions), LENGTH, dtype=torch.int64)  # (B, 256)
+    for row, caption in zip(codes, captions, strict=True):
+        folded = unicodedata.normalize("NFKD", caption.lower())
+        kept = [_CODE[character] for character in folded if character in _CODE][:LENGTH]
+        row[: len(kept)] = torch.tensor(kept, dtype=torch.int64)
+    return codes
+
+
+class CaptionEncoder(nn.Module):
+    """codes (B, 256) -> caption maps (B, 1, image_size, image_size) float32 in 0..1."""
+
+    def __init__(self, image_size: int = 64):
+        super().__init__()
+        self.conv1 = nn.Conv1d(len(ALPHABET), 64, 5)
+        self.conv2 = nn.Conv1d(64, 64, 4, stride=2)
+        self.conv3 = nn.Conv1d(64, 32, 5)
+        self.conv4 = nn.Conv1d(32, 32, 4, stride=2)
+        self.gru = nn.GRU(32, 32, batch_first=True, bidirectional=True)
+        self.number = nn.Linear(64, 1)
+        self.linear = nn.Linear(LENGTH // 4, image_size)
+        for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.number, self.linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        for name, parameter in self.gru.named_parameters():
+            if name.startswith("weight"):
+                nn.init.orthogonal_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+
+    def vector(self, codes: Tensor) -> Tensor:
+        """v: (B, image_size)."""
+        x = F.one_hot(codes, len(ALPHABET) + 1)[..., 1:].transpose(1, 2).float()  # (B, 70, 256), padding all zero
+        x = F.relu(self.conv1(F.pad(x, (2, 2))))  # (B, 64, 256)
+        x = F.relu(self.conv2(F.pad(x, (1, 1))))  # (B, 64, 128)
+        x = F.relu(self.conv3(F.pad(x, (2, 2))))  # (B, 32, 128)
+        x = F.relu(self.conv4(F.pad(x, (1, 1))))  # (B, 32, 64)
+        x, _ = self.gru(x.transpose(1, 2))  # (B, 64, 64)
+        return self.linear(self.number(x).squeeze(-1))  # (B, image_size)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        v = self.vector(codes)  # (B, S)
+        return torch.sigmoid(v[:, :, None] * v[:, None, :]).unsqueeze(1)  # (B, 1, S, S)

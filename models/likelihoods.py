@@ -1,0 +1,239 @@
+"""The distributions on top: what turns the last layer's numbers into nats per sub-pixel, samples and means.
+
+Each likelihood reads `params` (B, P, h, w) float32 and scores uint8 sub-pixels. All but `Bernoulli` are proper
+distributions over the 256 levels (their masses sum to one, edges included), so their nats are comparable with one
+another and with codecs; Bernoulli on intensities x/255 is the 2017 cross-entropy and is reported as such.
+
+[1] Salimans et al. 2017, arXiv:1701.05517 (discretized logistic mixture, channel coupling)
+[2] van den Oord et al. 2016, arXiv:1601.06759 (256-way softmax)
+Departs from [1]: bin masses in closed form, log(sigmoid(b) - sigmoid(a)) = b + log(1 - e^(a-b)) - softplus(a) -
+softplus(b), exact in both tails, so none of the paper's case distinctions are needed.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEVELS = 256
+
+
+class Likelihood(nn.Module, ABC):
+    """One distribution family; has no weights of its own.
+
+    Attributes:
+      params_per_pixel: P, the number of channels the network gives.
+      uniforms_per_pixel: how many uniform numbers one pixel's sample consumes.
+      proper: whether masses over the 256 levels sum to one.
+    """
+
+    params_per_pixel: int
+    uniforms_per_pixel = 3
+    proper = True
+
+    def initial_bias(self) -> Tensor:
+        """(P,) float32: the params of a fresh network, a broad distribution."""
+        return torch.zeros(self.params_per_pixel)
+
+    def channel_rank(self) -> tuple[int, int, int]:
+        """The rank in which a pixel's R, G and B are drawn; equal ranks are independent."""
+        return (0, 0, 0)
+
+    @abstractmethod
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """(B, P, h, w) float32, (B, 3, h, w) uint8 -> (B, 3, h, w) float32 nats."""
+
+    @abstractmethod
+    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+        """(B, P, h, w) float32 and uniforms (B, uniforms_per_pixel, h, w) in [0, 1) -> (B, 3, h, w) uint8."""
+
+    @abstractmethod
+    def mean(self, params: Tensor) -> Tensor:
+        """(B, P, h, w) float32 -> (B, 3, h, w) float32 in 0..255."""
+
+
+class Bernoulli(Likelihood):
+    """x/255 as the probability of a one: the 2017 loss, a cross-entropy. A "sample" is the mean."""
+
+    params_per_pixel = 3
+    proper = False
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        target = x.float() / 255
+        return target * params - F.softplus(params)  # (B, 3, h, w)
+
+    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+        return self.mean(params).round().to(torch.uint8)
+
+    def mean(self, params: Tensor) -> Tensor:
+        return 255 * torch.sigmoid(params)
+
+
+class Gaussian(Likelihood):
+    """A normal per sub-pixel: level v has the mass between v - 1/2 and v + 1/2, the outermost levels their whole
+    tail."""
+
+    params_per_pixel = 6
+
+    def initial_bias(self) -> Tensor:
+        return torch.tensor([0.0, 0.0, 0.0, -0.7, -0.7, -0.7])
+
+    def _mean_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each sub-pixel, in grey levels."""
+        mean, log_scale = params.chunk(2, dim=1)
+        return 127.5 + 127.5 * mean, 127.5 * torch.exp(log_scale.clamp(-7.0, 2.0))
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        mean, scale = self._mean_scale(params)
+        v = x.float()
+        below, above = (v - 0.5 - mean) / scale, (v + 0.5 - mean) / scale
+        # mirrored into the lower tail, where log_ndtr keeps its digits
+        flip = (v > mean).float() * -2 + 1
+        low, high = torch.minimum(flip * below, flip * above), torch.maximum(flip * below, flip * above)
+        first, last = x == 0, x == LEVELS - 1
+        log_low, log_high = torch.special.log_ndtr(low), torch.special.log_ndtr(high)
+        difference = (log_low - log_high).clamp(max=-1e-7)
+        inside = log_high + torch.log(-torch.expm1(difference))
+        edge = torch.special.log_ndtr(torch.where(first, above, -below))
+        return torch.where(first | last, edge, inside)
+
+    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+        mean, scale = self._mean_scale(params)
+        z = torch.special.ndtri(uniforms.clamp(1e-7, 1 - 1e-7))
+        return (mean + temperature * scale * z).round().clamp(0, 255).to(torch.uint8)
+
+    def mean(self, params: Tensor) -> Tensor:
+        mean, scale = self._mean_scale(params)
+        low, high = -mean / scale, (255 - mean) / scale
+
+        def integral(z: Tensor) -> Tensor:  # of the normal's distribution function
+            return z * torch.special.ndtr(z) + torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+
+        return 255 - scale * (integral(high) - integral(low))
+
+
+class Categorical(Likelihood):
+    """A 256-way softmax per sub-pixel [2]."""
+
+    params_per_pixel = 3 * LEVELS
+
+    def _logits(self, params: Tensor) -> Tensor:
+        b, _, h, w = params.shape
+        return params.reshape(b, 3, LEVELS, h, w)
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        log_p = torch.log_softmax(self._logits(params), dim=2)  # (B, 3, 256, h, w)
+        return log_p.gather(2, x.long().unsqueeze(2)).squeeze(2)  # (B, 3, h, w)
+
+    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+        p = torch.softmax(self._logits(params).double() / temperature, dim=2)
+        below = p.cumsum(2) <= uniforms.double().unsqueeze(2)  # (B, 3, 256, h, w)
+        return below.sum(2).clamp(max=LEVELS - 1).to(torch.uint8)
+
+    def mean(self, params: Tensor) -> Tensor:
+        levels = torch.arange(LEVELS, device=params.device, dtype=torch.float32)
+        return torch.einsum("bcvhw,v->bchw", torch.softmax(self._logits(params), dim=2), levels)
+
+
+class LogisticMixture(Likelihood):
+    """Ten discretized logistics, one component for the pixel's three channels, G and B shifted by those before them
+    [1].
+
+    Works on intensities scaled to -1..1, where a level is 2/255 wide. The conditional of a sub-pixel is the ratio of
+    the mixture's joint mass with it to that without it.
+    """
+
+    uniforms_per_pixel = 4  # one chooses the component
+
+    def __init__(self, components: int = 10):
+        super().__init__()
+        self.components = components
+        self.params_per_pixel = 10 * components
+
+    def channel_rank(self) -> tuple[int, int, int]:
+        return (0, 1, 2)
+
+    def initial_bias(self) -> Tensor:
+        k = self.components
+        spread = torch.linspace(-0.8, 0.8, k)  # equal components would stay equal under gradient descent
+        return torch.cat([torch.zeros(k), spread.repeat(3), torch.full((3 * k,), -2.0), torch.zeros(3 * k)])
+
+    def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits (B, K, h, w); means, log-scales and coupling coefficients (B, 3, K, h, w)."""
+        b, _, h, w = params.shape
+        k = self.components
+        rest = params[:, k:].reshape(b, 3, 3, k, h, w)
+        return params[:, :k], rest[:, 0], rest[:, 1].clamp(-7.0, 5.0), torch.tanh(rest[:, 2])
+
+    @staticmethod
+    def _coupled(channel: int, means: Tensor, coupling: Tensor, x: Tensor) -> Tensor:
+        """The component means (B, K, h, w) of a channel, given the channels before it; x (B, 3, h, w) in -1..1."""
+        if channel == 0:
+            return means[:, 0]
+        if channel == 1:
+            return means[:, 1] + coupling[:, 0] * x[:, :1]
+        return means[:, 2] + coupling[:, 1] * x[:, :1] + coupling[:, 2] * x[:, 1:2]
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        logits, means, log_scales, coupling = self._split(params)
+        value = x.float() / 127.5 - 1  # (B, 3, h, w)
+        joint = torch.log_softmax(logits, dim=1)  # (B, K, h, w): log weight, then times the masses so far
+        before = torch.zeros_like(value[:, 0])
+        out = []
+        for channel in range(3):
+            mean = self._coupled(channel, means, coupling, value)
+            inverse = torch.exp(-log_scales[:, channel])
+            centered = value[:, channel : channel + 1] - mean
+            above, below = inverse * (centered + 1 / 255), inverse * (centered - 1 / 255)
+            inside = above + torch.log(-torch.expm1(-2 / 255 * inverse)) - F.softplus(above) - F.softplus(below)
+            level = x[:, channel : channel + 1]
+            mass = torch.where(level == 0, F.logsigmoid(above), torch.where(level == 255, F.logsigmoid(-below), inside))
+            joint = joint + mass
+            so_far = torch.logsumexp(joint, dim=1)  # (B, h, w)
+            out.append(so_far - before)
+            before = so_far
+        return torch.stack(out, dim=1)
+
+    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+        logits, means, log_scales, coupling = self._split(params)
+        cumulative = torch.softmax(logits.double() / temperature, dim=1).cumsum(1)
+        chosen = (cumulative <= uniforms[:, :1].double()).sum(1, keepdim=True).clamp(max=self.components - 1)
+        u = uniforms[:, 1:].clamp(1e-7, 1 - 1e-7)
+        noise = torch.log(u) - torch.log1p(-u)  # (B, 3, h, w), standard logistic
+        value = torch.zeros_like(noise)
+        level = torch.zeros_like(noise)
+        for channel in range(3):
+            mean = self._coupled(channel, means, coupling, value).gather(1, chosen)[:, 0]
+            scale = temperature * torch.exp(log_scales[:, channel].gather(1, chosen)[:, 0])
+            drawn = mean + scale * noise[:, channel]
+            level[:, channel] = (127.5 * (drawn + 1)).round().clamp(0, 255)
+            value[:, channel] = level[:, channel] / 127.5 - 1
+        return level.to(torch.uint8)
+
+    def mean(self, params: Tensor) -> Tensor:
+        """Each component's clipped mean, G and B at the expected R and G: exact for R, close for the others."""
+        logits, means, log_scales, coupling = self._split(params)
+        weights = torch.softmax(logits, dim=1)
+        expected: list[Tensor] = []
+        for channel in range(3):
+            mean = means[:, channel]
+            if channel == 1:
+                mean = mean + coupling[:, 0] * expected[0]
+            if channel == 2:
+                mean = mean + coupling[:, 1] * expected[0] + coupling[:, 2] * expected[1]
+            scale = torch.exp(log_scales[:, channel])
+            low, high = (-1 - mean) / scale, (1 - mean) / scale
+            # E[clip(X)]: the upper end minus the integral of the distribution function, softplus for a logistic
+            expected.append(1 - scale * (F.softplus(high) - F.softplus(low)))
+        value = torch.stack([(weights * e).sum(1) for e in expected], dim=1)  # (B, 3, h, w)
+        return (127.5 * (value + 1)).clamp(0, 255)
+
+
+LIKELIHOODS = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+    "categorical": Categorical,
+    "logistic-mixture": LogisticMixture,
+}

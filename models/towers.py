@@ -1,0 +1,218 @@
+"""Border towers: unmasked networks from the border to features at the hole's pixels.
+
+`UNetTower` is the default: four resolutions [1] with self-attention at the lowest, so that every center pixel sees the
+whole border. Its normalisation is over the channels of one pixel [2], never over pixels or images: an image's score
+does not depend on its neighbours in the batch, and a decoder computed on the hole alone equals one computed
+everywhere. `Ift6266Tower` is the net of the 2017 project: one 7x7 convolution and 16 bottleneck blocks [3] on the
+zeroed border.
+
+[1] Ronneberger et al. 2015, arXiv:1505.04597   [2] Ba et al. 2016, arXiv:1607.06450
+[3] van den Oord et al. 2016, arXiv:1601.06759 (the PixelCNN block, without its masks)
+Departs from [1]: skips are added, not concatenated; residual blocks; nearest-neighbour upsampling.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.window import Region, conv, crop
+
+UNET_SIZES = {
+    "s": {"channels": (32, 64, 128, 192), "encoder_blocks": (2, 2, 3), "decoder_blocks": (2, 2, 1)},
+    "m": {"channels": (64, 128, 256, 384), "encoder_blocks": (3, 3, 4), "decoder_blocks": (3, 3, 2)},
+    "l": {"channels": (96, 192, 384, 576), "encoder_blocks": (4, 4, 6), "decoder_blocks": (4, 4, 3)},
+}
+
+
+class PixelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each pixel: (B, C, H, W) -> the same shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))), 3x3; begins as the identity."""
+
+    margin = 2
+
+    def __init__(self, channels: int, dropout: float = 0.0):
+        super().__init__()
+        self.norm1 = PixelNorm(channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3)
+        self.norm2 = PixelNorm(channels)
+        self.dropout = nn.Dropout2d(dropout)
+        self.conv2 = nn.Conv2d(channels, channels, 3)
+        nn.init.zeros_(self.conv2.weight)  # each block starts as the identity, so depth costs nothing at first
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor, have: Region, want: Region) -> Tensor:
+        middle = want.grow(1)
+        y = conv(self.conv1, F.silu(self.norm1(x)), have, middle)  # (B, C, middle)
+        y = conv(self.conv2, self.dropout(F.silu(self.norm2(y))), middle, want)  # (B, C, want)
+        return crop(x, have, want) + y
+
+
+class SelfAttention(nn.Module):
+    """Every pixel attends to every pixel of the map; learned positions. Departs from arXiv:1706.03762: one residual."""
+
+    def __init__(self, channels: int, height: int, width: int, head_channels: int = 32):
+        super().__init__()
+        self.heads = channels // head_channels
+        self.norm = PixelNorm(channels)
+        self.position = nn.Parameter(0.02 * torch.randn(1, channels, height, width))
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        qkv = self.qkv(self.norm(x) + self.position)  # (B, 3C, h, w)
+        qkv = qkv.reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2)  # (B, 3, nh, hw, C/nh)
+        y = F.scaled_dot_product_attention(*qkv.unbind(1))  # (B, nh, hw, C/nh)
+        return x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))
+
+
+class UNetTower(nn.Module):
+    """(B, in_channels, H, W) -> (B, out_channels, h, w): features at the hole's pixels that see the whole border.
+
+    The encoder begins at half resolution; at full resolution there is only what the decoder's last blocks read, so the
+    costliest maps are never larger than the hole and its margin. `size` names a row of UNET_SIZES: channels from full
+    resolution down, blocks of the encoder from half resolution down, blocks of the decoder from full resolution down.
+    An image side that 8 does not divide gets as many halvings as divide it.
+    """
+
+    uses_mask = True
+
+    def __init__(
+        self,
+        hole: tuple[int, int, int, int],
+        image_size: int,
+        size: str = "s",
+        in_channels: int = 4,
+        dropout: float = 0.1,
+    ):
+        super().__init__()
+        plan = UNET_SIZES[size]
+        halvings = 0
+        while halvings < len(plan["encoder_blocks"]) and image_size % 2 ** (halvings + 1) == 0:
+            halvings += 1
+        if halvings == 0:
+            raise ValueError(f"image_size must be even, not {image_size}")
+        channels = plan["channels"][: halvings + 1]
+        self.hole, self.image_size, self.out_channels = hole, image_size, channels[0]
+        # dropout where features are abstract: at full and half resolution it only blurs edges
+        rates = [dropout if level >= 2 else 0.0 for level in range(halvings + 1)]
+        self.stem = nn.Conv2d(in_channels, channels[0], 3)
+        self.down = nn.ModuleList(
+            nn.Conv2d(a, b, 2, stride=2) for a, b in zip((in_channels, *channels[1:]), channels[1:], strict=False)
+        )
+        self.encoder = nn.ModuleList(
+            nn.ModuleList(
+                ResidualBlock(channels[level], rates[level]) for _ in range(plan["encoder_blocks"][level - 1])
+            )
+            for level in range(1, halvings + 1)
+        )
+        lowest = image_size // 2**halvings
+        self.attention = SelfAttention(channels[-1], lowest, lowest)
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(channels, channels[1:], strict=False))
+        self.decoder = nn.ModuleList(
+            nn.ModuleList(ResidualBlock(channels[level], rates[level]) for _ in range(plan["decoder_blocks"][level]))
+            for level in range(halvings)
+        )
+        self.norm = PixelNorm(channels[0])
+
+    def forward(self, x: Tensor, everywhere: bool = False) -> Tensor:
+        """With `everywhere`, each layer runs on the whole map (the reference that tests compare with)."""
+        plan = self._plan_decoder(everywhere)
+        whole = Region.whole(self.image_size, self.image_size)
+        skips = [conv(self.stem, x, whole, plan[0][0])]  # (B, C0, plan[0][0])
+        have = [plan[0][0]]
+        for down, blocks in zip(self.down, self.encoder, strict=True):
+            x = down(x)  # (B, C_l, H / 2^l, W / 2^l)
+            whole = whole.halve()
+            for i, block in enumerate(blocks):
+                x = block(x, whole, whole)
+                if blocks is self.encoder[-1] and i == 0:
+                    x = self.attention(x)
+            skips.append(x)
+            have.append(whole)
+        x = skips.pop()
+        here = have.pop()
+        for level in reversed(range(len(self.decoder))):
+            first, *wants = plan[level]
+            below = first.halve()
+            x = F.interpolate(self.up[level](crop(x, here, below)), scale_factor=2.0, mode="nearest")
+            x = crop(x, below.double(), first) + crop(skips[level], have[level], first)  # (B, C_l, first)
+            here = first
+            for block, want in zip(self.decoder[level], wants, strict=True):
+                x = block(x, here, want)  # (B, C_l, want)
+                here = want
+        hole = Region.of_hole(self.hole, self.image_size, self.image_size)
+        return F.silu(self.norm(crop(x, here, hole)))  # (B, C0, h, w)
+
+    def _plan_decoder(self, everywhere: bool) -> list[list[Region]]:
+        """For each level the regions its blocks go through, the first one included, from what the next level asks for."""
+        want = Region.of_hole(self.hole, self.image_size, self.image_size)
+        if everywhere:
+            want = Region.whole(self.image_size, self.image_size)
+        plan = []
+        for blocks in self.decoder:
+            regions = [want]
+            for block in reversed(blocks):
+                regions.insert(0, regions[0].grow(block.margin))
+            plan.append(regions)
+            want = regions[0].halve()
+        return plan
+
+
+class BottleneckBlock(nn.Module):
+    """relu6(x + 1x1(relu6(3x3(relu6(1x1 x))))), 64 -> 32 -> 32 -> 64: the 2017 project's block."""
+
+    margin = 1
+
+    def __init__(self, channels: int = 64, inner: int = 32):
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, inner, 1)
+        self.spatial = nn.Conv2d(inner, inner, 3)
+        self.expand = nn.Conv2d(inner, channels, 1)
+
+    def forward(self, x: Tensor, have: Region, want: Region) -> Tensor:
+        need = want.grow(1)
+        x = crop(x, have, need)
+        y = F.relu6(self.reduce(x))  # (B, 32, need)
+        y = F.relu6(conv(self.spatial, y, need, want))  # (B, 32, want)
+        return F.relu6(crop(x, need, want) + self.expand(y))
+
+
+class Ift6266Tower(nn.Module):
+    """The 2017 net's body: (B, 3, H, W) -> (B, 64, h, w), 7x7 convolution and 16 blocks, no mask plane.
+
+    Its receptive field is 19 pixels, so the middle of a 32 x 32 hole hardly sees the border. The project wrote that its
+    ReLU was clipped, not where; here it is at 6 [4].   [4] Krizhevsky 2010, Convolutional deep belief networks on
+    CIFAR-10
+    """
+
+    uses_mask = False
+
+    def __init__(self, hole: tuple[int, int, int, int], image_size: int, in_channels: int = 3, blocks: int = 16):
+        super().__init__()
+        self.hole, self.image_size, self.out_channels = hole, image_size, 64
+        self.stem = nn.Conv2d(in_channels, 64, 7)
+        self.blocks = nn.ModuleList(BottleneckBlock() for _ in range(blocks))
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, everywhere: bool = False) -> Tensor:
+        """With `everywhere`, each layer runs on the whole map (the reference that tests compare with)."""
+        whole = Region.whole(self.image_size, self.image_size)
+        hole = Region.of_hole(self.hole, self.image_size, self.image_size)
+        margins = [sum(block.margin for block in self.blocks[i:]) for i in range(len(self.blocks) + 1)]
+        wants = [whole if everywhere else hole.grow(margin) for margin in margins]
+        x = F.relu6(conv(self.stem, x, whole, wants[0]))  # (B, 64, wants[0])
+        for block, have, want in zip(self.blocks, wants, wants[1:], strict=False):
+            x = block(x, have, want)  # (B, 64, want)
+        return crop(x, wants[-1], hole)  # (B, 64, h, w)

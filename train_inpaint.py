@@ -1,0 +1,78 @@
+"""Train an inpainting model.
+
+    python train_inpaint.py --use-captions                          on the demo set, which it draws itself
+    python train_inpaint.py --data coco.h5 --use-captions --minutes 60 --out runs/coco
+    python train_inpaint.py --data coco.h5 --recipe ift6266-2017 --out runs/2017
+    python train_inpaint.py --out runs/coco --resume                goes on where it was stopped
+    torchrun --nproc-per-node 2 train_inpaint.py --data coco.h5 ... several processes, one batch
+
+RUN_DIR gets best.pt, last.pt, config.json and a TensorBoard log: `tensorboard --logdir runs`.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from data_prep.errors import InputError, run_main
+
+DEMO = Path("demo/demo.h5")
+
+
+def parse_config(argv=None):
+    """The Config of a command line, and whether to resume; a resumed run's own config.json stands below the options."""
+    from inpaint import config
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--recipe", metavar="NAME", help="options from recipes/NAME.json; those given here win")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    config.add_options(parser)
+    namespace = parser.parse_args(argv)
+    settings = config.parse(parser, namespace)
+    if settings.out is None:
+        settings = dataclasses.replace(settings, out=f"runs/{settings.decoder}-{settings.likelihood}")
+    if namespace.resume:
+        path = Path(settings.out) / "config.json"
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: nothing to resume: {error}") from None
+        if not isinstance(stored, dict):
+            raise InputError(f"{path}: not a run's options")
+        settings = config.parse(parser, namespace, beneath=config.from_dict(stored, str(path)).to_dict())
+    return settings, namespace.resume
+
+
+def demo_set() -> str:
+    """The demo file, drawn if it is not there yet."""
+    if not DEMO.exists():
+        builder = Path(__file__).resolve().parent / "data_prep" / "build_h5.py"
+        if subprocess.run([sys.executable, builder, "--demo", "--out", DEMO]).returncode:
+            raise InputError(f"{DEMO}: the demo set could not be built")
+    return str(DEMO)
+
+
+def main(argv=None):
+    settings, resume = parse_config(argv)
+    from inpaint.processes import pick_device, process_group  # torch's import takes seconds: not for --help
+    from inpaint.trainer import Trainer
+
+    with process_group() as rank:
+        if settings.data is None:
+            settings = dataclasses.replace(settings, data=demo_set() if rank == 0 else str(DEMO))
+        trainer = Trainer(settings, pick_device(settings.device), resume)
+        best = trainer.run()
+        if rank == 0:
+            stopped = f"stopped by {trainer.stop_signal}, saved; --resume continues" if trainer.stop_signal else "done"
+            print(
+                f"{stopped}: step {trainer.progress['step']}, best {best:.2f} nats/image on val; {settings.out}{os.sep}best.pt"
+            )
+
+
+if __name__ == "__main__":
+    run_main(main)
