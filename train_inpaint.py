@@ -12,7 +12,6 @@ RUN_DIR gets best.pt, last.pt, config.json and a TensorBoard log: `tensorboard -
 import argparse
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,9 +68,8 @@ def main(argv=None):
         best = trainer.run()
         if rank == 0:
             stopped = f"stopped by {trainer.stop_signal}, saved; --resume continues" if trainer.stop_signal else "done"
-            print(
-                f"{stopped}: step {trainer.progress['step']}, best {best:.2f} nats/image on val; {settings.out}{os.sep}best.pt"
-            )
+            step = trainer.progress["step"]
+            print(f"{stopped}: step {step}, best {best:.2f} nats/image on val; {Path(settings.out, 'best.pt')}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Checkpoints: tensors and plain values only, so that loading one never runs code; written whole or not at all.
 
-A checkpoint is a dict with `schema`, `model` (the arguments of `models.build`), `weights`, `averaged`, `config` (the run's
-options), `provenance`, and in last.pt also `optimizer` and `progress`, from which a run continues. All of it loads
+A checkpoint is a dict with `schema`, `model` (the arguments of `models.build`), `weights`, `averaged`, `config` (the
+run's options), `progress`, `provenance`, and in last.pt also `optimizer`, from which a run continues. All of it loads
 with `weights_only=True`.
 """
 

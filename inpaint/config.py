@@ -126,8 +126,9 @@ def from_dict(options: dict, source: str) -> Config:
 
 
 def read_recipe(name: str) -> dict:
-    """The "options" of a recipe, by its name in recipes/ or by its path; InputError where there is none or it is
-    damaged.""" path = Path(name) if name.endswith(".json") else RECIPES / f"{name}.json" try:
+    """The "options" of a recipe, by its name in recipes/ or its path; InputError where it is missing or damaged."""
+    path = Path(name) if name.endswith(".json") else RECIPES / f"{name}.json"
+    try:
         recipe = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         have = ", ".join(sorted(found.stem for found in RECIPES.glob("*.json")))

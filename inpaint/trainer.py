@@ -144,7 +144,7 @@ class Trainer:
         return self.progress["best"]
 
     def _step(self, batch: Batch, step: int, rate: float) -> tuple[float, float]:
-        """One optimizer step; returns nats per image over the global batch and the gradient's norm, inf when skipped."""
+        """One optimizer step; returns nats per image over the global batch, and the gradient's norm."""
         config = self.config
         self.model.train()
         for group in self.optimizer.param_groups:

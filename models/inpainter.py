@@ -1,5 +1,4 @@
-"""One way through the house: border tower + caption map -> two 1x1 layers -> likelihood -> nats per sub-pixel, or a
-sample.
+"""One way through the house: border tower + caption map -> two 1x1 layers -> likelihood -> nats, or a sample.
 
 `Inpainter` is the public face of every decoder; `build` makes one by name. The tower turns the border into features at
 the hole's pixels, the caption encoder's map joins them as one more channel of the last 1x1 layers, and the likelihood
@@ -73,7 +72,7 @@ class Inpainter(nn.Module):
 
     @property
     def order(self) -> Tensor:
-        """(3, h, w) int64: the rank in which sub-pixels are drawn; those of one rank are independent given lower ranks."""
+        """(3, h, w) int64: the rank in which sub-pixels are drawn; those of one rank are independent given lower."""
         _, _, h, w = self.hole
         return torch.tensor(self.likelihood.channel_rank()).reshape(3, 1, 1).expand(3, h, w).clone()
 

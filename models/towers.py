@@ -153,7 +153,7 @@ class UNetTower(nn.Module):
         return F.silu(self.norm(crop(x, here, hole)))  # (B, C0, h, w)
 
     def _plan_decoder(self, everywhere: bool) -> list[list[Region]]:
-        """For each level the regions its blocks go through, the first one included, from what the next level asks for."""
+        """For each level the regions that its blocks read and give, first to last, as the level above asks."""
         want = Region.of_hole(self.hole, self.image_size, self.image_size)
         if everywhere:
             want = Region.whole(self.image_size, self.image_size)
