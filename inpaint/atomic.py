@@ -1,6 +1,7 @@
 """Files that are either whole or not there: written under a hidden name beside the target, then moved over it.
 
-A kill at any moment leaves the previous file as it was; an exception, Ctrl-C or SIGTERM also removes the unfinished one.
+A kill at any moment leaves the previous file as it was; an exception, Ctrl-C or SIGTERM also removes the
+unfinished one.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ def replacing(path):
       InputError: the folder cannot be made or written, the disk is full, `path` is a folder.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem[:100]}.unfinished{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:40]}.unfinished{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

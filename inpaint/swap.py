@@ -26,31 +26,33 @@ def swap(captions, indices, seed=0, candidates=8):
     Returns:
       int64 (len(indices),): the other image, or -1 where the image has no caption or no other image has another one.
     """
+    words = [wordpunct_tokenize(caption.lower()) for caption in captions]
     pool = np.array([i for i, caption in enumerate(captions) if caption], np.int64)
-    chosen = [_choose(captions, int(i), pool, seed, candidates) if captions[i] else -1 for i in indices]
-    return np.array(chosen, np.int64)
+    few = _different_wordings(words, pool, candidates + 1)
+
+    def choose(i):
+        drawn = np.random.default_rng([seed, i]).choice(pool, size=candidates) if len(pool) > candidates else pool
+        others = [int(other) for other in drawn if words[other] != words[i]]
+        others = others or [other for other in few if words[other] != words[i]]
+        return min(others, key=lambda other: (_shared(words[i], words[other]), other), default=-1)
+
+    return np.array([choose(int(i)) if captions[i] else -1 for i in indices], np.int64)
 
 
 def shared_words(caption, other):
     """The share of `other`'s words that `caption` has too, 0 to 1: BLEU's clipped unigram precision."""
-    return float(modified_precision([_words(caption)], _words(other), 1))
+    return _shared(wordpunct_tokenize(caption.lower()), wordpunct_tokenize(other.lower()))
 
 
-def _choose(captions, i, pool, seed, candidates):
-    drawn = pool
-    if len(pool) > candidates:
-        drawn = pool[np.random.default_rng([seed, i]).integers(len(pool), size=candidates)]
-    others = _telling(captions, i, drawn)
-    if not others:  # every candidate says the same, as in a set with few captions: look at all of them
-        others = _telling(captions, i, pool)[:candidates]
-    return min(others, key=lambda other: (shared_words(captions[i], captions[other]), other), default=-1)
+def _shared(reference, hypothesis):
+    return float(modified_precision([reference], hypothesis, 1))
 
 
-def _telling(captions, i, drawn):
-    """Those of `drawn` that are another image with another caption than image i."""
-    own = _words(captions[i])
-    return [int(other) for other in drawn if other != i and _words(captions[other]) != own]
-
-
-def _words(caption):
-    return wordpunct_tokenize(caption.lower())
+def _different_wordings(words, pool, count):
+    """The first image of each of the first `count` wordings: where to look when all candidates say the same."""
+    first = {}
+    for i in pool:
+        first.setdefault(tuple(words[i]), int(i))
+        if len(first) == count:
+            break
+    return list(first.values())

@@ -1,0 +1,145 @@
+"""How good a model is on photos it has not seen, and whether captions help it: the figures behind evaluate.py.
+
+Each photo is scored three times: with its own first caption, with none, and with another image's. A caption is worth
+tens of nats where photos differ by hundreds, so the gains are paired, image by image, with a bootstrap interval.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from inpaint import image_quality, units
+from inpaint.scoring import device_of, evaluating, gather, my_share, score
+from inpaint.swap import swap
+
+
+@dataclasses.dataclass
+class Evaluation:
+    """The figures of every image, from which every summary follows.
+
+    All arrays are in the order of `indices`; NaN stands where a figure does not exist.
+
+    Attributes:
+      indices: int64 (n,), the images of the split.
+      captions: the images' first captions, "" for none.
+      nats: float64 (n,), scored with its own caption, where the model takes captions and the image has one.
+      nats_none: float64 (n,), scored without; the same figure as `nats` where that is without, too.
+      nats_swapped: float64 (n,), scored with the caption of image `swapped`; NaN where that is -1.
+      swapped: int64 (n,), which other image lent its caption, -1 for none.
+      floor: float64 (n,), the entropy of the Bernoulli targets.
+      psnr, ssim: float64 (n,), of the mean; NaN for a decoder without a one-pass mean.
+      images_per_second: of log_prob, over all processes.
+      truth: the data's own entropies in nats per image, as `Photos.truth` gives them, or None.
+      seed: of the swapped captions and the bootstrap.
+      proper: whether `nats` is a likelihood of 8-bit values (all but bernoulli).
+    """
+
+    hole: tuple
+    image_size: int
+    split: str
+    data: str
+    decoder: str
+    likelihood: str
+    uses_captions: bool
+    proper: bool
+    truth: dict | None
+    seed: int
+    indices: np.ndarray
+    captions: list
+    nats: np.ndarray
+    nats_none: np.ndarray
+    nats_swapped: np.ndarray
+    swapped: np.ndarray
+    floor: np.ndarray
+    psnr: np.ndarray
+    ssim: np.ndarray
+    images_per_second: float
+
+    @property
+    def gain_over_none(self):
+        """float64 (m,): nats each captioned image's own caption saved against none."""
+        return (self.nats_none - self.nats)[self.captioned]
+
+    @property
+    def gain_over_swapped(self):
+        """float64 (m,): nats each captioned image's own caption saved against another image's."""
+        return (self.nats_swapped - self.nats)[self.captioned & (self.swapped >= 0)]
+
+    @property
+    def captioned(self):
+        """bool (n,): the images that `nats` was scored with a caption for."""
+        return np.array([self.uses_captions and bool(caption) for caption in self.captions], bool)
+
+
+def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False):
+    """Score a split with each image's own, no and another image's caption; PSNR and SSIM of the mean.
+
+    With several processes (torch.distributed initialised) each scores its share and all return the same figures.
+
+    Args:
+      model: an Inpainter; runs on the device it is on.
+      photos: a `Photos` split, not empty.
+      limit: only the first so many images; None for all.
+      seed: of the swapped captions and the bootstrap.
+      batch_size: images at once; changes the speed only.
+      progress: whether to show bars on stderr.
+
+    Returns:
+      An `Evaluation`.
+    """
+    n = len(photos) if limit is None else min(limit, len(photos))
+    indices = np.arange(n)
+    options = {"batch_size": batch_size, "progress": progress}
+    all_captions = photos.first_captions(np.arange(len(photos)))
+    own = all_captions[:n]
+    captioned = np.array([i for i in indices if model.uses_captions and own[i]], np.int64)
+    nats, speed = score(model, photos, indices, own if model.uses_captions else None, label="own caption", **options)
+    nats_none, nats_swapped, swapped = nats.copy(), np.full(n, np.nan), np.full(n, -1)
+    if len(captioned):
+        nothing = [""] * len(captioned)
+        nats_none[captioned], _ = score(model, photos, captioned, nothing, label="no caption", **options)
+        swapped[captioned] = swap(all_captions, captioned, seed)
+        lent = np.flatnonzero(swapped >= 0)
+        others = [all_captions[i] for i in swapped[lent]]
+        nats_swapped[lent], _ = score(model, photos, lent, others, label="swapped caption", **options)
+    floor, psnr, ssim = _pixel_figures(model, photos, indices, own, batch_size)
+    return Evaluation(
+        hole=tuple(photos.hole),
+        image_size=photos.image_size,
+        split=photos.split,
+        data=str(photos.path),
+        decoder=model.decoder,
+        likelihood=model.likelihood_name,
+        uses_captions=model.uses_captions,
+        proper=model.likelihood.proper,
+        truth=photos.truth,
+        seed=seed,
+        indices=indices,
+        captions=own,
+        nats=nats,
+        nats_none=nats_none,
+        nats_swapped=nats_swapped,
+        swapped=swapped,
+        floor=floor,
+        psnr=psnr,
+        ssim=ssim,
+        images_per_second=speed,
+    )
+
+
+def _pixel_figures(model, photos, indices, captions, batch_size):
+    """float64 (n,) three times: the Bernoulli floor, and PSNR and SSIM of the mean (NaN for a model without one)."""
+    mine = my_share(len(indices))
+    figures = np.full((3, len(mine)), np.nan)
+    device = device_of(model)
+    with evaluating(model):
+        for start in range(0, len(mine), batch_size):
+            part = slice(start, start + batch_size)
+            border, center = photos.images(indices[mine[part]])
+            figures[0, part] = units.bernoulli_floor(center)
+            texts = [captions[position] for position in mine[part]] if model.uses_captions else None
+            mean = model.mean(border.to(device), texts)  # (b, 3, h, w) or None
+            if mean is not None:
+                figures[1, part] = image_quality.psnr(mean.cpu(), center)
+                figures[2, part] = image_quality.ssim(mean.cpu(), center)
+    return [gather(mine, row, len(indices)) for row in figures]

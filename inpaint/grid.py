@@ -1,0 +1,126 @@
+"""The sample grid: one image a row, its border, what the model paints there and the truth, its caption beside it."""
+
+import dataclasses
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from inpaint.atomic import replacing
+from inpaint.tiles import as_pixels, hatch, paste
+
+TILE = 128  # tiles are enlarged by a whole factor to about this many pixels
+GAP = 6
+CAPTION_WIDTH = 260
+MAX_LINES = 8
+
+
+@dataclasses.dataclass
+class Row:
+    """What one row of the grid shows.
+
+    border: uint8 (3, H, W); samples: uint8 (K, 3, h, w); mean: float (3, h, w) in 0..255, or None; original: the true
+    center, uint8 (3, h, w); caption: "" for none.
+    """
+
+    border: torch.Tensor
+    samples: torch.Tensor
+    mean: torch.Tensor | None
+    original: torch.Tensor
+    caption: str
+
+
+def draw(rows, hole, sample_is_mean=False):
+    """Draw the grid: border | samples | mean | original, captions beside them, a heading over each column.
+
+    Args:
+      rows: a list of `Row`, all with as many samples and all with or all without a mean; at least one.
+      hole: (top, left, h, w); hatched in the border's column.
+      sample_is_mean: the likelihood's sample is its mean (bernoulli), and the samples' heading says so.
+
+    Returns:
+      A PIL image, RGB.
+    """
+    height, width = rows[0].border.shape[1:]
+    scale = max(1, round(TILE / max(height, width)))
+    tiles = [_tiles(row, hole) for row in rows]
+    headings = _headings(rows[0], sample_is_mean)
+    font = ImageFont.load_default(13)
+    step_x, step_y = width * scale + GAP, height * scale + GAP
+    top = 2 * GAP + 16
+    step_y = max(step_y, 3 * 16 + GAP)
+    columns = len(headings)
+    canvas = Image.new("RGB", (GAP + columns * step_x + CAPTION_WIDTH + GAP, top + len(rows) * step_y), "white")
+    pen = ImageDraw.Draw(canvas)
+    for column, heading in enumerate([*headings, "caption"]):
+        pen.text((GAP + column * step_x, GAP), _fit(heading, step_x - GAP, font), fill="black", font=font)
+    for r, (row, images) in enumerate(zip(rows, tiles, strict=True)):
+        y = top + r * step_y
+        for column, image in enumerate(images):
+            tile = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
+            tile = tile.resize((width * scale, height * scale), Image.Resampling.NEAREST)
+            canvas.paste(tile, (GAP + column * step_x, y))
+        lines = wrap(row.caption, CAPTION_WIDTH - GAP, font, min(MAX_LINES, (step_y - GAP) // 16)) or ["(no caption)"]
+        colour = "black" if row.caption.strip() else "gray"
+        for i, line in enumerate(lines):
+            pen.text((GAP + columns * step_x, y + 16 * i), line, fill=colour, font=font)
+    return canvas
+
+
+def write(path, rows, hole, sample_is_mean=False):
+    """Draw the grid (see `draw`) into a PNG file that is whole or not there.
+
+    Raises:
+      InputError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        draw(rows, hole, sample_is_mean).save(temporary, format="PNG")
+
+
+def wrap(text, width, font, max_lines):
+    """Break `text` into at most `max_lines` lines of at most `width` pixels; "..." ends a text that is cut short.
+
+    Any string will do: what UTF-8 cannot hold is replaced, words wider than a line are broken.
+    """
+    words = text[:2000].encode("utf-8", "replace").decode().split()
+    lines = []
+    while words:
+        if len(lines) == max_lines:
+            lines[-1] = _fit(lines[-1] + " " + "." * 3, width, font)
+            break
+        line = words.pop(0)
+        while words and font.getlength(f"{line} {words[0]}") <= width:
+            line = f"{line} {words.pop(0)}"
+        fits = len(line)
+        while font.getlength(line[:fits]) > width and fits > 1:
+            fits -= 1
+        if fits < len(line):
+            words.insert(0, line[fits:])
+        lines.append(line[:fits])
+    return lines
+
+
+def _tiles(row, hole):
+    """The row's images as uint8 (columns, 3, H, W), in the order of `_headings`."""
+    filled = [*row.samples]
+    if row.mean is not None:
+        filled.append(as_pixels(row.mean))
+    filled.append(row.original)
+    centers = torch.stack([center.cpu() for center in filled])  # (columns - 1, 3, h, w)
+    border = row.border.cpu()[None]
+    return torch.cat([hatch(border, hole), paste(border.expand(len(centers), -1, -1, -1), centers, hole)])
+
+
+def _headings(row, sample_is_mean):
+    word = "sample = mean" if sample_is_mean else "sample"
+    count = len(row.samples)
+    samples = [word] if count == 1 else [f"{word} {k}" if not sample_is_mean else word for k in range(count)]
+    return ["border", *samples, *(["mean"] if row.mean is not None else []), "original"]
+
+
+def _fit(text, width, font):
+    """Cut `text` to `width` pixels, with "..." at the end of what is cut."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "...") > width:
+        text = text[:-1]
+    return text + "..."

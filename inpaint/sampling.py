@@ -1,0 +1,57 @@
+"""What a model paints: several samples for each border, reproducible by seed, and the rows of a grid."""
+
+import numpy as np
+import torch
+
+from inpaint.grid import Row
+from inpaint.scoring import device_of, evaluating
+
+
+def draw_samples(model, border, captions, samples, seed, temperature=1.0):
+    """Draw several centers for each border.
+
+    Args:
+      model: an Inpainter in eval mode.
+      border: uint8 (n, 3, H, W) on the model's device.
+      captions: n strings, or None for a model without captions.
+      samples: K, how many for each.
+      seed: the same seed, borders and captions give the same samples.
+      temperature: > 0, under 1 for tamer samples.
+
+    Returns:
+      uint8 (n, K, 3, h, w).
+    """
+    generator = torch.Generator().manual_seed(seed)  # on the CPU, so that every device draws the same numbers
+    repeated = border.repeat_interleave(samples, dim=0)  # (n K, 3, H, W)
+    texts = None if captions is None else [caption for caption in captions for _ in range(samples)]
+    drawn = model.sample(repeated, texts, generator=generator, temperature=temperature)  # (n K, 3, h, w)
+    return drawn.unflatten(0, (-1, samples))
+
+
+def grid_rows(model, photos, indices, samples, seed):
+    """Let the model fill some photos of a split.
+
+    Args:
+      model: an Inpainter, on any device; its mode is left as it was found.
+      photos: a `Photos` split.
+      indices: which of its images, one a row.
+      samples: K, how many samples a row.
+      seed: of the samples.
+
+    Returns:
+      A list of `inpaint.grid.Row`, on the CPU.
+    """
+    device = device_of(model)
+    border, center = photos.images(indices)  # (n, 3, H, W), (n, 3, h, w)
+    captions = photos.first_captions(indices)
+    texts = captions if model.uses_captions else None
+    with evaluating(model):
+        drawn = draw_samples(model, border.to(device), texts, samples, seed).cpu()  # (n, K, 3, h, w)
+        mean = model.mean(border.to(device), texts)  # (n, 3, h, w) or None
+    means = [None] * len(border) if mean is None else mean.cpu()
+    return [Row(*parts) for parts in zip(border, drawn, means, center, captions, strict=True)]
+
+
+def some_indices(n, rows, seed):
+    """`rows` different ones of n images, chosen by seed, in order: int64."""
+    return np.sort(np.random.default_rng(seed).choice(n, size=min(rows, n), replace=False))

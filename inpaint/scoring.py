@@ -1,0 +1,136 @@
+"""Nats per image: the one way a photo's center is scored, whatever the batch size or the number of processes.
+
+Likelihoods run in float32 outside autocast, without TF32, in eval mode; sub-pixels are summed in float64. With several
+processes (torch.distributed initialised) process r takes every world-th image from the r-th on, so each image is scored
+once, nothing is padded, and all processes end up with all figures.
+"""
+
+import contextlib
+import time
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from tqdm import tqdm
+
+
+def score(model, photos, indices, captions, batch_size=64, progress=False, label="nats"):
+    """The negative log-likelihood of each photo's center, on the model's device.
+
+    Args:
+      model: an Inpainter.
+      photos: a `Photos` split.
+      indices: int64 (n,), which images.
+      captions: n strings, or None to score without.
+      batch_size: images at once; changes the speed only.
+      progress: whether to show a bar on stderr.
+      label: the bar's text.
+
+    Returns:
+      (float64 (n,) nats per image in the order of `indices`, images per second of log_prob over all processes).
+    """
+    mine = my_share(len(indices))
+    nats = np.zeros(len(mine))
+    clock = Clock(model)
+    bar = tqdm(total=len(mine), desc=label, unit="img", disable=not progress, leave=False)
+    with bar, evaluating(model):
+        for part, log_prob in log_probs(model, photos, indices, captions, mine, batch_size, clock):
+            nats[bar.n : bar.n + len(part)] = -log_prob.double().sum(dim=(1, 2, 3)).cpu().numpy()
+            bar.update(len(part))
+    return gather(mine, nats, len(indices)), sum(all_gathered(clock.rate()))
+
+
+def log_probs(model, photos, indices, captions, positions, batch_size, clock):
+    """Score photos batch by batch; to be iterated inside `evaluating(model)`.
+
+    Args:
+      model, photos, indices, captions: as `score` takes them.
+      positions: which of `indices` to score.
+      batch_size: images at once.
+      clock: a `Clock`, which keeps the time of log_prob.
+
+    Yields:
+      (positions (b,), log_prob float32 (b, 3, h, w) on the model's device).
+    """
+    device = device_of(model)
+    for start in range(0, len(positions), batch_size):
+        part = positions[start : start + batch_size]
+        border, center = (pixels.to(device) for pixels in photos.images(indices[part]))
+        texts = None if captions is None else [captions[position] for position in part]
+        with clock.timing(len(part)):
+            log_prob = model.log_prob(border, center, texts)  # (b, 3, h, w)
+        yield part, log_prob
+
+
+@contextlib.contextmanager
+def evaluating(model):
+    """Eval mode, no gradients, float32 throughout; the model's mode and the settings come back afterwards."""
+    was_training = model.training
+    settings = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    model.eval()
+    try:
+        with torch.inference_mode(), torch.autocast(device_of(model).type, enabled=False):
+            yield
+    finally:
+        model.train(was_training)
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = settings
+
+
+class Clock:
+    """Images per second of the blocks it times. The first one warms caches and kernels up: it counts only if alone."""
+
+    def __init__(self, model):
+        self.cuda = device_of(model).type == "cuda"
+        self.blocks = []
+
+    @contextlib.contextmanager
+    def timing(self, images):
+        start = self._now()
+        yield
+        self.blocks.append((images, self._now() - start))
+
+    def rate(self):
+        counted = self.blocks[1:] or self.blocks
+        seconds = sum(spent for _, spent in counted)
+        return sum(images for images, _ in counted) / seconds if seconds else 0.0
+
+    def _now(self):
+        if self.cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+
+def device_of(model):
+    return next(model.parameters()).device
+
+
+def rank_and_world():
+    """This process's number and how many there are: (0, 1) without torch.distributed."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def my_share(n):
+    """Of positions 0 to n - 1, those this process works on: int64, every one in exactly one process."""
+    rank, world = rank_and_world()
+    return np.arange(rank, n, world)
+
+
+def gather(positions, values, n):
+    """Put together what each process computed at its own positions; the same float64 (n,) in all of them."""
+    whole = np.full(n, np.nan)
+    for theirs, computed in all_gathered((positions, values)):
+        whole[theirs] = computed
+    return whole
+
+
+def all_gathered(value):
+    """The value each process holds, as a list in order of rank."""
+    _, world = rank_and_world()
+    if world == 1:
+        return [value]
+    values = [None] * world
+    dist.all_gather_object(values, value)
+    return values

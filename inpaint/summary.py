@@ -1,0 +1,113 @@
+"""An evaluation in a few lines: the JSON that users script against, and the table that they read."""
+
+from inpaint import statistics, units
+
+
+def summarise(evaluation):
+    """The contract's JSON as a dict, less `checkpoint`; None for what the model does not define.
+
+    Added to the contract's keys: `captioned_images` (those behind the gains), `seed`, `truth` (the data's own entropies
+    in nats per image, where the file knows them) and `nats_above_truth`.
+    """
+    nats = statistics.mean_and_stderr(evaluation.nats)
+    per_pixel = units.nats_per_pixel(nats["mean"], evaluation.hole)
+    floor = float(evaluation.floor.mean())
+    cross_entropy = {
+        "nats_per_image": nats["mean"],
+        "nats_per_pixel": per_pixel,
+        "floor_nats_per_image": floor,
+        "excess_nats_per_image": nats["mean"] - floor,
+    }
+    gain = {
+        "over_none": statistics.mean_and_ci95(evaluation.gain_over_none, evaluation.seed),
+        "over_swapped": statistics.mean_and_ci95(evaluation.gain_over_swapped, evaluation.seed),
+    }
+    return {
+        "schema": 1,
+        "data": evaluation.data,
+        "split": evaluation.split,
+        "images": len(evaluation.indices),
+        "decoder": evaluation.decoder,
+        "likelihood": evaluation.likelihood,
+        "uses_captions": evaluation.uses_captions,
+        "nats_per_image": nats,
+        "nats_per_pixel": per_pixel,
+        "bits_per_dim": units.bits_per_dim(nats["mean"], evaluation.hole) if evaluation.proper else None,
+        "bernoulli_cross_entropy": None if evaluation.proper else cross_entropy,
+        "caption_gain_nats_per_image": gain if evaluation.uses_captions else None,
+        "psnr_db": float(evaluation.psnr.mean()),
+        "ssim": float(evaluation.ssim.mean()),
+        "images_per_second": evaluation.images_per_second,
+        "captioned_images": int(evaluation.captioned.sum()),
+        "seed": evaluation.seed,
+        "truth": evaluation.truth,
+        "nats_above_truth": _above_truth(evaluation),
+    }
+
+
+def table(summary):
+    """The summary as lines of text, one figure each."""
+    nats = summary["nats_per_image"]
+    lines = [
+        _line("model", f"{summary['decoder']}, {summary['likelihood']}, captions {_yes(summary['uses_captions'])}"),
+        _line("data", f"{summary['data']}, {summary['split']}: {summary['images']} images"),
+        _line("nats per image", f"{nats['mean']:.2f}" + (f" ± {nats['stderr']:.2f}" if nats["stderr"] else "")),
+        _line("nats per pixel", f"{summary['nats_per_pixel']:.4f}"),
+    ]
+    if summary["bits_per_dim"] is not None:
+        lines.append(_line("bits per dim", f"{summary['bits_per_dim']:.4f}"))
+    cross_entropy = summary["bernoulli_cross_entropy"]
+    if cross_entropy:
+        floor, excess = cross_entropy["floor_nats_per_image"], cross_entropy["excess_nats_per_image"]
+        lines.append(_line("", "a cross-entropy of intensities, not a likelihood of 8-bit values: no bits per dim"))
+        lines.append(_line("its floor", f"{floor:.2f} nats, the entropy of the targets; excess {excess:.2f}"))
+    lines += _gain_lines(summary) + _truth_lines(summary)
+    for label, key, unit in (("PSNR of the mean", "psnr_db", " dB"), ("SSIM of the mean", "ssim", "")):
+        if summary[key] is not None and summary[key] == summary[key]:
+            lines.append(_line(label, f"{summary[key]:.3f}{unit}"))
+    return "\n".join([*lines, _line("speed of log_prob", f"{summary['images_per_second']:.0f} images/s")])
+
+
+def _above_truth(evaluation):
+    """Nats per image above the data's own entropy; None where it is unknown or the figure is no likelihood."""
+    if evaluation.truth is None or not evaluation.proper:
+        return None
+    own = evaluation.nats[evaluation.captioned]
+    return {
+        "with_caption": float(own.mean() - evaluation.truth["border_caption"]) if len(own) else None,
+        "without_caption": float(evaluation.nats_none.mean() - evaluation.truth["border"]),
+    }
+
+
+def _gain_lines(summary):
+    gains = summary["caption_gain_nats_per_image"] or {}
+    lines = []
+    for key, label in (("over_none", "gain over no caption"), ("over_swapped", "gain over a swapped one")):
+        gain = gains.get(key)
+        if gain:
+            interval = "[{:+.2f}, {:+.2f}]".format(*gain["ci95"]) if gain["ci95"] else "unknown from one image"
+            lines.append(_line(label, f"{gain['mean']:+.2f} nats per image, 95 % interval {interval}"))
+    if gains and not lines:
+        lines.append(_line("gain of a caption", "none of these images has one"))
+    return lines
+
+
+def _truth_lines(summary):
+    truth, above = summary["truth"], summary["nats_above_truth"]
+    if truth is None:
+        return []
+    known = f"the truth: {truth['border']:.3f} nats without a caption, {truth['border_caption']:.3f} with it"
+    if above is None:
+        return [_line("known", known), _line("", "a cross-entropy cannot be compared with it")]
+    lines = [_line("known", known), _line("above it, no caption", f"{above['without_caption']:.2f} nats")]
+    if above["with_caption"] is not None:
+        lines.append(_line("above it, captioned", f"{above['with_caption']:.2f} nats"))
+    return lines
+
+
+def _line(label, text):
+    return f"{label:<24}{text}"
+
+
+def _yes(flag):
+    return "used" if flag else "not used"
