@@ -51,7 +51,11 @@ class SplitInfo:
 
 @dataclass
 class FileInfo:
-    """A file that was found well-formed: see `describe`. `hole` is top, left, height, width in pixels."""
+    """A file that was found well-formed: see `describe`.
+
+    `hole` is top, left, height, width in pixels; `file_sha256` the digits that h5write.py wrote and their offset in the
+    file, or None where another program left them out.
+    """
 
     path: Path
     image_size: int
@@ -59,6 +63,7 @@ class FileInfo:
     attrs: dict
     splits: dict[str, SplitInfo]
     vocabulary: dict[str, int]
+    file_sha256: tuple[str, int] | None = None
 
 
 def describe(path) -> FileInfo:
@@ -105,7 +110,7 @@ def _describe(path: Path, file, file_size: int) -> FileInfo:
         if name not in file:
             raise InputError(f"{path}: no group {name!r}")
         splits[name] = _describe_split(f"{path}: {name}", file[name], file_size, image_size, tuple(hole))
-    return FileInfo(path, image_size, tuple(hole), attrs, splits, _vocabulary(path, file))
+    return FileInfo(path, image_size, tuple(hole), attrs, splits, _vocabulary(path, file), _file_sha256(file))
 
 
 def _describe_split(where: str, group, file_size: int, image_size: int, hole) -> SplitInfo:
@@ -149,6 +154,13 @@ def _vocabulary(path: Path, file) -> dict[str, int]:
     text, bounds = text.tobytes(), offsets.tolist()
     words = [text[a:b].decode() for a, b in zip(bounds, bounds[1:], strict=False)]
     return dict(zip(words, counts, strict=True))
+
+
+def _file_sha256(file) -> tuple[str, int] | None:
+    dataset = file.get("file_sha256")
+    if dataset is None or dataset.dtype != "S64" or dataset.shape != () or dataset.id.get_offset() is None:
+        return None
+    return dataset[()].decode(), dataset.id.get_offset()
 
 
 def _dataset(where: str, group, name: str, dtype, dimensions: int):

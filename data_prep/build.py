@@ -1,0 +1,252 @@
+"""From sources to one HDF5 file: list the photos, decode them in shards, put the shards together.
+
+Only the list of photos (names, captions, where they lie) is held in memory; pixels pass through it a shard at a time.
+While it works, FILE.h5.work holds the shards; it is keyed by the photos and the options, so that a second run after a
+kill goes on, and a run with another source or option starts afresh. FILE.h5 appears when it is whole, and not before.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from data_prep.errors import InputError
+from data_prep.h5file import HOLE, IMAGE_SIZE, SPLITS
+from data_prep.photos import Photo, Source
+from data_prep.shards import Job, plan_shards, read_shard, shard_path
+from data_prep.workers import make_shards
+
+TEST_SHARE = 10  # one in ten training images becomes a test image where no source has a test split
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the bytes of the file depend on beside the source. `limit` is the most images of each split."""
+
+    image_size: int = IMAGE_SIZE
+    hole: tuple[int, int, int, int] = HOLE
+    fast_decode: bool = False
+    limit: int | None = None
+
+
+@dataclass
+class Summary:
+    """What was built: `images` and `words` by split, `rejects` as (file, reason), and what the sources reported."""
+
+    path: Path
+    source: str
+    images: dict[str, int]
+    words: dict[str, object]
+    vocabulary: int
+    rejects: list[tuple[str, str]]
+    orphans: int
+    repaired: int
+    warnings: list[str]
+    resumed: int = 0
+    reasons: Counter = field(init=False)
+
+    def __post_init__(self):
+        self.reasons = Counter(reason.split(":")[0] for _, reason in self.rejects)
+
+
+def join(sources: list[Source], limit: int | None = None) -> Source:
+    """All sources as one: their splits end to end, a test split drawn from train if none has one, then `limit`."""
+    joined = Source(label=" + ".join(source.label for source in sources))
+    for source in sources:
+        for split in SPLITS:
+            joined.photos[split] += source.photos[split]
+        joined.rejects += source.rejects
+        joined.orphans += source.orphans
+        joined.repaired += source.repaired
+        joined.warnings += source.warnings
+    if not joined.photos["test"]:
+        drawn = {True: [], False: []}
+        for photo in joined.photos["train"]:
+            drawn[_drawn_for_test(photo.image_id)].append(photo)
+        joined.photos["test"], joined.photos["train"] = drawn[True], drawn[False]
+    for split in SPLITS:
+        joined.photos[split] = joined.photos[split][:limit]
+    return joined
+
+
+def build(
+    sources: list[Source], out, options: Options, workers: int = 1, attrs: dict | None = None, bar=None
+) -> Summary:
+    """Build `out` from sources that were read.
+
+    Args:
+      sources: see photos.Source. out: the file's path; FILE.rejects.csv is put beside it.
+      workers: processes that decode. attrs: further attributes of the file.
+      bar: called as bar(done, total) when photos are done; None for silence.
+    Raises:
+      InputError: no photo could be used, the disk is too small, another build is writing `out`, a worker was killed.
+    """
+    from data_prep.words import WordCount, count_words
+
+    out, source = Path(out), join(sources, options.limit)
+    photos = source.photos
+    total = sum(map(len, photos.values()))
+    if not total:
+        raise InputError(f"{source.label}: no photos" + "".join(f"; {name}: {why}" for name, why in source.rejects[:1]))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    digest, key = _digests(source, options)
+    counts = {split: WordCount() for split in SPLITS}
+    counting = count_words(photos, counts)
+    jobs = plan_shards(photos)
+    with _work_folder(out, key) as folder:
+        todo = [job for job in jobs if read_shard(shard_path(folder, job.number), options.image_size) is None]
+        done = resumed = total - sum(job.stop - job.start for job in todo)
+        _check_disk(out, photos, total - done, total, options.image_size)
+        for count in make_shards(
+            todo, photos, folder, options.image_size, options.fast_decode, workers, meanwhile=counting
+        ):
+            done += count
+            if bar:
+                bar(done, total)
+        for _ in counting:
+            pass
+        summary = _assemble(source, digest, jobs, folder, out, options, counts, attrs or {})
+        summary.resumed = resumed
+    return summary
+
+
+def _drawn_for_test(image_id: int) -> bool:
+    digest = hashlib.sha256(str(image_id).encode()).digest()
+    return int.from_bytes(digest[:8], "big") % TEST_SHARE == 0
+
+
+def _digests(source: Source, options: Options) -> tuple[str, str]:
+    """SHA-256 of what the sources list (names, numbers, captions), and of that with the options and files' stamps."""
+    listed, key = hashlib.sha256(), hashlib.sha256(repr((asdict(options), source.label)).encode())
+    for split, photos in source.photos.items():
+        listed.update(split.encode())
+        for photo in photos:
+            listed.update(repr(photo[:3]).encode("utf-8", "surrogatepass"))
+            key.update(repr(photo.where).encode("utf-8", "surrogatepass"))
+    key.update(listed.digest())
+    return listed.hexdigest(), key.hexdigest()
+
+
+@contextmanager
+def _work_folder(out: Path, key: str) -> Iterator[Path]:
+    """The folder of shards, locked; left behind whole when the work is interrupted, removed when it is done."""
+    folder = out.with_name(out.name + ".work")
+    folder.mkdir(exist_ok=True)
+    lock = open(folder / "lock", "w")  # noqa: SIM115: held until the process ends
+    try:
+        import fcntl
+
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the process's own: workers don't inherit it, a kill frees it
+    except OSError as error:
+        lock.close()
+        raise InputError(f"{out}: another build is writing it") from error
+    try:
+        note = folder / "key"
+        if not note.is_file() or note.read_text() != key:
+            _remove(folder, "*.shard")
+            note.write_text(key)
+        _remove(folder, "*.tmp")
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        _remove(folder, "*.tmp")
+        lock.close()
+
+
+def _remove(folder: Path, pattern: str) -> None:
+    for path in folder.glob(pattern):
+        path.unlink(missing_ok=True)
+
+
+def _check_disk(out: Path, photos: dict[str, list[Photo]], shards: int, total: int, image_size: int) -> None:
+    """See that there is room for the shards still to be made and for the file."""
+    image = image_size * image_size * 3
+    text = sum(sum(map(len, photo.captions)) + 100 for listed in photos.values() for photo in listed)
+    needed = shards * image + 2 * total * image + 2 * text + 2**20
+    free = shutil.disk_usage(out.parent).free
+    if needed > free:
+        raise InputError(f"{out}: needs {needed / 1e9:.2f} GB of disk while it is built, {free / 1e9:.2f} GB are free")
+
+
+def _assemble(
+    source: Source, digest: str, jobs: list[Job], folder: Path, out: Path, options: Options, counts: dict, attrs: dict
+) -> Summary:
+    """Put the shards together and let FILE.rejects.csv and then FILE.h5 appear."""
+    from data_prep.h5write import SplitContent, write
+
+    def shard(job: Job):
+        found = read_shard(shard_path(folder, job.number), options.image_size)
+        if found is None:
+            raise InputError(f"{shard_path(folder, job.number)}: damaged while the file was put together; run again")
+        return found
+
+    rejects, contents = list(source.rejects), {}
+    for split in SPLITS:
+        own = [job for job in jobs if job.split == split]
+        content = contents[split] = SplitContent([], [], [], lambda own=own: (shard(job)[2] for job in own))
+        for job in own:
+            listed = source.photos[split][job.start : job.stop]
+            kept, rejected, _ = shard(job)
+            for position in kept:
+                content.image_id.append(listed[position].image_id)
+                content.file_name.append(listed[position].file_name)
+                content.captions.append(listed[position].captions)
+            for position, reason in rejected:
+                rejects.append((listed[position].file_name, reason))
+                counts[split].add(listed[position].captions, times=-1)
+    images = {split: len(content.image_id) for split, content in contents.items()}
+    if not any(images.values()):
+        raise InputError(
+            f"{source.label}: none of {len(rejects)} photos could be used; {rejects[0][0]}: {rejects[0][1]}"
+        )
+    vocabulary = counts["train"].vocabulary()
+    everything = _provenance(source, digest, options, len(rejects)) | attrs
+    temporary, table = folder / "file.tmp", folder / "rejects.tmp"
+    write(temporary, options.image_size, options.hole, everything, contents, vocabulary)
+    with open(table, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        csv.writer(file, lineterminator="\n").writerows([("file", "reason"), *rejects])
+    os.replace(table, out.with_suffix(".rejects.csv"))
+    os.replace(temporary, out)
+    return Summary(
+        out,
+        source.label,
+        images,
+        counts,
+        len(vocabulary),
+        rejects,
+        source.orphans,
+        source.repaired,
+        source.warnings,
+    )
+
+
+def _provenance(source: Source, digest: str, options: Options, rejected: int) -> dict:
+    """Where the file comes from: the same for the same source, options and libraries, whoever builds it and when."""
+    import h5py
+    import nltk
+    import numpy as np
+    import PIL
+
+    return {
+        "source": source.label,
+        "source_sha256": digest,
+        "resize_filter": "JPEG draft, then Lanczos" if options.fast_decode else "Lanczos",
+        "options": json.dumps(asdict(options)),
+        "tokenizer": "nltk wordpunct_tokenize of the lower-cased caption",
+        "rejected": rejected,
+        "captions_without_image": source.orphans,
+        "captions_repaired": source.repaired,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "pillow": PIL.__version__,
+        "numpy": np.__version__,
+        "h5py": h5py.__version__,
+        "hdf5": h5py.version.hdf5_version,
+        "nltk": nltk.__version__,
+    }

@@ -1,0 +1,150 @@
+"""Photos with captions go in, one HDF5 file comes out.
+
+    python data_prep/build_h5.py --coco ROOT --out coco.h5
+    python data_prep/build_h5.py --demo --out demo.h5 --preview demo.png
+    python data_prep/build_h5.py --verify coco.h5
+
+A source may be given several times, of one kind or several; their splits are joined in the order given. Interrupted or
+killed, the same command goes on where it stopped. Beside FILE.h5 lies FILE.rejects.csv: each image left out, and why.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path[:1] = [str(Path(__file__).resolve().parent.parent)]  # run as a script: import the package, not its modules
+
+from data_prep.build import Options, Summary, build
+from data_prep.errors import InputError, run_main
+from data_prep.h5file import HOLE, IMAGE_SIZE, valid_hole
+
+
+def main(argv=None) -> int:
+    """Run the command line `argv` (sys.argv[1:] if None) and give the exit code."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.verify:
+        from data_prep.verify import verify
+
+        print(verify(args.verify))
+        return 0
+    if not args.sources or args.out is None:
+        parser.error("a source and --out FILE.h5 are needed, or --verify FILE.h5")
+    if not valid_hole(args.hole, args.image_size):
+        parser.error(
+            f"--hole {','.join(map(str, args.hole))} does not lie inside {args.image_size} x {args.image_size}"
+        )
+    options = Options(args.image_size, args.hole, args.fast_decode, args.limit)
+    try:
+        sources = [_read(source, args) for source in args.sources]
+        all_demo = all(source["kind"] == "demo" for source in args.sources)
+        summary = _build(sources, args, options, all_demo)
+        print(_report(summary))
+        if args.preview:
+            from data_prep.preview import preview
+
+            preview(args.out, args.preview)
+            print(f"preview         {args.preview}")
+    except OSError as error:
+        raise InputError(f"{error.filename or args.out}: {error.strerror or error}") from error
+    return 0
+
+
+def _read(source: dict, args):
+    """Read one source: what its photos are called and where they lie."""
+    if source["kind"] == "coco":
+        from data_prep.coco import read_coco
+
+        return read_coco(source["path"])
+    from data_prep.demo import read_demo
+
+    return read_demo(args.seed, args.limit, args.image_size, args.hole)
+
+
+def _build(sources, args, options: Options, all_demo: bool) -> Summary:
+    from tqdm import tqdm
+
+    from data_prep.demo import TRUTH
+
+    with tqdm(unit="img", disable=None, smoothing=0.1) as progress:
+
+        def bar(done: int, total: int) -> None:
+            progress.total = total
+            progress.update(done - progress.n)
+
+        return build(sources, args.out, options, args.workers, TRUTH if all_demo else None, bar)
+
+
+def _report(summary: Summary) -> str:
+    """The summary that a build ends with."""
+    lines = [f"{'split':<8}{'images':>10}{'captions':>10}{'words':>12}   words in a caption: median, 95 %, most"]
+    for split, images in summary.images.items():
+        words = summary.words[split]
+        captions = sum(words.lengths.values())
+        lengths = ", ".join(str(words.length_quantile(share)) for share in (0.5, 0.95, 1.0))
+        lines.append(
+            f"{split:<8}{images:>10,}{captions:>10,}{words.words.total():>12,}   {lengths if captions else '-'}"
+        )
+    lines.append(f"vocabulary      {summary.vocabulary:,} words in the training captions")
+    lines += [f"left out        {count:,}: {reason}" for reason, count in summary.reasons.most_common()]
+    if summary.orphans:
+        lines.append(f"no such image   {summary.orphans:,} captions")
+    if summary.repaired:
+        lines.append(f"not Unicode     {summary.repaired:,} captions, repaired with U+FFFD")
+    lines += [f"note            {warning}" for warning in summary.warnings]
+    if summary.resumed:
+        lines.append(f"continued       {summary.resumed:,} photos were done before")
+    lines.append(f"wrote           {summary.path} ({summary.path.stat().st_size / 1e6:,.1f} MB)")
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "build_h5.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    source = parser.add_argument_group("sources")
+    source.add_argument("--coco", metavar="ROOT", action=_AddSource, help="COCO's layout; zips are read in place")
+    source.add_argument("--demo", action=_AddSource, nargs=0, help="scenes that the program draws itself")
+    parser.set_defaults(sources=[])
+    add = parser.add_argument
+    add("--out", metavar="FILE.h5", type=Path, help="the file to write")
+    add("--workers", metavar="N", type=_positive, default=_cpus(), help="decoding processes (default: %(default)s)")
+    add("--limit", metavar="N", type=_positive, help="at most N images of each split")
+    add("--fast-decode", action="store_true", help="let the JPEG decoder shrink first: faster, not exact")
+    add("--preview", metavar="GRID.png", type=Path, help="draw border, center and captions of some images")
+    add("--image-size", metavar="N", type=_positive, default=IMAGE_SIZE, help="pixels a side (default: %(default)s)")
+    add("--hole", metavar="T,L,H,W", type=_hole, default=HOLE, help="top,left,height,width (default: 16,16,32,32)")
+    add("--seed", metavar="N", type=int, default=0, help="of the demo's scenes (default: %(default)s)")
+    add("--verify", metavar="FILE.h5", type=Path, help="re-hash and check a file; exit code 0 only if it is whole")
+    return parser
+
+
+class _AddSource(argparse.Action):
+    """Collects the sources of all kinds in the order given."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        source = {"kind": self.dest, "path": value}
+        namespace.sources = [*namespace.sources, source]
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def _hole(text: str) -> tuple[int, ...]:
+    parts = tuple(int(part) for part in text.split(","))
+    if len(parts) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not top,left,height,width")
+    return parts
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    run_main(main)

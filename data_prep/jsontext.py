@@ -1,0 +1,54 @@
+"""JSON from strangers: whatever is wrong with it is said in one line, with the file and the position."""
+
+import json
+
+from data_prep.errors import InputError
+
+INT64 = range(-(2**63), 2**63)
+
+
+def parse(data: bytes, where: str, first_line: int = 1):
+    """Parse UTF-8 JSON.
+
+    Args:
+      data: the text. where: its name in the error. first_line: number of its first line, for one line of a file.
+    Raises:
+      InputError: not UTF-8, not JSON, or nested too deep.
+    """
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = first_line + data.count(b"\n", 0, error.start)
+        raise InputError(f"{where}: line {line}, byte {error.start}: not UTF-8") from error
+    except json.JSONDecodeError as error:
+        line = first_line + error.lineno - 1
+        raise InputError(f"{where}: line {line}, column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise InputError(f"{where}: line {first_line}: nested too deep") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"{where}: line {first_line}: {error}") from error
+
+
+def member(value, key: str, kind: type, where: str):
+    """`value[key]`, found to be of type `kind` (int, str, list, dict).
+
+    Raises:
+      InputError: `value` is no object, has no such key, or something else under it.
+    """
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected an object, found {_name(value)}")
+    if key not in value:
+        raise InputError(f"{where}: no {key!r}")
+    found = value[key]
+    if not isinstance(found, kind) or isinstance(found, bool):
+        raise InputError(f"{where}.{key}: expected {_NAMES[kind]}, found {_name(found)}")
+    if kind is int and found not in INT64:
+        raise InputError(f"{where}.{key}: {str(found)[:30]} does not fit in 64 bits")
+    return found
+
+
+_NAMES = {int: "an integer", str: "a string", list: "a list", dict: "an object"}
+
+
+def _name(value) -> str:
+    return _NAMES.get(type(value), str(value)[:30])

@@ -1,0 +1,142 @@
+"""What a source says about each photo before any is decoded: its name, number, captions, and where its bytes lie.
+
+A source (coco.py, ift6266.py, folder.py, webdataset.py, demo.py) fills a `Source`; nothing else knows where photos come
+from. Members of zip and tar archives are read in place, by their offset, so a process needs no archive's index.
+"""
+
+import hashlib
+import os
+import stat
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from data_prep.h5file import SPLITS
+
+MAX_BYTES = 256 * 2**20  # a photo's file; the largest real photos are a tenth of this
+STORED, DEFLATED = 0, 8  # a zip member's compression methods
+
+
+class Rejected(Exception):
+    """A photo that cannot be used; its text is the reason, as FILE.rejects.csv gives it."""
+
+
+class Location(NamedTuple):
+    """Where a photo's bytes lie: a file (kind "file"), or a member of an archive ("tar" or "zip") by its offset.
+
+    `size` is in bytes as stored; `stamp` is what changes when the file does (its mtime in ns, or a zip member's CRC).
+    """
+
+    path: str
+    kind: str
+    offset: int
+    size: int
+    stamp: int
+    method: int = STORED
+
+
+class Photo(NamedTuple):
+    """One image of a source. `captions` are UTF-8; `where` is a Location, or a demo.Scene to be drawn."""
+
+    file_name: str
+    image_id: int
+    captions: tuple[bytes, ...]
+    where: tuple
+
+
+@dataclass
+class Source:
+    """What reading a source gives.
+
+    Attributes:
+      label: the source in words, the same wherever it lies, for the file's attribute `source`.
+      photos: the photos of each split, in order.
+      rejects: (file, reason) of photos listed but not to be had.
+      orphans: captions whose image the source does not list.
+      repaired: captions that were not valid Unicode; each bad piece became U+FFFD.
+      warnings: lines for the user.
+    """
+
+    label: str
+    photos: dict[str, list[Photo]] = field(default_factory=lambda: {split: [] for split in SPLITS})
+    rejects: list[tuple[str, str]] = field(default_factory=list)
+    orphans: int = 0
+    repaired: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def encode(self, caption: str) -> bytes:
+        """A caption as UTF-8; lone surrogates, which no UTF-8 can hold, become U+FFFD and are counted."""
+        try:
+            return caption.encode()
+        except UnicodeEncodeError:
+            self.repaired += 1
+            return caption.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+    def decode(self, text: bytes) -> str:
+        """The text of a caption file; bytes that are not UTF-8 become U+FFFD and are counted."""
+        try:
+            return text.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            self.repaired += 1
+            return text.decode("utf-8-sig", "replace")
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder's, set's or shard's name begins with, or None."""
+    return next((split for split in SPLITS if name.lower().startswith(split)), None)
+
+
+def hashed_id(file_name: str) -> int:
+    """A number for a photo that has none: 63 bits of the SHA-256 of its name, the same on every machine."""
+    digest = hashlib.sha256(file_name.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def locate_file(path: str) -> Location:
+    """Where a plain file's bytes lie. Raises Rejected when there is no such file, or none that can be read."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
+        raise Rejected("no such file" if missing else f"cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise Rejected("not a regular file")
+    return Location(path, "file", 0, status.st_size, status.st_mtime_ns)
+
+
+def read_bytes(where: Location) -> bytes:
+    """The bytes of a photo's file. Raises Rejected where they are not to be had."""
+    if where.size > MAX_BYTES:
+        raise Rejected(f"absurdly large file: {where.size / 2**20:,.0f} MiB (limit {MAX_BYTES >> 20})")
+    try:
+        with open(where.path, "rb") as file:
+            if where.kind == "zip":
+                return _read_zip_member(file, where)
+            file.seek(where.offset)
+            return file.read(where.size if where.kind == "tar" else MAX_BYTES)
+    except FileNotFoundError as error:
+        raise Rejected("no such file") from error
+    except OSError as error:
+        raise Rejected(f"cannot be read: {error.strerror}") from error
+
+
+def _read_zip_member(file, where: Location) -> bytes:
+    """A member's bytes, from the offset of its local header; `where.stamp` is its CRC-32."""
+    file.seek(where.offset)
+    header = file.read(30)
+    if len(header) < 30 or header[:4] != b"PK\3\4":
+        raise Rejected("damaged zip member: no header")
+    name_length, extra_length = struct.unpack("<HH", header[26:30])
+    file.seek(where.offset + 30 + name_length + extra_length)
+    data = file.read(where.size)
+    if where.method == DEFLATED:
+        try:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_BYTES)
+        except zlib.error as error:
+            raise Rejected("damaged zip member: cannot be inflated") from error
+    elif where.method != STORED:
+        raise Rejected(f"zip compression method {where.method} is not supported")
+    if zlib.crc32(data) != where.stamp:
+        raise Rejected("damaged zip member: wrong CRC-32")
+    return data

@@ -1,0 +1,76 @@
+"""Decoded photos on disk, a few dozen to a file, so that a killed build goes on where it stopped.
+
+A shard is one header line of JSON, then the pixels of the photos that could be used; the header holds their SHA-256, so
+a shard that a power cut left half-written is seen and made again. It appears under its name only when whole. Its
+contents depend on its photos and the options alone, never on who made it, so a file put together from shards is the
+same for any number of workers.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data_prep.decode import decode
+from data_prep.demo import Scene, draw
+from data_prep.photos import Photo, Rejected, read_bytes
+
+
+class Job(NamedTuple):
+    """One shard to make: photos `start` to `stop` of a split."""
+
+    number: int
+    split: str
+    start: int
+    stop: int
+
+
+def plan_shards(photos: dict[str, list[Photo]]) -> list[Job]:
+    """Cut the splits into shards: small ones, so that little is lost and workers end together, but not too many."""
+    size = min(512, max(32, sum(map(len, photos.values())) // 2000))
+    jobs = []
+    for split, listed in photos.items():
+        for start in range(0, len(listed), size):
+            jobs.append(Job(len(jobs), split, start, min(start + size, len(listed))))
+    return jobs
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.shard"
+
+
+def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, alive=lambda: None) -> None:
+    """Decode (or draw) photos and put them on disk; `alive` is called before each, and may end the process."""
+    kept, rejects, pixels = [], [], []
+    for position, photo in enumerate(photos):
+        alive()
+        try:
+            if isinstance(photo.where, Scene):
+                pixels.append(draw(photo.where))
+            else:
+                pixels.append(decode(read_bytes(photo.where), image_size, fast))
+            kept.append(position)
+        except Rejected as reason:
+            rejects.append((position, str(reason)))
+    block = b"".join(image.tobytes() for image in pixels)
+    header = {"kept": kept, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(json.dumps(header).encode() + b"\n" + block)
+    os.replace(temporary, path)
+
+
+def read_shard(path: Path, image_size: int) -> tuple[list[int], list[tuple[int, str]], np.ndarray] | None:
+    """A shard's kept positions, its (position, reason) rejects and its pixels, uint8 (k, S, S, 3); None if not whole."""
+    try:
+        with open(path, "rb") as file:
+            header, block = json.loads(file.readline()), file.read()
+        if hashlib.sha256(block).hexdigest() != header["sha256"]:
+            return None
+        pixels = np.frombuffer(block, np.uint8).reshape(len(header["kept"]), image_size, image_size, 3)
+        return header["kept"], header["rejects"], pixels
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

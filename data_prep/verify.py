@@ -1,0 +1,39 @@
+"""--verify: re-hash a file and say in one line what is wrong with it, if anything is."""
+
+import hashlib
+
+from data_prep.errors import InputError
+from data_prep.h5file import describe
+from data_prep.h5write import CHUNK, whole_file_sha256
+
+
+def verify(path) -> str:
+    """Check the layout, the pixels of each split and every byte of the file.
+
+    Returns:
+      one line that says what was found whole.
+    Raises:
+      InputError: the file is damaged, or was changed since it was built; says where, as far as can be told.
+    """
+    info = describe(path)
+    if info.file_sha256 is None:
+        raise InputError(f"{path}: no dataset 'file_sha256', so it cannot be verified")
+    for name, split in info.splits.items():
+        digest = hashlib.sha256()
+        pixels = (
+            (split.border_offset, split.n * info.image_size * info.image_size * 3),
+            (split.center_offset, split.n * info.hole[2] * info.hole[3] * 3),
+        )
+        with open(path, "rb") as file:
+            for offset, left in pixels if split.n else ():
+                file.seek(offset)
+                while left:
+                    left -= len(chunk := file.read(min(CHUNK, left)))
+                    digest.update(chunk)
+        if digest.hexdigest() != split.sha256:
+            raise InputError(f"{path}: {name}: the pixels of border or center are not those that were written")
+    stored, offset = info.file_sha256
+    if whole_file_sha256(path, offset) != stored:
+        raise InputError(f"{path}: bytes outside the pixels (captions, ids, HDF5's structures) have changed")
+    counts = ", ".join(f"{split.n:,} {name}" for name, split in info.splits.items())
+    return f"{path}: whole ({counts})"

@@ -1,0 +1,68 @@
+"""The words of the captions, as nltk's WordPunctTokenizer cuts them (a regular expression; it needs no corpus).
+
+Captions are lower-cased first. "A dog's ball." becomes a, dog, ', s, ball, and the full stop.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+
+class WordCount:
+    """Words of one split's captions, counted as they come.
+
+    Attributes:
+      words: how often each word occurs. lengths: how many captions have each length, in words.
+    """
+
+    def __init__(self):
+        self.words: Counter[str] = Counter()
+        self.lengths: Counter[int] = Counter()
+
+    def add(self, captions: tuple[bytes, ...], times: int = 1) -> None:
+        """Count the words of some captions; with times=-1 take them out again."""
+        tokenize = _tokenizer()
+        for caption in captions:
+            words = tokenize(caption.decode().lower())
+            self.lengths[len(words)] += times
+            for word in words:
+                self.words[word] += times
+
+    def vocabulary(self) -> dict[str, int]:
+        """Each word and its count, the most frequent first, those of one count in alphabetical order."""
+        counted = ((word, count) for word, count in self.words.items() if count > 0)
+        return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
+
+    def length_quantile(self, share: float) -> int:
+        """The length that this share of the captions does not exceed; 0 where there are none."""
+        left = share * sum(self.lengths.values())
+        for length, count in sorted(self.lengths.items()):
+            left -= count
+            if left <= 0 and count:
+                return length
+        return 0
+
+
+def count_words(photos: dict[str, list], counts: dict[str, WordCount], step: int = 64) -> Iterator[bool]:
+    """Count the captions of every split into `counts`, a few photos at each step of this iterator."""
+    for split, listed in photos.items():
+        for start in range(0, len(listed), step):
+            for photo in listed[start : start + step]:
+                if photo.captions:
+                    counts[split].add(photo.captions)
+            yield True
+
+
+def _tokenizer():
+    """nltk's tokenizer, loaded when the first caption comes: importing nltk takes longer than decoding 100 photos."""
+    if "nltk" not in sys.modules and "scipy.stats" not in sys.modules:
+        sys.modules["scipy.stats"] = (
+            None  # nltk then does without: it is three quarters of the import, and not used here
+        )
+        try:
+            import nltk  # noqa: F401
+        finally:
+            del sys.modules["scipy.stats"]
+    from nltk.tokenize import wordpunct_tokenize
+
+    return wordpunct_tokenize

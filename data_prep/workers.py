@@ -1,0 +1,113 @@
+"""Processes that make shards: they draw the next shard's number from one shared counter until there is none left.
+
+The parent alone hears Ctrl-C and SIGTERM and ends the workers; a worker whose parent was killed ends by itself before
+its next photo. A worker that is killed (by the kernel, out of memory) ends the build in one line.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from data_prep.errors import InputError
+from data_prep.photos import Photo
+from data_prep.shards import Job, make_shard, shard_path
+
+# fork is the quickest start, and shares the list of photos; elsewhere the system's own default is the safe one
+_context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
+_STOPPING = {signal.SIGINT, signal.SIGTERM}
+
+
+def make_shards(
+    jobs: list[Job],
+    photos: dict[str, list[Photo]],
+    folder: Path,
+    image_size: int,
+    fast: bool,
+    workers: int,
+    meanwhile: Iterator = iter(()),
+) -> Iterator[int]:
+    """Make every shard of `jobs` with `workers` processes.
+
+    Args:
+      meanwhile: work for this process while the others decode; advanced step by step, as long as it lasts.
+    Yields:
+      the number of photos done, each time some are.
+    Raises:
+      InputError: a worker was killed, or could not write.
+    """
+    if not jobs:
+        return
+    counter = _context.Value("q", 0)
+    processes, pipes = [], []
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # until the worker has set its own handlers
+    try:
+        for _ in range(min(workers, len(jobs))):
+            receive, send = _context.Pipe(duplex=False)
+            arguments = (send, counter, os.getpid(), jobs, photos, folder, image_size, fast)
+            process = _context.Process(target=_work, args=arguments, daemon=True)
+            process.start()
+            send.close()
+            processes.append(process)
+            pipes.append(receive)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    pipes_of = list(pipes)  # in the order of `processes`, for `pipes` shrinks
+    try:
+        while pipes:
+            ready = wait(pipes, timeout=0 if meanwhile else None)
+            if not ready:
+                meanwhile = meanwhile if next(meanwhile, None) is not None else None
+            for pipe in ready:
+                try:
+                    message = pipe.recv()
+                except EOFError:
+                    message = None
+                if isinstance(message, int):
+                    yield message
+                elif message == "done":
+                    pipes.remove(pipe)
+                else:
+                    raise InputError(message or _how_it_ended(processes[pipes_of.index(pipe)]))
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+
+def _work(send, counter, parent, jobs, photos, folder, image_size, fast) -> None:
+    """A worker's life: shards, until the counter is past the last or the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+    def alive():
+        if os.getppid() != parent:
+            os._exit(1)
+
+    try:
+        while True:
+            with counter.get_lock():
+                index, counter.value = counter.value, counter.value + 1
+            if index >= len(jobs):
+                send.send("done")
+                return
+            job = jobs[index]
+            listed = photos[job.split][job.start : job.stop]
+            make_shard(shard_path(folder, job.number), listed, image_size, fast, alive)
+            send.send(len(listed))
+    except OSError as error:  # the disk is full, or the parent has gone and taken the folder along
+        with contextlib.suppress(OSError):
+            send.send(f"{error.filename or folder}: {error.strerror}")
+
+
+def _how_it_ended(process) -> str:
+    process.join()
+    if process.exitcode < 0:
+        return f"a worker process was killed by signal {-process.exitcode} (out of memory?): try fewer --workers"
+    return f"a worker process ended by itself with exit code {process.exitcode}"
