@@ -50,6 +50,7 @@ class CaptionEncoder(nn.Module):
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.number, self.linear):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
+        nn.init.ones_(self.linear.bias)  # at v = 0 the map v v^T would have no gradient
         for name, parameter in self.gru.named_parameters():
             if name.startswith("weight"):
                 nn.init.orthogonal_(parameter)
