@@ -1,0 +1,169 @@
+"""The house rules: who may import whom, how long a file may be, and that README and pyproject say what is true."""
+
+import ast
+import functools
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("inpaint", "models", "data_prep")
+FORBIDDEN = {"models": {"inpaint", "data_prep"}, "data_prep": {"torch", "torchvision", "models", "inpaint"}}
+LONGEST_FILE = 400  # lines
+MACHINE_PATH = re.compile(r"(?<![\w.])(?:/(?:home|root|Users|mnt|opt|srv|work)/\w|[A-Z]:\\\\?Users)")
+# The name that is installed, where it differs from the name that is imported.
+DISTRIBUTION = {"PIL": "pillow", "skimage": "scikit-image"}
+
+
+def files_of_the_project():
+    """Paths of the files that git tracks or would; of every file outside hidden folders where there is no git."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode == 0:
+        return [ROOT / name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
+    visible = (p for p in ROOT.rglob("*") if not any(part.startswith(".") for part in p.relative_to(ROOT).parts))
+    return [p for p in visible if p.is_file()]
+
+
+def python_files(*folders):
+    """The project's Python files, or only those below `folders`."""
+    files = [p for p in files_of_the_project() if p.suffix == ".py"]
+    return [p for p in files if not folders or p.relative_to(ROOT).parts[0] in folders]
+
+
+def imports_of(path):
+    """The absolute module names that a file imports anywhere, inside functions too; a relative one is made absolute."""
+    package = list(path.relative_to(ROOT).parts[:-1])
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            names.add(".".join(base + [node.module] if node.module else base))
+    return names
+
+
+@functools.cache
+def readme():
+    """README.md as text."""
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@functools.cache
+def options_of(program):
+    """The options that a program's --help shows; `program` is the words after `python`."""
+    shown = subprocess.run([sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", shown.stdout))
+
+
+def readme_commands():
+    """(program, options) for each command of ours in README's `sh` blocks, continued lines joined."""
+    commands = []
+    for language, block in re.findall(r"```(\w*)\n(.*?)```", readme(), flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines() if language == "sh" else ():
+            words = shlex.split(line, comments=True)
+            for i, word in enumerate(words):
+                if word.endswith(".py"):
+                    program, rest = (word,), words[i + 1 :]
+                elif words[i : i + 2] == ["-m", "inpaint"]:
+                    program, rest = ("-m", "inpaint", *words[i + 2 : i + 3]), words[i + 3 :]
+                else:
+                    continue
+                commands.append((program, {option.split("=")[0] for option in rest if option.startswith("--")}))
+                break
+    return commands
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_no_room_imports_what_it_must_not(room):
+    files = python_files(room)
+    assert len(files) > 1
+    wrong = [
+        f"{path.name}: {name}" for path in files for name in imports_of(path) if name.split(".")[0] in FORBIDDEN[room]
+    ]
+    assert not wrong
+
+
+def test_importing_all_of_data_prep_brings_no_torch():
+    modules = [f"data_prep.{path.stem}" for path in python_files("data_prep") if path.stem != "__init__"]
+    code = f"import sys, {', '.join(modules)}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    brought = set(done.stdout.split())
+    assert "data_prep" in brought and not brought & FORBIDDEN["data_prep"]
+
+
+def test_every_python_file_is_short_enough_to_read():
+    lengths = {str(p.relative_to(ROOT)): len(p.read_text(encoding="utf-8").splitlines()) for p in python_files()}
+    assert len(lengths) > 10
+    assert not {name: length for name, length in lengths.items() if length > LONGEST_FILE}
+
+
+def test_no_file_names_a_path_of_somebody_s_machine():
+    found = []
+    for path in files_of_the_project():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [
+            f"{path.relative_to(ROOT)}: {line.strip()}" for line in text.splitlines() if MACHINE_PATH.search(line)
+        ]
+    assert not found
+
+
+def test_the_pattern_for_a_machine_s_path_finds_one_and_spares_addresses():
+    assert MACHINE_PATH.search("data = '" + "/".join(["", "home", "ann", "coco'"]))
+    assert not MACHINE_PATH.search("https://github.com/home/page and recipes/root/x")
+
+
+def test_pyproject_declares_exactly_what_the_program_imports():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = re.search(r"^dependencies = \[(.*?)\]", text, flags=re.DOTALL | re.MULTILINE).group(1)
+    declared = set(re.findall(r'"([A-Za-z0-9_-]+)', listed))
+    scripts = [path for path in python_files() if path.parent == ROOT]
+    imported = {name for path in [*python_files(*ROOMS), *scripts] for name in imports_of(path)}
+    used = {"tensorboard"} if "torch.utils.tensorboard" in imported else set()  # torch's writer is a face of it
+    for name in {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) - set(ROOMS):
+        used.add(DISTRIBUTION.get(name, name))
+    assert used - {path.stem for path in scripts} == declared
+
+
+def test_constraints_pin_every_declared_dependency():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[project]")[1].split("[tool.")[0]
+    declared = set(re.findall(r'"([A-Za-z0-9_-]+)>=[\d.]+"', project))
+    pinned = set(
+        re.findall(r"^([A-Za-z0-9_-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert len(declared) > 10 and declared <= pinned
+
+
+def test_readme_s_commands_use_only_options_that_help_shows():
+    commands = readme_commands()
+    assert {program for program, _ in commands} >= {
+        ("data_prep/build_h5.py",),
+        ("train_inpaint.py",),
+        ("evaluate.py",),
+        ("-m", "inpaint", "fill"),
+    }
+    wrong = [f"{' '.join(program)}: {option}" for program, used in commands for option in used - options_of(program)]
+    assert not wrong
+
+
+def test_readme_names_five_files_to_read_and_they_exist():
+    section = readme().split("## One image, from JPEG to nats")[1].split("\n## ")[0]
+    named = re.findall(r"^\d\. \[`([^`]+)`\]\(([^)]+)\)", section, flags=re.MULTILINE)
+    assert len(named) == 5
+    assert not [label for label, target in named if label != target or not (ROOT / target).is_file()]
+
+
+def test_every_file_that_readme_links_to_exists():
+    targets = {target for target in re.findall(r"\]\(([^)#]+)\)", readme()) if "://" not in target}
+    assert len(targets) > 5
+    assert not {target for target in targets if not (ROOT / target).exists()}
