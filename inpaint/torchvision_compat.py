@@ -7,7 +7,6 @@ utils.make_grid work, calling nms itself still fails, and torchvision.io's JPEG 
 here). Where the plain import succeeds nothing is declared.
 """
 
-import importlib
 import sys
 
 import torch
@@ -22,16 +21,20 @@ def import_torchvision():
     Returns the module. Raises whatever the plain import raised when the cause is another one.
     """
     try:
-        return importlib.import_module("torchvision")
+        import torchvision
     except RuntimeError as error:
         if "operator torchvision::nms does not exist" not in str(error):
             raise
+    else:
+        return torchvision
     # The failed import dropped the package but left its submodules, which a new package object would not hold.
     for name in [name for name in sys.modules if name.startswith("torchvision.")]:
         del sys.modules[name]
     for operator in MISSING_OPERATORS:
         torch.library.define(f"torchvision::{operator}", NMS_SCHEMA)
-    return importlib.import_module("torchvision")
+    import torchvision
+
+    return torchvision
 
 
 torchvision = import_torchvision()

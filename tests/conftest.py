@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-os.environ.setdefault("MPLBACKEND", "Agg")
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
 
