@@ -35,7 +35,7 @@ def score(model, photos, indices, captions, batch_size=64, progress=False, label
     bar = tqdm(total=len(mine), desc=label, unit="img", disable=not progress, leave=False)
     with bar, evaluating(model):
         for part, log_prob in log_probs(model, photos, indices, captions, mine, batch_size, clock):
-            nats[bar.n : bar.n + len(part)] = -log_prob.double().sum(dim=(1, 2, 3)).cpu().numpy()
+            nats[np.searchsorted(mine, part)] = -log_prob.double().sum(dim=(1, 2, 3)).cpu().numpy()
             bar.update(len(part))
     return gather(mine, nats, len(indices)), sum(all_gathered(clock.rate()))
 

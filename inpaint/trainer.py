@@ -240,7 +240,7 @@ class Trainer:
             "progress": dict(self.progress),
             "provenance": {
                 "data_sha256": self.train.info.splits["train"].sha256,
-                "torch": torch.__version__,
+                "torch": str(torch.__version__),
                 **_commit(),
             },
         }

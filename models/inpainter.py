@@ -201,7 +201,7 @@ def build(
     Args:
       decoder: one of DECODERS.
       likelihood: one of LIKELIHOODS.
-      size: s, m or l; the tower's width and depth.
+      size: xs, s, m or l; the tower's width and depth.
       image_size: of the square image, pixels.
       hole: [top, left, height, width], inside the image.
       use_captions: whether the caption encoder is there.
