@@ -24,7 +24,7 @@ def hatch(border, hole):
     """The border with its hole hatched in two greys, which no one takes for black pixels."""
     _, _, h, w = hole
     rows, columns = torch.arange(h)[:, None], torch.arange(w)
-    stripes = torch.where((rows + columns) % 8 < 4, 112, 144).to(torch.uint8)  # (h, w)
+    stripes = torch.where((rows + columns) % 8 < 4, 104, 152).to(torch.uint8)  # (h, w)
     return paste(border, stripes.to(border.device), hole)
 
 
