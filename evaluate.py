@@ -1,8 +1,8 @@
 """Score a checkpoint on photos it has not seen, and say whether captions help.
 
-    python evaluate.py --checkpoint runs/demo/best.pt
-    python evaluate.py --checkpoint FILE.pt --data FILE.h5 --split val --json OUT.json --grid OUT.png
-    torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        the same figures, sooner
+python evaluate.py --checkpoint runs/demo/best.pt
+python evaluate.py --checkpoint FILE.pt --data FILE.h5 --split val --json OUT.json --grid OUT.png
+torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        the same figures, sooner
 """
 
 import argparse
