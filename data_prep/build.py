@@ -139,7 +139,7 @@ def _work_folder(out: Path, key: str) -> Iterator[Path]:
     """The folder of shards, locked; left behind whole when the work is interrupted, removed when it is done."""
     folder = out.with_name(out.name + ".work")
     folder.mkdir(exist_ok=True)
-    lock = open(folder / "lock", "w")  # noqa: SIM115: held until the process ends
+    lock = open(folder / "lock", "w")  # noqa: SIM115
     try:
         import fcntl
 

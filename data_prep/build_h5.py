@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-sys.path[:1] = [str(Path(__file__).resolve().parent.parent)]  # run as a script: import the package, not its modules
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a script, from anywhere
 
 from data_prep.build import Options, Summary, build
 from data_prep.errors import InputError, run_main
@@ -53,10 +53,23 @@ def main(argv=None) -> int:
 
 def _read(source: dict, args):
     """Read one source: what its photos are called and where they lie."""
-    if source["kind"] == "coco":
+    kind, path = source["kind"], source["path"]
+    if kind == "coco":
         from data_prep.coco import read_coco
 
-        return read_coco(source["path"])
+        return read_coco(path)
+    if kind == "ift6266":
+        from data_prep.ift6266 import read_ift6266
+
+        return read_ift6266(path)
+    if kind == "folder":
+        from data_prep.folder import read_folder
+
+        return read_folder(path, source.get("captions"))
+    if kind == "webdataset":
+        from data_prep.webdataset import read_webdataset
+
+        return read_webdataset(path)
     from data_prep.demo import read_demo
 
     return read_demo(args.seed, args.limit, args.image_size, args.hole)
@@ -105,6 +118,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     source = parser.add_argument_group("sources")
     source.add_argument("--coco", metavar="ROOT", action=_AddSource, help="COCO's layout; zips are read in place")
+    source.add_argument("--ift6266", metavar="ROOT", action=_AddSource, help="the 2017 course's archive")
+    source.add_argument("--folder", metavar="DIR", action=_AddSource, help="photos, each with its captions in NAME.txt")
+    source.add_argument("--captions", metavar="FILE", action=_AddCaptions, help="... or in one .jsonl, .csv or .tsv")
+    source.add_argument("--webdataset", metavar="TAR", nargs="+", action=_AddSource, help="shards, as img2dataset's")
     source.add_argument("--demo", action=_AddSource, nargs=0, help="scenes that the program draws itself")
     parser.set_defaults(sources=[])
     add = parser.add_argument
@@ -126,6 +143,15 @@ class _AddSource(argparse.Action):
     def __call__(self, parser, namespace, value, option_string=None):
         source = {"kind": self.dest, "path": value}
         namespace.sources = [*namespace.sources, source]
+
+
+class _AddCaptions(argparse.Action):
+    """Gives the folder before it a captions file."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        if not namespace.sources or namespace.sources[-1]["kind"] != "folder":
+            parser.error("--captions FILE must follow the --folder DIR that it belongs to")
+        namespace.sources[-1]["captions"] = value
 
 
 def _positive(text: str) -> int:

@@ -17,7 +17,7 @@ MAX_PIXELS = 100_000_000  # a 100-megapixel photo decodes to 300 MB; anything la
 COMMON, RARE = (
     ("JPEG", "PNG"),
     ("WEBP", "GIF", "BMP", "TIFF", "PPM"),
-)  # none of these runs a foreign program, as EPS does
+)  # no EPS, which runs Ghostscript
 
 
 def decode(data: bytes, image_size: int, fast: bool = False) -> np.ndarray:

@@ -3,7 +3,7 @@
 A scene is a patterned background and, wholly inside the hole, one object: 4 shapes x 8 colours x 3 sizes at one of 64
 positions, each drawn uniformly and independently of the background. Every row, column and diagonal of the background
 reaches the border, so the border tells the background exactly and nothing of the object; the caption tells shape,
-colour, size and background and nothing of the position. All 6,144 scenes on a background differ, hence in nats per image
+colour, size and background and nothing of the position. All 6,144 scenes on a background differ, hence in nats an image
   H(center | border)          = ln(4 * 8 * 3 * 64) = 8.723
   H(center | border, caption) = ln 64              = 4.159
 and the caption is worth exactly their difference, ln 96 = 4.564.

@@ -64,7 +64,7 @@ def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, ali
 
 
 def read_shard(path: Path, image_size: int) -> tuple[list[int], list[tuple[int, str]], np.ndarray] | None:
-    """A shard's kept positions, its (position, reason) rejects and its pixels, uint8 (k, S, S, 3); None if not whole."""
+    """Positions kept, (position, reason) of rejects, pixels uint8 (k, S, S, 3); None where the shard is not whole."""
     try:
         with open(path, "rb") as file:
             header, block = json.loads(file.readline()), file.read()

@@ -56,9 +56,7 @@ def count_words(photos: dict[str, list], counts: dict[str, WordCount], step: int
 def _tokenizer():
     """nltk's tokenizer, loaded when the first caption comes: importing nltk takes longer than decoding 100 photos."""
     if "nltk" not in sys.modules and "scipy.stats" not in sys.modules:
-        sys.modules["scipy.stats"] = (
-            None  # nltk then does without: it is three quarters of the import, and not used here
-        )
+        sys.modules["scipy.stats"] = None  # nltk does without it; it is three quarters of the import
         try:
             import nltk  # noqa: F401
         finally:

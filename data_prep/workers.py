@@ -29,7 +29,7 @@ def make_shards(
     image_size: int,
     fast: bool,
     workers: int,
-    meanwhile: Iterator = iter(()),
+    meanwhile: Iterator | None = None,
 ) -> Iterator[int]:
     """Make every shard of `jobs` with `workers` processes.
 
@@ -59,8 +59,8 @@ def make_shards(
     pipes_of = list(pipes)  # in the order of `processes`, for `pipes` shrinks
     try:
         while pipes:
-            ready = wait(pipes, timeout=0 if meanwhile else None)
-            if not ready:
+            ready = wait(pipes, timeout=None if meanwhile is None else 0)
+            if not ready and meanwhile is not None:
                 meanwhile = meanwhile if next(meanwhile, None) is not None else None
             for pipe in ready:
                 try:

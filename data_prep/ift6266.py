@@ -1,0 +1,68 @@
+"""--ift6266 ROOT: the archive of the 2017 course project, MSCOCO at 64 x 64.
+
+ROOT/train2014/*.jpg and ROOT/val2014/*.jpg, and a pickle of {"COCO_train2014_000000000009": [caption, ...]}. The pickle
+is somebody else's file, so restricted_pickle.py reads it.
+"""
+
+import re
+from pathlib import Path
+
+from data_prep.errors import InputError
+from data_prep.photos import Photo, Rejected, Source, hashed_id, locate_file
+from data_prep.restricted_pickle import load
+
+PICKLE = "dict_key_imgID_value_caps_train_and_valid.pkl"
+FOLDERS = {"train": "train2014", "val": "val2014"}
+
+
+def read_ift6266(root) -> Source:
+    """List the archive's photos, by name, with their captions.
+
+    Raises:
+      InputError: the pickle or both folders are missing, or the pickle holds something else than captions.
+    """
+    root = Path(root)
+    path = root / PICKLE
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    captions = _captions(path)
+    source = Source(label="ift6266")
+    folders = {split: root / name for split, name in FOLDERS.items() if (root / name).is_dir()}
+    if not folders:
+        raise InputError(f"{root}: neither {' nor '.join(FOLDERS.values())}")
+    unused = set(captions)
+    for split, folder in folders.items():
+        for photo in sorted(folder.glob("*.jpg")):
+            try:
+                location = locate_file(str(photo))
+            except Rejected as reason:
+                source.rejects.append((f"{folder.name}/{photo.name}", str(reason)))
+                continue
+            own = tuple(source.encode(caption) for caption in captions.get(photo.stem, ()))
+            unused.discard(photo.stem)
+            source.photos[split].append(Photo(photo.name, _number(photo.name), own, location))
+    source.orphans = sum(len(captions[key]) for key in unused)
+    return source
+
+
+def _number(name: str) -> int:
+    """The image id that COCO's file names end with; a hash of the name where there is none."""
+    digits = re.search(r"_(\d{1,18})\.jpg$", name)
+    return int(digits[1]) if digits else hashed_id(name)
+
+
+def _captions(path: Path) -> dict[str, list[str]]:
+    content = load(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a dict of captions, found {type(content).__name__}")
+    characters = 0
+    for key, captions in content.items():
+        if not isinstance(key, str) or not isinstance(captions, list):
+            raise InputError(f"{path}: {str(key)[:60]!r}: expected a name and its list of captions")
+        for caption in captions:
+            if not isinstance(caption, str):
+                raise InputError(f"{path}: {key[:60]!r}: a caption is {type(caption).__name__}, not str")
+            characters += len(caption)
+    if characters > path.stat().st_size:  # one string put in a million lists would fill the memory
+        raise InputError(f"{path}: its captions are longer, {characters:,} characters, than the file itself")
+    return content

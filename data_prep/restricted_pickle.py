@@ -1,0 +1,60 @@
+"""Reading somebody else's pickle without running it: dict, list, str and int, and nothing else, can be built.
+
+A pickle is a program for a small stack machine. This one knows only the instructions that build those four types; every
+other one, above all those that import and call (GLOBAL, REDUCE, BUILD, ...), is refused before it does anything. It is
+the standard library's machine in Python, not the one in C, whose table of memos can be made to fill the memory.
+"""
+
+import io
+import pickle
+import pickletools
+
+from data_prep.errors import InputError
+
+_ALLOWED = """
+    PROTO FRAME STOP MARK POP POP_MARK DUP
+    EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST LIST APPEND APPENDS
+    STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
+    INT BININT BININT1 BININT2 LONG LONG1 LONG4
+    PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET
+"""
+_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
+
+
+class _Refused(Exception):
+    pass
+
+
+class _Dispatch(dict):
+    def __missing__(self, code):
+        raise _Refused(f"instruction {_NAMES.get(code, code)} is refused: only dict, list, str and int may be built")
+
+
+class _Unpickler(pickle._Unpickler):
+    dispatch = _Dispatch(
+        (code, handler) for code, handler in pickle._Unpickler.dispatch.items() if _NAMES.get(code) in _ALLOWED.split()
+    )
+
+    def find_class(self, module, name):
+        raise _Refused(f"{module}.{name} is refused: only dict, list, str and int may be built")
+
+
+def load(path):
+    """Read a pickle of dicts, lists, strs and ints; Python 2's byte strings are taken as UTF-8.
+
+    Raises:
+      InputError: it is no pickle, is damaged, or would build anything else; with the position in bytes.
+    """
+    with open(path, "rb") as file:
+        stream = io.BytesIO(file.read())
+    try:
+        return _Unpickler(stream, encoding="utf-8", errors="surrogateescape").load()
+    except _Refused as error:
+        reason = str(error)
+    except RecursionError:
+        reason = "nested too deep"
+    except MemoryError:
+        reason = "asks for more memory than there is"
+    except Exception as error:  # a damaged pickle makes the machine raise nearly anything
+        reason = f"not a whole pickle ({error or type(error).__name__})"
+    raise InputError(f"{path}: byte {stream.tell()}: {reason}")
