@@ -62,22 +62,26 @@ def options_of(program):
     return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", shown.stdout))
 
 
-def readme_commands():
-    """(program, options) for each command of ours in README's `sh` blocks, continued lines joined."""
+def commands_in(text):
+    """(program, options) for each command of ours in the lines of a shell text, continued lines joined."""
     commands = []
-    for language, block in re.findall(r"```(\w*)\n(.*?)```", readme(), flags=re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines() if language == "sh" else ():
-            words = shlex.split(line, comments=True)
-            for i, word in enumerate(words):
-                if word.endswith(".py"):
-                    program, rest = (word,), words[i + 1 :]
-                elif words[i : i + 2] == ["-m", "inpaint"]:
-                    program, rest = ("-m", "inpaint", *words[i + 2 : i + 3]), words[i + 3 :]
-                else:
-                    continue
-                commands.append((program, {option.split("=")[0] for option in rest if option.startswith("--")}))
-                break
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        for i, word in enumerate(words):
+            if word.endswith(".py"):
+                program, rest = (word,), words[i + 1 :]
+            elif words[i : i + 2] == ["-m", "inpaint"]:
+                program, rest = ("-m", "inpaint", *words[i + 2 : i + 3]), words[i + 3 :]
+            else:
+                continue
+            commands.append((program, {option.split("=")[0] for option in rest if option.startswith("--")}))
+            break
     return commands
+
+
+def unknown_options(commands):
+    """Those options of the commands that their program's --help does not show."""
+    return [f"{' '.join(program)}: {option}" for program, used in commands for option in used - options_of(program)]
 
 
 @pytest.mark.parametrize("room", FORBIDDEN)
@@ -144,16 +148,23 @@ def test_constraints_pin_every_declared_dependency():
     assert len(declared) > 10 and declared <= pinned
 
 
-def test_readme_s_commands_use_only_options_that_help_shows():
-    commands = readme_commands()
-    assert {program for program, _ in commands} >= {
-        ("data_prep/build_h5.py",),
-        ("train_inpaint.py",),
-        ("evaluate.py",),
-        ("-m", "inpaint", "fill"),
-    }
-    wrong = [f"{' '.join(program)}: {option}" for program, used in commands for option in used - options_of(program)]
-    assert not wrong
+def test_readme_names_only_options_that_help_shows():
+    fences = r"```(\w*)\n(.*?)```"
+    commands = commands_in(
+        "\n".join(block for language, block in re.findall(fences, readme(), re.S) if language == "sh")
+    )
+    programs = {program for program, _ in commands}
+    assert programs >= {("data_prep/build_h5.py",), ("train_inpaint.py",), ("evaluate.py",), ("-m", "inpaint", "fill")}
+    assert not unknown_options(commands)
+    in_prose = set(re.findall(r"`(--[a-z-]+)", re.sub(fences, "", readme(), flags=re.S)))
+    assert in_prose <= set().union(*map(options_of, programs))
+
+
+def test_make_demo_s_commands_use_only_options_that_help_shows():
+    recipes = "\n".join(re.findall(r"^\t@?(.*(?:\\\n.*)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    commands = commands_in(recipes)
+    assert [program for program, _ in commands] == [("data_prep/build_h5.py",), ("train_inpaint.py",), ("evaluate.py",)]
+    assert not unknown_options(commands)
 
 
 def test_readme_names_five_files_to_read_and_they_exist():
