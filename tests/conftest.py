@@ -1,6 +1,8 @@
 """What every test may lean on: the repository root and, where they are at hand, real photos."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,13 @@ def real_data():
         return data / name
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_file(tmp_path_factory):
+    """A small demo set, 40 scenes a split, built once by the real command."""
+    path = tmp_path_factory.mktemp("demo") / "demo.h5"
+    command = [sys.executable, ROOT / "data_prep" / "build_h5.py", "--demo", "--limit", "40", "--out", path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return path

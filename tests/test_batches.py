@@ -1,0 +1,104 @@
+"""Batches are a function of the step alone: order, captions, mirroring and shifts."""
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep.errors import InputError
+from inpaint.batches import Batches, loader, shifted
+from inpaint.dataset import Photos
+
+
+@pytest.fixture(scope="module")
+def photos(demo_file):
+    return Photos(demo_file, "train")
+
+
+def same(a, b):
+    tensors = all(torch.equal(x, y) for x, y in ((a.border, b.border), (a.center, b.center), (a.known, b.known)))
+    return tensors and a.captions == b.captions
+
+
+def test_every_epoch_holds_every_image_once_in_another_order(photos):
+    batches = Batches(photos, 6, seed=3)  # 6 does not divide 40: batches straddle epochs
+    members = [member for step in range(20) for member in batches.members(step)]
+    epochs = [[image for epoch, image in members if epoch == e] for e in range(3)]
+    assert all(sorted(epoch) == list(range(len(photos))) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_a_batch_depends_on_seed_and_step_not_on_history_or_workers(photos):
+    options = {"flip": True, "shift": 5}
+    fresh = Batches(photos, 8, 1, **options)[11]
+    used = Batches(photos, 8, 1, **options)
+    assert same([used[step] for step in range(12)][11], fresh)
+    assert not same(Batches(photos, 8, 2, **options)[11], fresh)
+    from_workers = [batch for batch, _ in zip(loader(used, 9, workers=2), range(3), strict=False)][2]
+    assert same(from_workers, fresh)
+
+
+def test_processes_share_the_same_global_batch(photos):
+    whole = Batches(photos, 8, 1, shift=3)[5]
+    parts = [Batches(photos, 8, 1, shift=3, rank=rank, world=2)[5] for rank in range(2)]
+    for rank, part in enumerate(parts):
+        assert torch.equal(part.border, whole.border[rank::2]) and part.captions == whole.captions[rank::2]
+
+
+def test_an_image_brings_different_captions_and_sometimes_none(photos):
+    batches = Batches(photos, len(photos), 0, caption_dropout=0.25)
+    captions = {}
+    empty = 0
+    for step in range(40):
+        batch = batches[step]
+        empty += batch.captions.count("")
+        for (_, image), caption in zip(batches.members(step), batch.captions, strict=True):
+            captions.setdefault(image, set()).add(caption)
+    assert all(found - {""} == set(photos.captions_of(image)) for image, found in captions.items())
+    assert abs(empty / (40 * len(photos)) - 0.25) < 0.05
+
+
+def test_border_and_center_are_cut_from_one_mirrored_and_shifted_photo(photos):
+    batches = Batches(photos, 40, 0, flip=True, shift=6)
+    batch = batches[0]
+    whole = batch.border.clone()
+    assert not whole[:, :, 16:48, 16:48].any()
+    whole[:, :, 16:48, 16:48] = batch.center
+    mirrored = 0
+    for (_, image), seen, known in zip(batches.members(0), whole, batch.known, strict=True):
+        original = photos.whole([image])[0]
+        rows, columns = known[0].any(1).nonzero()[:, 0], known[0].any(0).nonzero()[:, 0]
+        patch = seen[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert patch.shape[1] >= 58 and not seen[:, ~known[0]].any()
+        height, width = patch.shape[1:]
+        places = [
+            (flip, y, x)
+            for flip in (False, True)
+            for y in {0, 64 - height}
+            for x in {0, 64 - width}
+            if torch.equal((original.flip(-1) if flip else original)[:, y : y + height, x : x + width], patch)
+        ]
+        assert places
+        mirrored += all(flip for flip, _, _ in places)
+    assert 0 < mirrored < 40
+
+
+def test_shifted_moves_pixels_and_marks_what_entered():
+    image = torch.arange(2 * 4 * 5).reshape(2, 4, 5).to(torch.uint8)
+    moved, known = shifted(image, 1, -2)
+    assert torch.equal(moved[:, 1:, :3], image[:, :3, 2:]) and known[0, 1:, :3].all() and known.sum() == 9
+
+
+def test_the_pixels_are_read_as_they_lie_in_the_file(photos, demo_file):
+    import h5py
+
+    with h5py.File(demo_file) as file:
+        border, center = file["train/border"][:], file["train/center"][:]
+    indices = np.array([7, 0, 7, 39])
+    ours = photos.images(indices)
+    assert np.array_equal(ours[0].numpy(), border[indices].transpose(0, 3, 1, 2))
+    assert np.array_equal(ours[1].numpy(), center[indices].transpose(0, 3, 1, 2))
+
+
+def test_an_unknown_split_is_one_clear_line(demo_file):
+    with pytest.raises(InputError, match="no split 'dev'"):
+        Photos(demo_file, "dev")

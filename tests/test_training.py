@@ -1,0 +1,201 @@
+"""Training: resumed equals never stopped, two processes equal one, checkpoints are safe, and losses go down."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import inpaint
+import models
+from data_prep.errors import InputError
+from inpaint import checkpoints
+from inpaint.config import Config
+from inpaint.trainer import Trainer
+
+SMALL = ["--size", "xs", "--batch-size", "4", "--steps", "12", "--checkpoint-every", "2", "--evaluate-every", "5"]
+SMALL += ["--val-limit", "4", "--use-captions", "--shift", "3", "--precision", "fp32", "--warmup", "2"]
+
+
+def command(root, demo_file, out, *more, launcher=()):
+    program = [sys.executable, *launcher, str(root / "train_inpaint.py")]
+    return [*program, "--data", str(demo_file), "--out", str(out), *SMALL, *more]
+
+
+def run(words, **options):
+    return subprocess.run(words, capture_output=True, text=True, timeout=280, **options)
+
+
+def weights(folder, name="last.pt", key="weights"):
+    return checkpoints.read(folder / name)[key]
+
+
+def assert_same(a, b, **tolerance):
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], **tolerance or {"atol": 0, "rtol": 0}, msg=name)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(root, demo_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    done = run(command(root, demo_file, out))
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_run_leaves_what_the_contract_names(uninterrupted, demo_file):
+    assert {"last.pt", "best.pt", "config.json"} <= {path.name for path in uninterrupted.iterdir()}
+    assert json.loads((uninterrupted / "config.json").read_text())["batch_size"] == 4
+    log = EventAccumulator(str(uninterrupted), size_guidance={"images": 0}).Reload()
+    scalars = set(log.Tags()["scalars"])
+    assert {"val/nats_per_image", "val/nats_per_pixel"} <= scalars and "val/bits_per_dim" not in scalars
+    assert [event.step for event in log.Scalars("val/nats_per_image")] == [5, 10, 12]
+    assert log.Tags()["images"] == ["panel/original_border_samples_mean"]
+    assert any("caption" in tag for tag in log.Tags()["tensors"])
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(root, demo_file, tmp_path, uninterrupted, kill):
+    process = subprocess.Popen(command(root, demo_file, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (tmp_path / "last.pt").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(kill)
+    _, errors = process.communicate(timeout=100)
+    assert b"Traceback" not in errors
+    assert process.returncode == (-signal.SIGKILL if kill == signal.SIGKILL else 0)
+    assert 0 < checkpoints.read(tmp_path / "last.pt")["progress"]["step"] < 12
+    done = run([sys.executable, str(root / "train_inpaint.py"), "--out", str(tmp_path), "--resume"])
+    assert done.returncode == 0, done.stderr
+    for key in ("weights", "averaged"):
+        assert_same(weights(tmp_path, key=key), weights(uninterrupted, key=key))
+    assert_same(weights(tmp_path, "best.pt", "averaged"), weights(uninterrupted, "best.pt", "averaged"))
+    log = EventAccumulator(str(tmp_path)).Reload()
+    assert [event.step for event in log.Scalars("val/nats_per_image")] == [5, 10, 12]
+
+
+def test_two_processes_train_as_one_does(root, demo_file, tmp_path, uninterrupted):
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    done = run(
+        command(root, demo_file, tmp_path, "--dropout", "0", launcher=launcher),
+        env=dict(os.environ, OMP_NUM_THREADS="1"),
+    )
+    assert done.returncode == 0, done.stderr
+    alone = tmp_path / "alone"
+    assert run(command(root, demo_file, alone, "--dropout", "0")).returncode == 0
+    assert_same(weights(tmp_path), weights(alone), atol=2e-3, rtol=1e-2)
+    best = [checkpoints.read(folder / "last.pt")["progress"]["best"] for folder in (tmp_path, alone)]
+    assert best[0] == pytest.approx(best[1], rel=1e-3)
+
+
+def test_gradients_accumulated_over_parts_equal_the_batch_s(demo_file, tmp_path):
+    def trained(parts):
+        options = {
+            "size": "xs",
+            "batch_size": 8,
+            "dropout": 0.0,
+            "precision": "fp32",
+            "steps": 1,
+            "warmup": 0,
+            "clip_norm": 0,
+        }
+        config = Config(data=str(demo_file), out=str(tmp_path / str(parts)), accumulate=parts, lr=1.0, **options)
+        trainer = Trainer(config, torch.device("cpu"))
+        nats, norm = trainer._step(trainer.batches[0], 0, 1e-3)
+        return nats, norm, trainer.model.state_dict()
+
+    (nats, norm, _), (nats4, norm4, _) = trained(1), trained(4)
+    assert nats == pytest.approx(nats4, rel=1e-5) and norm == pytest.approx(norm4, rel=1e-4)
+
+
+def test_non_finite_steps_are_skipped_counted_and_finally_stop_the_run(demo_file, tmp_path, monkeypatch):
+    config = Config(data=str(demo_file), out=str(tmp_path), size="xs", batch_size=2, steps=100, val_limit=2)
+    trainer = Trainer(config, torch.device("cpu"))
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    monkeypatch.setattr(type(trainer.model.likelihood), "log_prob", lambda self, params, x: params * float("nan"))
+    with pytest.raises(InputError, match="diverged"):
+        trainer.run()
+    assert trainer.progress["skipped"] == 20
+    assert_same(trainer.model.state_dict(), before)
+
+
+@pytest.mark.parametrize("likelihood", models.LIKELIHOODS)
+def test_every_likelihood_learns(likelihood, demo_file, tmp_path):
+    config = Config(
+        data=str(demo_file), out=str(tmp_path), likelihood=likelihood, size="xs", batch_size=8, steps=12, lr=3e-3, warmup=0,
+        evaluate_every=12, val_limit=16, ema_decay=0.0, flip=False, use_captions=True,
+    )  # fmt: skip
+    trainer = Trainer(config, torch.device("cpu"))
+    first, _ = trainer._step(trainer.batches[0], 0, 0.0)
+    assert trainer.run() < 0.98 * first
+
+
+def test_load_gives_the_averaged_weights_in_eval_mode(uninterrupted):
+    model = inpaint.load(uninterrupted / "best.pt")
+    assert not model.training and model.uses_captions and model.decoder == "contour"
+    assert_same(model.state_dict(), weights(uninterrupted, "best.pt", "averaged"))
+
+
+def test_init_from_takes_over_what_fits_and_names_the_rest(root, demo_file, tmp_path, uninterrupted):
+    deaf = models.build(size="xs", use_captions=False)
+    path = tmp_path / "deaf.pt"
+    plain = {"model": deaf.config, "weights": {}, "averaged": deaf.state_dict(), "config": {}, "progress": {}}
+    checkpoints.save(path, plain)
+    model = models.build(size="xs", use_captions=True)
+    taken, fresh = checkpoints.take_over(model, path)
+    assert all(name.startswith("caption_encoder.") for name in fresh) and "tower.stem.weight" in taken
+    border = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(model.params(border, ["a dog"]), deaf.params(border), atol=1e-5, rtol=1e-5)
+    done = run(command(root, demo_file, tmp_path / "run", "--steps", "1", "--init-from", str(path)))
+    assert done.returncode == 0 and "took over" in done.stdout and "caption_encoder.gru" in done.stdout
+
+
+class Malicious:
+    def __reduce__(self):
+        return (os.system, ("touch executed",))
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated", "pickled code", "foreign", "wrong model"])
+def test_a_bad_checkpoint_is_one_clear_line_and_runs_no_code(kind, tmp_path, uninterrupted, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.pt"
+    good = (uninterrupted / "best.pt").read_bytes()
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("hello")
+    elif kind == "truncated":
+        path.write_bytes(good[: len(good) // 2])
+    elif kind == "pickled code":
+        path.write_bytes(pickle.dumps({"schema": 1, "model": Malicious()}))
+    elif kind == "foreign":
+        torch.save({"state_dict": {}}, path)
+    elif kind == "wrong model":
+        checkpoint = checkpoints.read(uninterrupted / "best.pt")
+        checkpoint["model"]["size"] = "s"
+        torch.save(checkpoint, path)
+    with pytest.raises(InputError) as raised:
+        inpaint.load(path)
+    assert str(path) in str(raised.value) and "\n" not in str(raised.value)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_folder_with_a_run_in_it_is_not_overwritten(root, demo_file, uninterrupted):
+    before = (uninterrupted / "last.pt").read_bytes()
+    done = run(command(root, demo_file, uninterrupted))
+    assert done.returncode == 1 and "--resume" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert (uninterrupted / "last.pt").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_compiled_training_gives_checkpoints_without_prefixes(root, demo_file, tmp_path):
+    done = run(command(root, demo_file, tmp_path, "--compile", "--steps", "2"))
+    assert done.returncode == 0, done.stderr
+    assert inpaint.load(tmp_path / "last.pt").state_dict().keys() == models.build(size="xs").state_dict().keys()
