@@ -1,0 +1,100 @@
+"""Commands on trained models.
+
+python -m inpaint fill photo.jpg --checkpoint best.pt --caption "a dog on a beach" --samples 8 --out filled
+python -m inpaint fill photos/ --checkpoint best.pt --captions captions.csv --out filled
+"""
+
+import argparse
+import sys
+
+from data_prep.errors import run_main
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(
+        prog="python -m inpaint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_fill(commands)
+    return parser.parse_args(argv)
+
+
+def add_fill(commands):
+    parser = commands.add_parser(
+        "fill",
+        help="fill the hole of photos with samples",
+        description="Fill the hole of photos: NAME_0.png (the likeliest), NAME_1.png ..., NAME.json and NAME_grid.png. "
+        "A photo is turned upright, cut to its centered square and resized to the model's size; then only the hole "
+        "changes.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE_OR_DIR", help="photos, and folders of photos")
+    parser.add_argument("--checkpoint", required=True, metavar="FILE.pt", help="best.pt or last.pt of a run")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
+    captions = parser.add_mutually_exclusive_group()
+    captions.add_argument("--caption", metavar="TEXT", help="caption of all photos")
+    captions.add_argument(
+        "--captions",
+        metavar="FILE",
+        help="captions by file name, .jsonl, .csv or .tsv; default: NAME.txt beside a photo",
+    )
+    parser.add_argument("--samples", type=_positive_int, default=4, metavar="K", help="samples a photo")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same samples")
+    parser.add_argument("--temperature", type=_positive, default=1.0, metavar="T", help="under 1 for tamer samples")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+    parser.set_defaults(run=run_fill)
+
+
+def run_fill(args):
+    """Returns the exit code: 1 when a photo was left out."""
+    from inpaint.filling import fill  # torch takes seconds to import, which --help need not wait for
+
+    done = fill(
+        args.images,
+        args.checkpoint,
+        args.out,
+        caption=args.caption,
+        captions=args.captions,
+        samples=args.samples,
+        seed=args.seed,
+        temperature=args.temperature,
+        device=args.device,
+        progress=sys.stderr.isatty(),
+    )
+    for path, reason in done.rejects:
+        print(f"error: {path}: {reason}", file=sys.stderr)
+    if done.records and done.records[0]["likelihood"] == "bernoulli" and args.samples > 1:
+        print("note: a sample of a bernoulli model is its mean, so all samples of a photo are equal", file=sys.stderr)
+    print(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}")
+    return 1 if done.rejects else 0
+
+
+def _positive_int(text):
+    return _in_range(text, int, lambda value: 1 <= value <= 10_000, "a whole number from 1 to 10000")
+
+
+def _seed(text):
+    return _in_range(text, int, lambda value: 0 <= value < 2**63, "a whole number from 0 on")
+
+
+def _positive(text):
+    return _in_range(text, float, lambda value: 0 < value < float("inf"), "a number above 0")
+
+
+def _in_range(text, kind, fits, expected):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not fits(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+    return value
+
+
+def main(argv=None):
+    args = parse(argv)
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    run_main(main)

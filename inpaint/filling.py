@@ -1,0 +1,159 @@
+"""The fill command: photos from anywhere in; of each, several completed ones out, the likeliest first.
+
+A photo is decoded as data_prep decodes it (upright, RGB, centered square, Lanczos), so one that has the model's size
+already comes through unchanged, and the border of what is written is the input's byte for byte. What a photo gets does
+not depend on which others are filled in the same call.
+"""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from data_prep.decode import decode
+from data_prep.photos import Rejected, locate_file, read_bytes
+from inpaint import atomic, checkpoints, grid
+from inpaint.fill_inputs import captions_for, check_results, find_photos, results_of
+from inpaint.processes import pick_device
+from inpaint.sampling import draw_samples
+from inpaint.scoring import device_of, evaluating
+from inpaint.tiles import paste
+
+
+@dataclasses.dataclass
+class Filled:
+    """What `fill` did.
+
+    records: one dict a filled photo, as its NAME.json has it. rejects: (path, reason) of each photo left out.
+    """
+
+    records: list
+    rejects: list
+
+
+def fill(
+    images,
+    checkpoint,
+    out,
+    *,
+    caption=None,
+    captions=None,
+    samples=4,
+    seed=0,
+    temperature=1.0,
+    device="auto",
+    progress=False,
+):
+    """Fill the hole of photos with samples of a model.
+
+    Writes, for each photo NAME.*, `out`/NAME_0.png (the sample with the highest log-likelihood), NAME_1.png ...,
+    NAME.json and NAME_grid.png, each whole or not at all.
+
+    Args:
+      images: a path, or several: photos, or folders of photos (their subfolders are not entered).
+      checkpoint: path of a checkpoint.
+      out: the folder to write to; made if missing.
+      caption: the caption of all photos, or None.
+      captions: a .jsonl, .csv or .tsv file that gives each photo's captions by its file name, or None. With neither, a
+        photo's caption is the first line of NAME.txt beside it, and none where there is no such file.
+      samples: how many for each photo, at least 1.
+      seed: the same seed, photo, caption, number of samples and checkpoint give the same samples.
+      temperature: > 0; 1 is the model's own distribution. Log-likelihoods are always the model's own.
+      device: auto, cpu or cuda.
+      progress: whether to show a bar on stderr.
+
+    Returns:
+      A `Filled`. A photo that cannot be read is in its rejects, and the others are filled all the same.
+
+    Raises:
+      InputError: the checkpoint or the captions file cannot be used, two photos have one NAME, a result would replace
+        a photo, or nothing can be written.
+      ValueError: samples or temperature out of range, or caption and captions both given.
+    """
+    if samples < 1 or not 0 < temperature < float("inf"):
+        raise ValueError(f"samples must be at least 1 and temperature positive, not {samples} and {temperature}")
+    if caption is not None and captions is not None:
+        raise ValueError("give one caption for all photos or a file of captions, not both")
+    out = Path(out)
+    paths, rejects = find_photos([images] if isinstance(images, str | Path) else images, out)
+    check_results(paths, out, samples)
+    caption_of = captions_for(paths, caption, captions)
+    model = checkpoints.load(checkpoint, pick_device(device))
+    facts = {
+        "checkpoint": str(checkpoint),
+        "checkpoint_sha256": _sha256(checkpoint),
+        "decoder": model.decoder,
+        "likelihood": model.likelihood_name,
+        "image_size": model.image_size,
+        "hole": list(model.hole),
+        "seed": seed,
+        "temperature": temperature,
+    }
+    records = []
+    for path in tqdm(paths, unit="photo", disable=not progress):
+        try:
+            pixels = decode(read_bytes(locate_file(str(path))), model.image_size)  # (H, W, 3)
+            text = caption_of(path) if model.uses_captions else ""
+        except Rejected as rejected:
+            rejects.append((path, str(rejected)))
+            continue
+        image = torch.tensor(pixels).permute(2, 0, 1)  # (3, H, W)
+        row, nats = _fill_one(model, image, text, samples, seed, temperature)
+        records.append(_write_one(out, path, row, nats, facts, not model.likelihood.proper))
+    return Filled(records, rejects)
+
+
+def _fill_one(model, image, caption, samples, seed, temperature):
+    """Sample and score one photo.
+
+    Returns:
+      (a `grid.Row` whose samples stand in order of falling log-likelihood, their log-likelihoods float64 (K,) in nats).
+    """
+    top, left, h, w = model.hole
+    border, center = image.clone(), image[:, top : top + h, left : left + w]
+    border[:, top : top + h, left : left + w] = 0
+    device = device_of(model)
+    batch = border[None].to(device)  # (1, 3, H, W)
+    texts = [caption] if model.uses_captions else None
+    with evaluating(model):
+        drawn = draw_samples(model, batch, texts, samples, seed, temperature)[0]  # (K, 3, h, w)
+        log_prob = model.log_prob(batch.expand(samples, -1, -1, -1), drawn, texts and texts * samples)
+        nats = log_prob.double().sum(dim=(1, 2, 3)).cpu()  # (K,)
+        mean = model.mean(batch, texts)
+    ranking = nats.argsort(descending=True, stable=True)
+    mean = None if mean is None else mean[0].cpu()
+    return grid.Row(border, drawn.cpu()[ranking], mean, center, caption), nats[ranking]
+
+
+def _write_one(out, path, row, nats, facts, sample_is_mean):
+    """Write a photo's files, the JSON last: where it stands, the others do too. Returns what it holds."""
+    files, grid_file, json_file = results_of(path, out, len(nats))
+    hole = tuple(facts["hole"])
+    photos = paste(row.border.expand(len(nats), -1, -1, -1), row.samples, hole)  # (K, 3, H, W)
+    for file, photo in zip(files, photos, strict=True):
+        with atomic.replacing(file) as temporary:
+            Image.fromarray(photo.permute(1, 2, 0).contiguous().numpy()).save(temporary, format="PNG")
+    grid.write(grid_file, [row], hole, sample_is_mean)
+    record = {
+        "schema": 1,
+        "photo": str(path),
+        **facts,
+        "caption": row.caption or None,
+        "log_likelihood_is": "minus the Bernoulli cross-entropy" if sample_is_mean else "of 8-bit values, in nats",
+        "samples": [
+            {"file": file.name, "log_likelihood_nats": nat} for file, nat in zip(files, nats.tolist(), strict=True)
+        ],
+    }
+    atomic.write_json(json_file, record)
+    return record
+
+
+def _sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
