@@ -127,10 +127,8 @@ def test_non_finite_steps_are_skipped_counted_and_finally_stop_the_run(demo_file
 
 @pytest.mark.parametrize("likelihood", models.LIKELIHOODS)
 def test_every_likelihood_learns(likelihood, demo_file, tmp_path):
-    config = Config(
-        data=str(demo_file), out=str(tmp_path), likelihood=likelihood, size="xs", batch_size=8, steps=12, lr=3e-3, warmup=0,
-        evaluate_every=12, val_limit=16, ema_decay=0.0, flip=False, use_captions=True,
-    )  # fmt: skip
+    options = {"size": "xs", "batch_size": 8, "steps": 12, "lr": 3e-3, "warmup": 0, "ema_decay": 0.0, "val_limit": 16}
+    config = Config(data=str(demo_file), out=str(tmp_path), likelihood=likelihood, use_captions=True, **options)
     trainer = Trainer(config, torch.device("cpu"))
     first, _ = trainer._step(trainer.batches[0], 0, 0.0)
     assert trainer.run() < 0.98 * first
