@@ -2,9 +2,9 @@
 
     python benchmarks/training_speed.py [--data FILE.h5] [--rounds 7] [--steps 4]
 
-The baseline is the net as its description reads: NCHW, float32, every layer on all 64 x 64 pixels, Adam, batch 16. Both
-sides begin from the same weights and see the same batches; rounds are interleaved and the median of the ratios is printed,
-with the first step's loss on both sides.
+The baseline is the net as its description reads: NCHW, float32, every layer on all 64 x 64 pixels, Adam, batch 16.
+Both sides begin from the same weights and see the same batches; rounds are interleaved and the median of the ratios is
+printed, with the first step's loss on both sides.
 """
 
 import argparse
@@ -106,10 +106,8 @@ def main(argv=None):
         spread = f"{statistics.median(ratios):8.2f}  {min(ratios):6.2f}  {max(ratios):6.2f}"
         print(f"{name:24}{statistics.median(values):8.1f}  {spread}")
     difference = abs(first["fp32"] - first["plain"]) / first["plain"]
-    print(
-        f"loss of the same batch from the same weights: plain {first['plain']:.4f}, fp32 {first['fp32']:.4f} nats/image,"
-    )
-    print(f"relative difference {difference:.1e}")
+    losses = f"plain {first['plain']:.4f}, fp32 {first['fp32']:.4f} nats/image"
+    print(f"loss of the same batch from the same weights: {losses}, relative difference {difference:.1e}")
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def test_every_likelihood_learns(likelihood, demo_file, tmp_path):
     config = Config(data=str(demo_file), out=str(tmp_path), likelihood=likelihood, use_captions=True, **options)
     trainer = Trainer(config, torch.device("cpu"))
     first, _ = trainer._step(trainer.batches[0], 0, 0.0)
-    assert trainer.run() < 0.98 * first
+    assert trainer.run() < first - 10  # nats
 
 
 def test_load_gives_the_averaged_weights_in_eval_mode(uninterrupted):
