@@ -47,7 +47,7 @@ class Config:
     minutes: float | None = option(
         None, "train for M minutes of wall-clock, evaluations included", low=0.01, metavar="M"
     )
-    batch_size: int = option(32, "images in a batch, over all processes", low=1, metavar="N")
+    batch_size: int = option(16, "images in a batch, over all processes", low=1, metavar="N")
     accumulate: int = option(1, "split each batch into N parts whose gradients are added", low=1, metavar="N")
     lr: float = option(1e-3, "peak learning rate of AdamW", low=0, metavar="X")
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
