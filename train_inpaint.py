@@ -12,19 +12,21 @@ RUN_DIR gets best.pt, last.pt, config.json and a TensorBoard log: `tensorboard -
 import argparse
 import dataclasses
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 from data_prep.errors import InputError, run_main
+from inpaint import config
+from inpaint.processes import pick_device, process_group, wait_for_all
+from inpaint.trainer import Trainer
 
 DEMO = Path("demo/demo.h5")
 
 
 def parse_config(argv=None):
     """The Config of a command line, and whether to resume; a resumed run's own config.json stands below the options."""
-    from inpaint import config
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -58,18 +60,16 @@ def demo_set() -> str:
 
 def main(argv=None):
     settings, resume = parse_config(argv)
-    from inpaint.processes import pick_device, process_group  # torch's import takes seconds: not for --help
-    from inpaint.trainer import Trainer
-
     with process_group() as rank:
         if settings.data is None:
             settings = dataclasses.replace(settings, data=demo_set() if rank == 0 else str(DEMO))
+            wait_for_all()
         trainer = Trainer(settings, pick_device(settings.device), resume)
         best = trainer.run()
         if rank == 0:
             stopped = f"stopped by {trainer.stop_signal}, saved; --resume continues" if trainer.stop_signal else "done"
-            step = trainer.progress["step"]
-            print(f"{stopped}: step {step}, best {best:.2f} nats/image on val; {Path(settings.out, 'best.pt')}")
+            figure = f"best {best:.2f} nats/image on val" if best < math.inf else "not evaluated"
+            print(f"{stopped}: step {trainer.progress['step']}, {figure}; {Path(settings.out, 'best.pt')}")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Config:
     )
     batch_size: int = option(16, "images in a batch, over all processes", low=1, metavar="N")
     accumulate: int = option(1, "split each batch into N parts whose gradients are added", low=1, metavar="N")
-    lr: float = option(1e-3, "peak learning rate of AdamW", low=0, metavar="X")
+    lr: float = option(1.5e-3, "peak learning rate of AdamW", low=0, metavar="X")
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
     warmup: int = option(200, "steps over which the learning rate rises", low=0, metavar="STEPS")
     weight_decay: float = option(0.05, "AdamW's, on weights of two dimensions or more", low=0, metavar="X")
@@ -60,7 +60,7 @@ class Config:
     )
     flip: bool = option(True, "mirror every other training photo")
     shift: int = option(
-        0, "move training photos by up to N pixels each way, what enters marked unknown", low=0, metavar="N"
+        4, "move training photos by up to N pixels each way, what enters marked unknown", low=0, metavar="N"
     )
     caption_dropout: float = option(
         0.1, "share of training images that come without their caption", low=0, high=1, metavar="X"

@@ -39,3 +39,9 @@ def process_group() -> Iterator[int]:
         yield dist.get_rank()
     finally:
         dist.destroy_process_group()
+
+
+def wait_for_all() -> None:
+    """Return once every process of the group has come here; at once without a group."""
+    if dist.is_initialized():
+        dist.barrier()

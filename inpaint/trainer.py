@@ -51,7 +51,9 @@ class Trainer:
         self.config, self.device = config, device
         self.rank, self.world = rank_and_world()
         self.folder = Path(config.out)
-        self.train, self.val = Photos(config.data, "train"), Photos(config.data, "val")
+        self.train = Photos(config.data, "train")
+        has_val = self.train.info.splits["val"].n > 0
+        self.val = Photos(self.train.info, "val") if has_val else None
         parts = self.world * config.accumulate
         if config.batch_size % parts:
             raise InputError(
@@ -98,7 +100,7 @@ class Trainer:
         self.stop_signal: str | None = None
 
     def run(self) -> float:
-        """Train to the end or to a signal; returns the best nats per image on val so far (inf before the first)."""
+        """Train to the end or to a signal; returns the best nats per image on val so far (inf where there is none)."""
         config = self.config
         self._writes() and write_json(self.folder / "config.json", config.to_dict())
         first = self.progress["step"]
@@ -109,7 +111,8 @@ class Trainer:
         with self._log(first) as log, self._signals(), bar:
             for step, batch in enumerate(loader(self.batches, first, config.workers), start=first):
                 self.progress["seconds"] = self._agree(time.monotonic() - started)
-                if self._finished(step, total) or self.stop_signal:
+                stopped = self._agree(float(self.stop_signal is not None)) > 0  # all processes end after the same step
+                if self._finished(step, total) or stopped:
                     break
                 began = time.monotonic()
                 rate = self._schedule(step, total)
@@ -138,7 +141,7 @@ class Trainer:
                     self._evaluate(log, done)
                 if done % config.checkpoint_every == 0:
                     self._save("last.pt")
-            if self.progress["step"] > first and self.progress["step"] % config.evaluate_every and not self.stop_signal:
+            if self.progress["step"] > first and self.progress["step"] % config.evaluate_every and not stopped:
                 self._evaluate(log, self.progress["step"])
             self._save("last.pt")
         return self.progress["best"]
@@ -199,7 +202,15 @@ class Trainer:
         return step >= total if total else self.progress["seconds"] >= 60 * self.config.minutes
 
     def _evaluate(self, log: SummaryWriter | None, step: int) -> None:
-        """Score the averaged weights on val, log figures and panels, keep the best."""
+        """Score the averaged weights on val, log figures and panels, keep the best; without a val split, the latest."""
+        if log:
+            photos = self.val or self.train
+            shown = np.arange(min(PANEL_IMAGES, len(photos)))
+            log.add_image("panel/original_border_samples_mean", image_panel(self.averaged, photos, shown), step)
+            log.add_text("panel/captions", caption_text(photos, shown), step)
+        if self.val is None:
+            self._save("best.pt", resumable=False)
+            return
         indices = np.arange(min(self.config.val_limit, len(self.val)))
         captions = self.val.first_captions(indices)
         nats, images_per_second = score(self.averaged, self.val, indices, captions, batch_size=64)
@@ -210,9 +221,6 @@ class Trainer:
             if self.model.likelihood.proper:
                 log.add_scalar("val/bits_per_dim", bits_per_dim(mean, self.val.hole), step)
             log.add_scalar("val/images_per_second", images_per_second, step)
-            shown = np.arange(min(PANEL_IMAGES, len(self.val)))
-            log.add_image("panel/original_border_samples_mean", image_panel(self.averaged, self.val, shown), step)
-            log.add_text("panel/captions", caption_text(self.val, shown), step)
             tqdm.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images", file=sys.stderr)
         if mean < self.progress["best"]:
             self.progress["best"] = mean
@@ -305,7 +313,7 @@ def _adamw(model: torch.nn.Module, config: Config) -> torch.optim.AdamW:
     weights = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2))
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
 
 
 def _mixed(*key: int) -> int:

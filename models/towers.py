@@ -19,9 +19,9 @@ from models.window import Region, conv, crop
 
 UNET_SIZES = {
     "xs": {"channels": (24, 32, 48, 64), "encoder_blocks": (1, 1, 2), "decoder_blocks": (1, 1, 1)},
-    "s": {"channels": (32, 64, 128, 192), "encoder_blocks": (2, 2, 3), "decoder_blocks": (2, 2, 1)},
-    "m": {"channels": (64, 128, 256, 384), "encoder_blocks": (3, 3, 4), "decoder_blocks": (3, 3, 2)},
-    "l": {"channels": (96, 192, 384, 576), "encoder_blocks": (4, 4, 6), "decoder_blocks": (4, 4, 3)},
+    "s": {"channels": (24, 48, 96, 128), "encoder_blocks": (1, 2, 3), "decoder_blocks": (1, 1, 1)},
+    "m": {"channels": (32, 64, 128, 192), "encoder_blocks": (2, 2, 3), "decoder_blocks": (2, 2, 1)},
+    "l": {"channels": (64, 128, 256, 384), "encoder_blocks": (3, 3, 4), "decoder_blocks": (3, 3, 2)},
 }
 
 

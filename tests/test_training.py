@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import inpaint
@@ -183,6 +184,20 @@ def test_a_bad_checkpoint_is_one_clear_line_and_runs_no_code(kind, tmp_path, uni
         inpaint.load(path)
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
     assert not (tmp_path / "executed").exists()
+
+
+def test_photos_without_a_val_split_train_too(root, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(12):
+        Image.new("RGB", (70, 64), (20 * i, 100, 200)).save(photos / f"{i}.png")
+        (photos / f"{i}.txt").write_text(f"a plain card number {i}")
+    data = tmp_path / "cards.h5"
+    built = run([sys.executable, str(root / "data_prep" / "build_h5.py"), "--folder", str(photos), "--out", str(data)])
+    assert built.returncode == 0, built.stderr
+    done = run(command(root, data, tmp_path / "run", "--steps", "2"))
+    assert done.returncode == 0 and "not evaluated" in done.stdout, done.stderr
+    assert inpaint.load(tmp_path / "run" / "best.pt").uses_captions
 
 
 def test_a_folder_with_a_run_in_it_is_not_overwritten(root, demo_file, uninterrupted):
