@@ -43,15 +43,15 @@ def draw(rows, hole, sample_is_mean=False):
     height, width = rows[0].border.shape[1:]
     scale = max(1, round(TILE / max(height, width)))
     tiles = [_tiles(row, hole) for row in rows]
-    headings = _headings(rows[0], sample_is_mean)
+    titles = headings(rows[0], sample_is_mean)
     font = ImageFont.load_default(13)
     step_x, step_y = width * scale + GAP, height * scale + GAP
     top = 2 * GAP + 16
     step_y = max(step_y, 3 * 16 + GAP)
-    columns = len(headings)
+    columns = len(titles)
     canvas = Image.new("RGB", (GAP + columns * step_x + CAPTION_WIDTH + GAP, top + len(rows) * step_y), "white")
     pen = ImageDraw.Draw(canvas)
-    for column, heading in enumerate([*headings, "caption"]):
+    for column, heading in enumerate([*titles, "caption"]):
         pen.text((GAP + column * step_x, GAP), _fit(heading, step_x - GAP, font), fill="black", font=font)
     for r, (row, images) in enumerate(zip(rows, tiles, strict=True)):
         y = top + r * step_y
@@ -90,7 +90,7 @@ def wrap(text, width, font, max_lines):
         line = words.pop(0)
         while words and font.getlength(f"{line} {words[0]}") <= width:
             line = f"{line} {words.pop(0)}"
-        fits = len(line)
+        fits = min(len(line), int(width) // 2)  # no letter is narrower than 2 pixels
         while font.getlength(line[:fits]) > width and fits > 1:
             fits -= 1
         if fits < len(line):
@@ -100,7 +100,7 @@ def wrap(text, width, font, max_lines):
 
 
 def _tiles(row, hole):
-    """The row's images as uint8 (columns, 3, H, W), in the order of `_headings`."""
+    """The row's images as uint8 (columns, 3, H, W), in the order of `headings`."""
     filled = [*row.samples]
     if row.mean is not None:
         filled.append(as_pixels(row.mean))
@@ -110,7 +110,8 @@ def _tiles(row, hole):
     return torch.cat([hatch(border, hole), paste(border.expand(len(centers), -1, -1, -1), centers, hole)])
 
 
-def _headings(row, sample_is_mean):
+def headings(row, sample_is_mean):
+    """The columns' names, the caption's left out."""
     word = "sample = mean" if sample_is_mean else "sample"
     count = len(row.samples)
     samples = [word] if count == 1 else [f"{word} {k}" if not sample_is_mean else word for k in range(count)]

@@ -1,0 +1,277 @@
+"""Evaluation: every image once and the same figure however it is computed; gains paired; JSON as the contract says."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data_prep.errors import InputError
+from inpaint import checkpoints, image_quality, scoring
+from inpaint.evaluation import evaluate
+from inpaint.scoring import score
+from inpaint.summary import summarise, table
+from models import LIKELIHOODS, build
+
+SIZE, HOLE = 16, (4, 4, 8, 8)
+
+
+class FakePhotos:
+    """Random pixels and given captions, with the surface of `Photos`."""
+
+    path, split, image_size, hole, truth = "fake.h5", "val", SIZE, HOLE, None
+
+    def __init__(self, captions, truth=None):
+        self.captions, self.truth = captions, truth
+        generator = torch.Generator().manual_seed(0)
+        pixels = torch.randint(0, 256, (len(captions), 3, SIZE, SIZE), generator=generator, dtype=torch.uint8)
+        self.center = pixels[:, :, 4:12, 4:12].clone()
+        pixels[:, :, 4:12, 4:12] = 0
+        self.border = pixels
+
+    def __len__(self):
+        return len(self.captions)
+
+    def images(self, indices):
+        return self.border[indices], self.center[indices]
+
+    def first_captions(self, indices):
+        return [self.captions[i] for i in indices]
+
+
+class ByCaption(torch.nn.Module):
+    """A model whose nats follow from the caption alone: 1 a sub-pixel, less 1/2 if it says "yes", more 1/4 for "no"."""
+
+    decoder, likelihood_name, uses_captions, hole, image_size = "contour", "categorical", True, HOLE, SIZE
+
+    def __init__(self, proper=True, uses_captions=True):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.likelihood = torch.nn.Module()
+        self.likelihood.proper = proper
+        self.uses_captions = uses_captions
+        self.seen = []
+
+    def log_prob(self, border, center, captions=None):
+        self.seen.append((len(border), captions, self.training, torch.is_inference_mode_enabled()))
+        worth = {"yes": 0.5, "no": 1.25}
+        nats = torch.tensor([worth.get(caption, 1.0) for caption in captions or [""] * len(border)])
+        return -nats[:, None, None, None].expand(-1, 3, 8, 8)
+
+    def mean(self, border, captions=None):
+        return None
+
+
+def test_gains_are_paired_and_leave_out_images_without_a_caption():
+    evaluation = evaluate(ByCaption(), FakePhotos(["yes", "no", "", "yes", "no", ""]))
+    assert evaluation.nats.tolist() == [96, 240, 192, 96, 240, 192]
+    assert evaluation.nats_none.tolist() == [192] * 6
+    assert evaluation.gain_over_none.tolist() == [96, -48, 96, -48]
+    assert evaluation.gain_over_swapped.tolist() == [144, -144, 144, -144]
+    assert evaluation.swapped[[2, 5]].tolist() == [-1, -1]
+    summary = summarise(evaluation)
+    assert summary["images"] == 6 and summary["captioned_images"] == 4
+    assert summary["nats_per_image"]["mean"] == 176
+    assert summary["caption_gain_nats_per_image"]["over_none"]["mean"] == 24
+    low, high = summary["caption_gain_nats_per_image"]["over_none"]["ci95"]
+    assert low < 24 < high
+
+
+def test_own_caption_is_scored_before_the_limit_cuts_who_can_lend_one():
+    evaluation = evaluate(ByCaption(), FakePhotos(["yes", "no"]), limit=1)
+    assert evaluation.swapped.tolist() == [1]
+    assert evaluation.gain_over_swapped.tolist() == [144]
+
+
+def test_model_without_captions_is_scored_once_and_has_no_gain():
+    model = ByCaption(uses_captions=False)
+    summary = summarise(evaluate(model, FakePhotos(["yes"] * 5), batch_size=2))
+    assert [batch for batch, *_ in model.seen] == [2, 2, 1]
+    assert all(captions is None for _, captions, *_ in model.seen)
+    assert summary["caption_gain_nats_per_image"] is None
+    assert summary["nats_per_image"]["mean"] == 192
+
+
+def test_photos_without_any_caption_have_no_gain_to_report():
+    summary = summarise(evaluate(ByCaption(), FakePhotos(["", ""])))
+    assert summary["caption_gain_nats_per_image"] == {"over_none": None, "over_swapped": None}
+    assert "none of these images has one" in table(summary)
+
+
+def test_model_is_scored_in_eval_mode_without_gradients_and_left_as_it_was():
+    model = ByCaption().train()
+    score(model, FakePhotos(["yes"]), np.arange(1), None)
+    assert model.seen == [(1, None, False, True)]
+    assert model.training
+
+
+def test_nats_above_the_truth_are_told_for_likelihoods_alone():
+    truth = {"border": 8.5, "border_caption": 4.0, "caption": 4.5}
+    photos = FakePhotos(["yes", "yes"], truth)
+    proper = summarise(evaluate(ByCaption(), photos))
+    assert proper["nats_above_truth"] == {"with_caption": 96 - 4.0, "without_caption": 192 - 8.5}
+    assert proper["bits_per_dim"] == pytest.approx(0.5 / math.log(2)) and proper["bernoulli_cross_entropy"] is None
+    cross_entropy = summarise(evaluate(ByCaption(proper=False), photos))
+    assert cross_entropy["nats_above_truth"] is None and cross_entropy["bits_per_dim"] is None
+    figures = cross_entropy["bernoulli_cross_entropy"]
+    assert figures["nats_per_image"] == 96 and figures["nats_per_pixel"] == 1.5
+    assert figures["excess_nats_per_image"] == pytest.approx(96 - figures["floor_nats_per_image"])
+    assert "cannot be compared" in table(cross_entropy)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_figure_of_an_image_does_not_depend_on_batch_size_or_neighbours(likelihood):
+    torch.manual_seed(0)
+    model = build(likelihood=likelihood, image_size=SIZE, hole=HOLE, tower="ift6266")
+    captions = ["a dog", "", "two red cats", "x", "a boat at sea", "", "7"]
+    photos = FakePhotos(captions)
+    whole, _ = score(model, photos, np.arange(7), captions, batch_size=64)
+    ones, _ = score(model, photos, np.arange(7), captions, batch_size=1)
+    threes, _ = score(model, photos, np.arange(7), captions, batch_size=3)
+    backwards, _ = score(model, photos, np.arange(7)[::-1], captions[::-1], batch_size=2)
+    direct = -model.eval().log_prob(*photos.images(np.arange(7)), captions).double().sum(dim=(1, 2, 3))
+    for nats in (ones, threes, backwards[::-1], direct.detach().numpy()):
+        assert abs(nats.mean() - whole.mean()) < 1e-4
+        np.testing.assert_allclose(nats, whole, rtol=5e-7)
+
+
+def test_shares_of_any_number_of_processes_cover_every_image_once(monkeypatch):
+    for world in (1, 2, 3, 8):
+        shares = []
+        for rank in range(world):
+            monkeypatch.setattr(scoring, "rank_and_world", lambda rank=rank, world=world: (rank, world))
+            shares.append(scoring.my_share(5))
+        assert sorted(np.concatenate(shares)) == [0, 1, 2, 3, 4]
+
+
+def test_psnr_and_ssim_know_a_perfect_and_a_wrong_picture():
+    center = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    assert np.isinf(image_quality.psnr(center.float(), center)).all()
+    np.testing.assert_allclose(image_quality.ssim(center.float(), center), 1)
+    off = torch.full_like(center, 100).float()
+    np.testing.assert_allclose(image_quality.psnr(off + 5, torch.full_like(center, 100)), 20 * math.log10(255 / 5))
+    assert (image_quality.ssim(off, center) < 0.1).all()
+    assert np.isnan(image_quality.ssim(off[..., :2], center[..., :2])).all()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, root):
+    """A folder with demo.h5 (12 images a split) and a fresh model's checkpoint.pt."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    command = [
+        sys.executable,
+        root / "data_prep" / "build_h5.py",
+        "--demo",
+        "--limit",
+        "12",
+        "--out",
+        folder / "demo.h5",
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    torch.manual_seed(0)
+    model = build(likelihood="logistic-mixture", tower="ift6266")
+    weights = checkpoints.to_cpu(model.state_dict())
+    state = {"model": model.config, "weights": weights, "averaged": weights, "config": {}, "progress": {}}
+    checkpoints.save(folder / "checkpoint.pt", state)
+    return folder
+
+
+def run(root, *arguments, launcher=()):
+    command = [sys.executable, *launcher, root / "evaluate.py", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=250)
+
+
+def test_command_writes_the_contracts_json_and_a_grid_and_two_processes_agree_with_one(root, files, tmp_path):
+    data = ("--checkpoint", files / "checkpoint.pt", "--data", files / "demo.h5", "--limit", 7)
+    outputs = ("--json", tmp_path / "one.json", "--grid", tmp_path / "grid.png", "--samples", 2)
+    done = run(root, *data, *outputs)
+    assert done.returncode == 0, done.stderr
+    assert "bits per dim" in done.stdout and "above it, captioned" in done.stdout
+    one = json.loads((tmp_path / "one.json").read_text())
+    contract = {
+        *("schema", "checkpoint", "data", "split", "images", "decoder", "likelihood", "uses_captions"),
+        *("nats_per_image", "nats_per_pixel", "bits_per_dim", "bernoulli_cross_entropy"),
+        *("caption_gain_nats_per_image", "psnr_db", "ssim", "images_per_second"),
+    }
+    assert contract <= set(one)
+    assert (one["schema"], one["split"], one["images"], one["uses_captions"]) == (1, "val", 7, True)
+    assert set(one["nats_per_image"]) == {"mean", "stderr"}
+    assert set(one["caption_gain_nats_per_image"]["over_swapped"]) == {"mean", "ci95"}
+    assert one["nats_above_truth"]["with_caption"] == pytest.approx(one["nats_per_image"]["mean"] - math.log(64))
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.width > 5 * 128 and grid.height > 7 * 128  # 5 columns; 7 rows
+
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    two = run(root, *data, "--batch-size", 2, "--json", tmp_path / "two.json", launcher=launcher)
+    assert two.returncode == 0, two.stderr
+    assert two.stdout.count("bits per dim") == 1
+    two = json.loads((tmp_path / "two.json").read_text())
+    for figures in (one, two):
+        del figures["images_per_second"]
+    one, two = dict(leaves(one)), dict(leaves(two))
+    numbers = {key for key, leaf in one.items() if isinstance(leaf, float)}
+    assert {key: two[key] for key in numbers} == pytest.approx({key: one[key] for key in numbers}, rel=0, abs=1e-4)
+    assert {key: two[key] for key in two if key not in numbers} == {key: one[key] for key in one if key not in numbers}
+
+
+def leaves(value, path=()):
+    """(path, leaf) of nested dicts and lists."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, (*path, key))
+    else:
+        yield path, value
+
+
+def test_mistakes_end_in_one_line_that_names_the_file(root, files, tmp_path):
+    checkpoint, data = files / "checkpoint.pt", files / "demo.h5"
+    (tmp_path / "cut.pt").write_bytes(checkpoint.read_bytes()[:5000])
+    (tmp_path / "foreign.pt").write_bytes(b"not a checkpoint")
+    (tmp_path / "cut.h5").write_bytes(data.read_bytes()[:3000])
+    for arguments, code, word in [
+        (("--checkpoint", tmp_path / "none.pt", "--data", data), 1, "none.pt"),
+        (("--checkpoint", tmp_path / "cut.pt", "--data", data), 1, "cut.pt"),
+        (("--checkpoint", tmp_path / "foreign.pt", "--data", data), 1, "foreign.pt"),
+        (("--checkpoint", checkpoint, "--data", tmp_path / "cut.h5"), 1, "cut.h5"),
+        (("--checkpoint", checkpoint), 1, "--data"),
+        (("--checkpoint", checkpoint, "--data", data, "--limit", 0), 2, "--limit"),
+        (("--checkpoint", checkpoint, "--data", data, "--split", "dev"), 2, "--split"),
+    ]:
+        done = in_process(arguments)
+        assert done.code == code and word in done.stderr, (arguments, done)
+        assert code == 2 or done.stderr.count("\n") == 1, done.stderr
+
+
+def test_photos_with_another_hole_are_refused(files):
+    from evaluate import check_fit
+
+    model = build(tower="ift6266", image_size=SIZE, hole=HOLE)
+    with pytest.raises(InputError, match=r"hole \[4, 5, 8, 8\].*c\.pt is for 16 pixels"):
+        photos = FakePhotos([""])
+        photos.hole = (4, 5, 8, 8)
+        check_fit("c.pt", model, photos)
+
+
+class in_process:
+    """Runs evaluate.py's main as the script would; `.code` and `.stderr` are what a shell sees."""
+
+    def __init__(self, arguments):
+        import contextlib
+        import io
+
+        import evaluate
+        from data_prep.errors import run_main
+
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr), pytest.raises(SystemExit) as left:
+            run_main(evaluate.main, [str(argument) for argument in arguments])
+        self.code, self.stderr = left.value.code, stderr.getvalue()
+
+    def __repr__(self):
+        return f"{self.code}: {self.stderr}"
