@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from data_prep.errors import run_main
+from inpaint.filling import fill
 
 
 def parse(argv):
@@ -47,8 +48,6 @@ def add_fill(commands):
 
 def run_fill(args):
     """Returns the exit code: 1 when a photo was left out."""
-    from inpaint.filling import fill  # torch takes seconds to import, which --help need not wait for
-
     done = fill(
         args.images,
         args.checkpoint,

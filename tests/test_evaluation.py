@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from data_prep.errors import InputError
-from inpaint import checkpoints, image_quality, scoring
+from inpaint import atomic, checkpoints, image_quality, scoring
 from inpaint.evaluation import evaluate
 from inpaint.scoring import score
 from inpaint.summary import summarise, table
@@ -246,6 +246,11 @@ def test_mistakes_end_in_one_line_that_names_the_file(root, files, tmp_path):
         done = in_process(arguments)
         assert done.code == code and word in done.stderr, (arguments, done)
         assert code == 2 or done.stderr.count("\n") == 1, done.stderr
+
+
+def test_figures_that_are_not_finite_become_null_in_json(tmp_path):
+    atomic.write_json(tmp_path / "out.json", {"a": math.nan, "b": [math.inf, 1.5], "c": {"d": -math.inf, "e": 2}})
+    assert json.loads((tmp_path / "out.json").read_text()) == {"a": None, "b": [None, 1.5], "c": {"d": None, "e": 2}}
 
 
 def test_photos_with_another_hole_are_refused(files):
