@@ -24,21 +24,26 @@ def find_photos(images, out):
     """
     found, rejects = {}, []
     for given in map(Path, images):
-        if given.is_dir():
-            if _same(given, Path(out)):
-                raise InputError(f"{out}: this is the folder of the photos; the results need one of their own")
-            inside = sorted(path for path in given.iterdir() if path.name.lower().endswith(PHOTOS) and path.is_file())
-            if not inside:
-                rejects.append((given, "no photos in this folder"))
-        elif given.is_file():
-            inside = [given]
-        else:
-            inside = []
-            rejects.append((given, "no such file or folder"))
+        try:
+            inside = _photos_in(given, Path(out))
+        except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
+            rejects.append((given, getattr(error, "strerror", None) or str(error)))
+            continue
+        if not inside:
+            rejects.append((given, "no photos in this folder" if given.is_dir() else "no such file or folder"))
         found.update({path.resolve(): path for path in inside if path.resolve() not in found})
     paths = list(found.values())
     _check_names(paths)
     return paths, rejects
+
+
+def _photos_in(given, out):
+    """An argument's photos: itself, or those of a folder."""
+    if not given.is_dir():
+        return [given] if given.is_file() else []
+    if given.resolve() == out.resolve():
+        raise InputError(f"{out}: this is the folder of the photos; the results need one of their own")
+    return sorted(path for path in given.iterdir() if path.name.lower().endswith(PHOTOS) and path.is_file())
 
 
 def results_of(path, out, samples):
@@ -112,7 +117,3 @@ def _check_names(paths):
         other = first.setdefault(path.stem.casefold(), path)
         if other is not path:
             raise InputError(f"{path} and {other} would both become {path.stem}_0.png: rename one or fill them apart")
-
-
-def _same(one, other):
-    return one.resolve() == other.resolve()

@@ -140,6 +140,16 @@ def test_photos_that_cannot_be_read_are_one_line_each_and_the_others_are_filled(
     ]
 
 
+def test_names_that_no_file_can_have_are_rejected_like_missing_ones(checkpoint, tmp_path):
+    save_photo(tmp_path / "good.png")
+    (tmp_path / "nothing").mkdir()
+    arguments = [tmp_path / "good.png", tmp_path / ("x" * 300), tmp_path / "nothing"]
+    done = fill(arguments, checkpoint, tmp_path / "out", samples=1)
+    assert len(done.records) == 1
+    assert [path for path, _ in done.rejects] == arguments[1:]
+    assert done.rejects[1][1] == "no photos in this folder"
+
+
 def test_captions_come_from_the_option_the_file_or_beside_the_photo(checkpoint, tmp_path):
     photos = tmp_path / "photos"
     for name in ("a", "b", "c"):
