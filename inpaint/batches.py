@@ -44,6 +44,7 @@ class Batches(Dataset):
       seed: the run's.
       flip: mirror every other image, left to right.
       shift: move the photo by up to this many pixels each way; what enters from outside is marked unknown.
+      jitter: multiply the photo by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
       caption_dropout: the probability that an image comes without its caption.
       rank, world: this process and their number.
     """
@@ -56,12 +57,13 @@ class Batches(Dataset):
         *,
         flip: bool = True,
         shift: int = 0,
+        jitter: float = 0.0,
         caption_dropout: float = 0.1,
         rank: int = 0,
         world: int = 1,
     ):
         self.photos, self.batch_size, self.seed = photos, batch_size, seed
-        self.flip, self.shift, self.caption_dropout = flip, shift, caption_dropout
+        self.flip, self.shift, self.jitter, self.caption_dropout = flip, shift, jitter, caption_dropout
         self.rank, self.world = rank, world
         self._orders: dict[int, np.ndarray] = {}
 
@@ -91,6 +93,9 @@ class Batches(Dataset):
             captions.append(self._caption(image, random))
             if self.flip and random.random() < 0.5:
                 images[i] = images[i].flip(-1)
+            if self.jitter:
+                common, each = random.uniform(-1, 1), random.uniform(-1, 1, 3)
+                images[i] = amplified(images[i], (1 + self.jitter * common) * (1 + self.jitter / 2 * each))
             if self.shift:
                 images[i], known[i] = shifted(images[i], *random.integers(-self.shift, self.shift + 1, 2))
         top, left, h, w = self.photos.hole
@@ -102,6 +107,12 @@ class Batches(Dataset):
         own = self.photos.captions_of(image)
         dropped, choice = random.random() < self.caption_dropout, random.integers(max(len(own), 1))
         return own[choice] if own and not dropped else ""
+
+
+def amplified(image: Tensor, gains: np.ndarray) -> Tensor:
+    """An image (3, H, W) uint8, each channel times its gain (3,), rounded and clipped to 0..255."""
+    levels = np.rint(np.arange(256) * gains[:, None]).clip(0, 255).astype(np.uint8)  # (3, 256)
+    return torch.from_numpy(np.take_along_axis(levels, image.flatten(1).numpy().astype(np.intp), 1)).view_as(image)
 
 
 def shifted(image: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:

@@ -62,6 +62,13 @@ class Config:
     shift: int = option(
         4, "move training photos by up to N pixels each way, what enters marked unknown", low=0, metavar="N"
     )
+    jitter: float = option(
+        0.1,
+        "brighten or darken each training photo by up to this share, its channels by half",
+        low=0,
+        high=1,
+        metavar="X",
+    )
     caption_dropout: float = option(
         0.1, "share of training images that come without their caption", low=0, high=1, metavar="X"
     )

@@ -88,6 +88,7 @@ class Trainer:
             config.seed,
             flip=config.flip,
             shift=config.shift,
+            jitter=config.jitter,
             caption_dropout=config.caption_dropout,
             rank=self.rank,
             world=self.world,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from data_prep.errors import InputError
-from inpaint.batches import Batches, loader, shifted
+from inpaint.batches import Batches, amplified, loader, shifted
 from inpaint.dataset import Photos
 
 
@@ -86,6 +86,15 @@ def test_shifted_moves_pixels_and_marks_what_entered():
     image = torch.arange(2 * 4 * 5).reshape(2, 4, 5).to(torch.uint8)
     moved, known = shifted(image, 1, -2)
     assert torch.equal(moved[:, 1:, :3], image[:, :3, 2:]) and known[0, 1:, :3].all() and known.sum() == 9
+
+
+def test_jitter_multiplies_each_channel_by_its_gain(photos):
+    plain, jittered = Batches(photos, 40, 0, flip=False)[0], Batches(photos, 40, 0, flip=False, jitter=0.2)[0]
+    gains = (jittered.center.double().sum((2, 3)) / plain.center.double().sum((2, 3))).flatten()  # (40 * 3,)
+    assert gains.min() >= 0.8 * 0.9 - 0.02 and gains.max() <= 1.2 * 1.1 + 0.02 and gains.std() > 0.05
+    image = torch.tensor([0, 1, 100, 200, 255], dtype=torch.uint8).expand(3, 1, 5)
+    louder = amplified(image, np.array([1.0, 0.5, 2.0]))
+    assert louder[:, 0].tolist() == [[0, 1, 100, 200, 255], [0, 0, 50, 100, 128], [0, 2, 200, 255, 255]]
 
 
 def test_the_pixels_are_read_as_they_lie_in_the_file(photos, demo_file):

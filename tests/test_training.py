@@ -82,7 +82,7 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(root, demo
 
 
 def test_two_processes_train_as_one_does(root, demo_file, tmp_path, uninterrupted):
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = run(
         command(root, demo_file, tmp_path, "--dropout", "0", launcher=launcher),
         env=dict(os.environ, OMP_NUM_THREADS="1"),
