@@ -13,7 +13,7 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from data_prep.errors import InputError
 from data_prep.h5file import HOLE, IMAGE_SIZE, SPLITS
 from data_prep.photos import Photo, Source
 from data_prep.shards import Job, plan_shards, read_shard, shard_path
+from data_prep.words import WordCount, count_words
 from data_prep.workers import make_shards
 
 TEST_SHARE = 10  # one in ten training images becomes a test image where no source has a test split
@@ -43,7 +44,7 @@ class Summary:
     path: Path
     source: str
     images: dict[str, int]
-    words: dict[str, object]
+    words: dict[str, WordCount]
     vocabulary: int
     rejects: list[tuple[str, str]]
     orphans: int
@@ -88,8 +89,6 @@ def build(
     Raises:
       InputError: no photo could be used, the disk is too small, another build is writing `out`, a worker was killed.
     """
-    from data_prep.words import WordCount, count_words
-
     out, source = Path(out), join(sources, options.limit)
     photos = source.photos
     total = sum(map(len, photos.values()))
@@ -104,12 +103,12 @@ def build(
         todo = [job for job in jobs if read_shard(shard_path(folder, job.number), options.image_size) is None]
         done = resumed = total - sum(job.stop - job.start for job in todo)
         _check_disk(out, photos, total - done, total, options.image_size)
-        for count in make_shards(
-            todo, photos, folder, options.image_size, options.fast_decode, workers, meanwhile=counting
-        ):
-            done += count
-            if bar:
-                bar(done, total)
+        made = make_shards(todo, photos, folder, options.image_size, options.fast_decode, workers, counting)
+        with closing(made):  # an interruption ends the workers before anything else is put in order
+            for count in made:
+                done += count
+                if bar:
+                    bar(done, total)
         for _ in counting:
             pass
         summary = _assemble(source, digest, jobs, folder, out, options, counts, attrs or {})
@@ -136,10 +135,13 @@ def _digests(source: Source, options: Options) -> tuple[str, str]:
 
 @contextmanager
 def _work_folder(out: Path, key: str) -> Iterator[Path]:
-    """The folder of shards, locked; left behind whole when the work is interrupted, removed when it is done."""
-    folder = out.with_name(out.name + ".work")
-    folder.mkdir(exist_ok=True)
-    lock = open(folder / "lock", "w")  # noqa: SIM115
+    """The folder of the shards of `key`; left behind when the work is interrupted, removed when it is done.
+
+    It lies in FILE.h5.work, which is locked; shards of other sources or options in there are removed.
+    """
+    work = out.with_name(out.name + ".work")
+    work.mkdir(exist_ok=True)
+    lock = open(work / "lock", "w")  # noqa: SIM115
     try:
         import fcntl
 
@@ -147,14 +149,14 @@ def _work_folder(out: Path, key: str) -> Iterator[Path]:
     except OSError as error:
         lock.close()
         raise InputError(f"{out}: another build is writing it") from error
+    folder = work / key[:16]
     try:
-        note = folder / "key"
-        if not note.is_file() or note.read_text() != key:
-            _remove(folder, "*.shard")
-            note.write_text(key)
+        for stale in set(work.iterdir()) - {folder, work / "lock"}:
+            shutil.rmtree(stale, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
         _remove(folder, "*.tmp")
         yield folder
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     finally:
         _remove(folder, "*.tmp")
         lock.close()

@@ -80,6 +80,7 @@ def _build(sources, args, options: Options, all_demo: bool) -> Summary:
 
     from data_prep.demo import TRUTH
 
+    tqdm.monitor_interval = 0  # no thread of its own: the workers are forked from this process
     with tqdm(unit="img", disable=None, smoothing=0.1) as progress:
 
         def bar(done: int, total: int) -> None:

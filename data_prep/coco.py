@@ -36,7 +36,7 @@ def read_coco(root) -> Source:
         if locate is None:
             source.warnings.append(f"{where}: left out, for there is neither {set_name}/ nor {set_name}.zip in {root}")
             continue
-        _read_set(source, where, parse(load(), where), split, set_name, locate)
+        _read_set(source, where, parse(load(), where), split, locate)
         read.append(set_name)
     if not read:
         reason = "; ".join(source.warnings) or "no annotations/captions_<set>.json, in a folder or a zip"
@@ -70,7 +70,7 @@ def _set_name(file_name: str) -> str | None:
     return None
 
 
-def _read_set(source: Source, where: str, content, split: str, set_name: str, locate) -> None:
+def _read_set(source: Source, where: str, content, split: str, locate) -> None:
     """Add one set's photos to the source."""
     images = member(content, "images", list, where)
     captions: dict[int, list[bytes]] = {}
@@ -87,15 +87,14 @@ def _read_set(source: Source, where: str, content, split: str, set_name: str, lo
     for number, entry in enumerate(images):
         image_id = entry["id"]
         file_name = member(entry, "file_name", str, f"{where}: images[{number}]")
-        name = f"{set_name}/{file_name}"
         of_image = captions.pop(image_id, None)
         if of_image is None:
-            source.rejects.append((name, f"duplicate image id {image_id} in {os.path.basename(where)}"))
+            source.rejects.append((file_name, f"duplicate image id: {image_id} in {os.path.basename(where)}"))
             continue
         try:
             location = locate(file_name)
         except Rejected as reason:
-            source.rejects.append((name, str(reason)))
+            source.rejects.append((file_name, str(reason)))
             continue
         source.photos[split].append(Photo(file_name, image_id, tuple(of_image), location))
 

@@ -86,7 +86,7 @@ class Scene(NamedTuple):
 
 
 def read_demo(seed: int, limit: int | None, image_size: int, hole: tuple[int, int, int, int]) -> Source:
-    """The demo world as a source: COUNTS scenes, or `limit` of each split if given.
+    """The demo world as a source: COUNTS scenes of each split, and at most `limit`.
 
     Raises:
       InputError: another image size or hole was asked for; the world's entropies hold for these alone.
@@ -95,7 +95,7 @@ def read_demo(seed: int, limit: int | None, image_size: int, hole: tuple[int, in
         raise InputError(f"--demo: is drawn for --image-size {IMAGE_SIZE} and --hole {','.join(map(str, HOLE))} only")
     source = Source(label=f"demo (seed {seed})")
     for split in SPLITS:
-        for index in range(COUNTS[split] if limit is None else limit):
+        for index in range(min(COUNTS[split], limit or COUNTS[split])):
             scene = scene_at(seed, split, index)
             captions = tuple(caption.encode() for caption in captions_of(scene))
             photo = Photo(f"demo_{split}_{index:09d}", FIRST_ID[split] + index, captions, scene)

@@ -36,7 +36,7 @@ def read_ift6266(root) -> Source:
             try:
                 location = locate_file(str(photo))
             except Rejected as reason:
-                source.rejects.append((f"{folder.name}/{photo.name}", str(reason)))
+                source.rejects.append((photo.name, str(reason)))
                 continue
             own = tuple(source.encode(caption) for caption in captions.get(photo.stem, ()))
             unused.discard(photo.stem)

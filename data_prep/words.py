@@ -55,12 +55,12 @@ def count_words(photos: dict[str, list], counts: dict[str, WordCount], step: int
 
 def _tokenizer():
     """nltk's tokenizer, loaded when the first caption comes: importing nltk takes longer than decoding 100 photos."""
-    if "nltk" not in sys.modules and "scipy.stats" not in sys.modules:
-        sys.modules["scipy.stats"] = None  # nltk does without it; it is three quarters of the import
+    if "nltk" not in sys.modules and "scipy" not in sys.modules:
+        sys.modules["scipy"] = None  # nltk does without it, and it is most of the import
         try:
             import nltk  # noqa: F401
         finally:
-            del sys.modules["scipy.stats"]
+            del sys.modules["scipy"]
     from nltk.tokenize import wordpunct_tokenize
 
     return wordpunct_tokenize

@@ -43,41 +43,44 @@ def make_shards(
     if not jobs:
         return
     counter = _context.Value("q", 0)
-    processes, pipes = [], []
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # until the worker has set its own handlers
+    running = {}  # the end of a pipe that we read -> the process that writes the other
     try:
-        for _ in range(min(workers, len(jobs))):
-            receive, send = _context.Pipe(duplex=False)
-            arguments = (send, counter, os.getpid(), jobs, photos, folder, image_size, fast)
-            process = _context.Process(target=_work, args=arguments, daemon=True)
-            process.start()
-            send.close()
-            processes.append(process)
-            pipes.append(receive)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # until a worker has set its own handlers
+        try:
+            for _ in range(min(workers, len(jobs))):
+                receive, send = _context.Pipe(duplex=False)
+                arguments = (send, counter, os.getpid(), jobs, photos, folder, image_size, fast)
+                process = _context.Process(target=_work, args=arguments, daemon=True)
+                process.start()
+                running[receive] = process
+                send.close()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        yield from _listen(dict(running), meanwhile)
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-    pipes_of = list(pipes)  # in the order of `processes`, for `pipes` shrinks
-    try:
-        while pipes:
-            ready = wait(pipes, timeout=None if meanwhile is None else 0)
-            if not ready and meanwhile is not None:
-                meanwhile = meanwhile if next(meanwhile, None) is not None else None
-            for pipe in ready:
-                try:
-                    message = pipe.recv()
-                except EOFError:
-                    message = None
-                if isinstance(message, int):
-                    yield message
-                elif message == "done":
-                    pipes.remove(pipe)
-                else:
-                    raise InputError(message or _how_it_ended(processes[pipes_of.index(pipe)]))
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
+        for process in running.values():
+            process.kill()
+        for process in running.values():
             process.join()
+
+
+def _listen(running: dict, meanwhile: Iterator | None) -> Iterator[int]:
+    """What the workers report, until all of them are done."""
+    while running:
+        ready = wait(running, timeout=None if meanwhile is None else 0)
+        if not ready and next(meanwhile, None) is None:
+            meanwhile = None
+        for pipe in ready:
+            try:
+                message = pipe.recv()
+            except EOFError:
+                message = None
+            if isinstance(message, int):
+                yield message
+            elif message == "done":
+                del running[pipe]
+            else:
+                raise InputError(message or _how_it_ended(running[pipe]))
 
 
 def _work(send, counter, parent, jobs, photos, folder, image_size, fast) -> None:
@@ -101,9 +104,9 @@ def _work(send, counter, parent, jobs, photos, folder, image_size, fast) -> None
             listed = photos[job.split][job.start : job.stop]
             make_shard(shard_path(folder, job.number), listed, image_size, fast, alive)
             send.send(len(listed))
-    except OSError as error:  # the disk is full, or the parent has gone and taken the folder along
+    except (OSError, MemoryError) as error:  # the disk is full, say, or the parent has gone and its pipe with it
         with contextlib.suppress(OSError):
-            send.send(f"{error.filename or folder}: {error.strerror}")
+            send.send(f"{folder}: {getattr(error, 'strerror', None) or 'not enough memory'}")
 
 
 def _how_it_ended(process) -> str:
