@@ -1,5 +1,6 @@
 """Datasets, training, evaluation and filling around the models."""
 
 from inpaint.checkpoints import load
+from inpaint.filling import fill
 
-__all__ = ["load"]
+__all__ = ["fill", "load"]

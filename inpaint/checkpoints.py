@@ -19,8 +19,8 @@ REQUIRED = {"schema": int, "model": dict, "weights": dict, "averaged": dict, "co
 
 def save(path: str | Path, checkpoint: dict) -> None:
     """Write a checkpoint atomically: a kill at any moment leaves the file of before."""
-    with replacing(path) as temporary:
-        torch.save({"schema": SCHEMA, **checkpoint}, temporary)
+    with replacing(path) as temporary, open(temporary, "wb") as file:  # a full disk is then an OSError, told in a line
+        torch.save({"schema": SCHEMA, **checkpoint}, file)
 
 
 def read(path: str | Path) -> dict:

@@ -29,7 +29,7 @@ from inpaint.config import Config
 from inpaint.dataset import Photos
 from inpaint.panels import caption_text, image_panel
 from inpaint.scoring import rank_and_world, score
-from inpaint.units import bits_per_dim, nats_per_pixel
+from inpaint.units import bernoulli_floor, bits_per_dim, nats_per_pixel
 from models import build
 
 MAX_BAD_STEPS = 20
@@ -221,6 +221,9 @@ class Trainer:
             log.add_scalar("val/nats_per_pixel", nats_per_pixel(mean, self.val.hole), step)
             if self.model.likelihood.proper:
                 log.add_scalar("val/bits_per_dim", bits_per_dim(mean, self.val.hole), step)
+            else:
+                floor = float(bernoulli_floor(self.val.images(indices)[1]).mean())
+                log.add_scalar("val/excess_nats_per_image", mean - floor, step)
             log.add_scalar("val/images_per_second", images_per_second, step)
             tqdm.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images", file=sys.stderr)
         if mean < self.progress["best"]:

@@ -86,18 +86,18 @@ class Gaussian(Likelihood):
         return 127.5 + 127.5 * mean, 127.5 * torch.exp(log_scale.clamp(-7.0, 2.0))
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        mean, scale = self._mean_scale(params)
-        v = x.float()
+        mean, scale = self._mean_scale(params.double())  # the difference of two neighbouring tails needs the digits
+        v = x.double()
         below, above = (v - 0.5 - mean) / scale, (v + 0.5 - mean) / scale
         # mirrored into the lower tail, where log_ndtr keeps its digits
-        flip = (v > mean).float() * -2 + 1
+        flip = (v > mean).double() * -2 + 1
         low, high = torch.minimum(flip * below, flip * above), torch.maximum(flip * below, flip * above)
         first, last = x == 0, x == LEVELS - 1
         log_low, log_high = torch.special.log_ndtr(low), torch.special.log_ndtr(high)
-        difference = (log_low - log_high).clamp(max=-1e-7)
+        difference = (log_low - log_high).clamp(max=-1e-12)
         inside = log_high + torch.log(-torch.expm1(difference))
         edge = torch.special.log_ndtr(torch.where(first, above, -below))
-        return torch.where(first | last, edge, inside)
+        return torch.where(first | last, edge, inside).float()
 
     def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
         mean, scale = self._mean_scale(params)

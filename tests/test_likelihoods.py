@@ -35,7 +35,7 @@ def test_masses_of_all_256_values_sum_to_one(name, scale):
     before = torch.randint(0, 256, (3, 3, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     for channel in range(3):
         total = conditional_masses(likelihood, params, channel, before).sum(0)
-        torch.testing.assert_close(total, torch.ones_like(total), atol=2e-4, rtol=0)
+        torch.testing.assert_close(total, torch.ones_like(total), atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)

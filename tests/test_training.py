@@ -56,7 +56,11 @@ def test_a_run_leaves_what_the_contract_names(uninterrupted, demo_file):
     assert json.loads((uninterrupted / "config.json").read_text())["batch_size"] == 4
     log = EventAccumulator(str(uninterrupted), size_guidance={"images": 0}).Reload()
     scalars = set(log.Tags()["scalars"])
-    assert {"val/nats_per_image", "val/nats_per_pixel"} <= scalars and "val/bits_per_dim" not in scalars
+    assert {
+        "val/nats_per_image",
+        "val/nats_per_pixel",
+        "val/excess_nats_per_image",
+    } <= scalars and "val/bits_per_dim" not in scalars
     assert [event.step for event in log.Scalars("val/nats_per_image")] == [5, 10, 12]
     assert log.Tags()["images"] == ["panel/original_border_samples_mean"]
     assert any("caption" in tag for tag in log.Tags()["tensors"])
