@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from contextlib import contextmanager
 
 
 class InputError(Exception):
@@ -10,6 +11,17 @@ class InputError(Exception):
 
 class Interrupted(BaseException):
     """SIGTERM arrived; unwinds the stack as Ctrl-C does, so that every `finally` runs."""
+
+
+@contextmanager
+def signals_held():
+    """Ctrl-C and SIGTERM wait until this block is left: for what must not be cut in two, or would swallow them."""
+    held = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_main(main, argv=None):

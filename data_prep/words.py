@@ -7,6 +7,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
+from data_prep.errors import signals_held
+
 
 class WordCount:
     """Words of one split's captions, counted as they come.
@@ -55,12 +57,15 @@ def count_words(photos: dict[str, list], counts: dict[str, WordCount], step: int
 
 def _tokenizer():
     """nltk's tokenizer, loaded when the first caption comes: importing nltk takes longer than decoding 100 photos."""
-    if "nltk" not in sys.modules and "scipy" not in sys.modules:
-        sys.modules["scipy"] = None  # nltk does without it, and it is most of the import
+    if "nltk" in sys.modules:
+        return sys.modules["nltk"].wordpunct_tokenize
+    with signals_held():  # nltk's own `except` clauses around imports would take a Ctrl-C for a missing library
+        without_scipy = "scipy" not in sys.modules
+        if without_scipy:
+            sys.modules["scipy"] = None  # nltk does without it, and it is most of the import
         try:
-            import nltk  # noqa: F401
+            import nltk
         finally:
-            del sys.modules["scipy"]
-    from nltk.tokenize import wordpunct_tokenize
-
-    return wordpunct_tokenize
+            if without_scipy:
+                del sys.modules["scipy"]
+    return nltk.wordpunct_tokenize

@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, signals_held
 from data_prep.photos import Photo
 from data_prep.shards import Job, make_shard, shard_path
 
 # fork is the quickest start, and shares the list of photos; elsewhere the system's own default is the safe one
 _context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-_STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 
 def make_shards(
@@ -45,8 +44,7 @@ def make_shards(
     counter = _context.Value("q", 0)
     running = {}  # the end of a pipe that we read -> the process that writes the other
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # until a worker has set its own handlers
-        try:
+        with signals_held():  # a worker lets go of them when it has set its own handlers
             for _ in range(min(workers, len(jobs))):
                 receive, send = _context.Pipe(duplex=False)
                 arguments = (send, counter, os.getpid(), jobs, photos, folder, image_size, fast)
@@ -54,8 +52,6 @@ def make_shards(
                 process.start()
                 running[receive] = process
                 send.close()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
         yield from _listen(dict(running), meanwhile)
     finally:
         for process in running.values():
@@ -86,8 +82,8 @@ def _listen(running: dict, meanwhile: Iterator | None) -> Iterator[int]:
 def _work(send, counter, parent, jobs, photos, folder, image_size, fast) -> None:
     """A worker's life: shards, until the counter is past the last or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
     def alive():
         if os.getppid() != parent:
