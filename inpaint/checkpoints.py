@@ -5,6 +5,8 @@ run's options), `progress`, `provenance`, and in last.pt also `optimizer`, from 
 with `weights_only=True`.
 """
 
+import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -21,6 +23,45 @@ def save(path: str | Path, checkpoint: dict) -> None:
     """Write a checkpoint atomically: a kill at any moment leaves the file of before."""
     with replacing(path) as temporary, open(temporary, "wb") as file:  # a full disk is then an OSError, told in a line
         torch.save({"schema": SCHEMA, **checkpoint}, file)
+
+
+def earlier(path: str | Path, number: int) -> Path:
+    """Where the checkpoint that stood at `path` `number` saves ago is kept: last.pt -> last-1.pt."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def save_keeping(path: str | Path, checkpoint: dict, keep: int) -> None:
+    """As `save`, and the `keep - 1` checkpoints before it stay beside it; at every moment `path` is a whole one."""
+    path = Path(path)
+    for number in reversed(range(1, keep - 1)):
+        if earlier(path, number).exists():
+            os.replace(earlier(path, number), earlier(path, number + 1))
+    if keep > 1 and path.exists():
+        with replacing(earlier(path, 1)) as temporary:
+            shutil.copyfile(path, temporary)
+    save(path, checkpoint)
+
+
+def read_to_resume(path: str | Path) -> dict:
+    """As `read`; where the file is damaged, the InputError also names the newest one before it that is whole."""
+    try:
+        return read(path)
+    except InputError as error:
+        number = 1
+        while earlier(path, number).exists():
+            if _is_whole(earlier(path, number)):
+                raise InputError(f"{error}; {earlier(path, number)} is whole: copy it to {path} and resume") from None
+            number += 1
+        raise
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read(path)
+    except InputError:
+        return False
+    return True
 
 
 def read(path: str | Path) -> dict:

@@ -80,6 +80,7 @@ class Config:
     compile: bool = option(False, "torch.compile the network")
     init_from: str | None = option(None, "take over every weight that fits from this checkpoint", metavar="CHECKPOINT")
     checkpoint_every: int = option(500, "steps between checkpoints", low=1, metavar="STEPS")
+    keep: int = option(2, "checkpoints to resume from that are kept: last.pt, last-1.pt ...", low=1, metavar="K")
     evaluate_every: int = option(500, "steps between evaluations on val, with image panels", low=1, metavar="STEPS")
     val_limit: int = option(500, "val images of those evaluations", low=1, metavar="N")
     workers: int = option(0, "processes that prepare batches; 0: this one", low=0, high=256, metavar="N")

@@ -71,7 +71,7 @@ class Trainer:
             dropout=config.dropout,
         )
         last = self.folder / "last.pt"
-        saved = checkpoints.read(last) if resume else None
+        saved = checkpoints.read_to_resume(last) if resume else None
         if not resume and last.exists():
             raise InputError(f"{last}: this folder holds a run already; give --resume or another --out")
         if config.init_from and not resume:
@@ -258,7 +258,7 @@ class Trainer:
         }
         if resumable:
             checkpoint["optimizer"] = self.optimizer.state_dict()
-        checkpoints.save(self.folder / name, checkpoint)
+        checkpoints.save_keeping(self.folder / name, checkpoint, self.config.keep if resumable else 1)
 
     def _restore(self, saved: dict, path: Path) -> None:
         if saved["model"] != self.model.config:

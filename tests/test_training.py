@@ -204,6 +204,20 @@ def test_photos_without_a_val_split_train_too(root, tmp_path):
     assert inpaint.load(tmp_path / "run" / "best.pt").uses_captions
 
 
+def test_the_last_checkpoints_are_kept_and_a_whole_one_is_offered_for_a_damaged(tmp_path, uninterrupted):
+    checkpoint = checkpoints.read(uninterrupted / "last.pt")
+    path = tmp_path / "last.pt"
+    for step in (2, 4, 6, 8):
+        checkpoint["progress"]["step"] = step
+        checkpoints.save_keeping(path, checkpoint, keep=3)
+    kept = {file.name: checkpoints.read(file)["progress"]["step"] for file in tmp_path.iterdir()}
+    assert kept == {"last.pt": 8, "last-1.pt": 6, "last-2.pt": 4}
+    for damaged in (path, tmp_path / "last-1.pt"):
+        damaged.write_bytes(damaged.read_bytes()[:1000])
+    with pytest.raises(InputError, match="last-2.pt is whole"):
+        checkpoints.read_to_resume(path)
+
+
 def test_a_folder_with_a_run_in_it_is_not_overwritten(root, demo_file, uninterrupted):
     before = (uninterrupted / "last.pt").read_bytes()
     done = run(command(root, demo_file, uninterrupted))
