@@ -1,5 +1,6 @@
 """What a user's mistake looks like: one line on stderr and exit code 1, never a traceback."""
 
+import os
 import signal
 import sys
 from contextlib import contextmanager
@@ -31,22 +32,28 @@ def run_main(main, argv=None):
       main: a function of the command line (list of str, or None for sys.argv[1:]) that returns None or an exit code.
       argv: the command line, or None.
 
-    Exits 0 when the work is done, 1 when it failed (one line on stderr), 2 when argparse refused the command line,
-    130 after Ctrl-C and 143 after SIGTERM.
+    Exits 0 when the work is done, 1 when it failed (one line on stderr; also where the system refused a file or the
+    memory), 2 when argparse refused the command line, 130 after Ctrl-C and 143 after SIGTERM.
     """
 
     def terminate(signum, frame):
         raise Interrupted
 
     signal.signal(signal.SIGTERM, terminate)
+    if hasattr(sys.stdout, "reconfigure"):  # a file name need not be Unicode, nor the terminal know all of it
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main(argv)
+        sys.stdout.flush()
     except InputError as error:
-        line = " ".join(str(error).split())
-        print(f"error: {line}", file=sys.stderr)
+        code = _failed(error)
+    except BrokenPipeError:  # the reader, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python's last flush may go
         code = 1
-    except BrokenPipeError:
-        code = 1
+    except OSError as error:  # a name too long, a folder that may not be entered, a full disk
+        code = _failed(f"{error.filename}: {error.strerror}" if error.filename is not None else error)
+    except MemoryError:
+        code = _failed("not enough memory")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
@@ -54,3 +61,9 @@ def run_main(main, argv=None):
         print("terminated", file=sys.stderr)
         code = 143
     sys.exit(code or 0)
+
+
+def _failed(reason) -> int:
+    """Say in one line why the work failed; the exit code."""
+    print("error:", " ".join(str(reason).split()), file=sys.stderr)
+    return 1
