@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 
 from data_prep.build import Options, Summary, build
 from data_prep.errors import InputError, run_main
-from data_prep.h5file import HOLE, IMAGE_SIZE, valid_hole
+from data_prep.h5file import HOLE, IMAGE_SIZE, LARGEST_IMAGE, valid_hole
 
 
 def main(argv=None) -> int:
@@ -31,12 +31,16 @@ def main(argv=None) -> int:
         return 0
     if not args.sources or args.out is None:
         parser.error("a source and --out FILE.h5 are needed, or --verify FILE.h5")
+    if args.image_size > LARGEST_IMAGE:
+        parser.error(f"--image-size {args.image_size}: at most {LARGEST_IMAGE}")
     if not valid_hole(args.hole, args.image_size):
         parser.error(
             f"--hole {','.join(map(str, args.hole))} does not lie inside {args.image_size} x {args.image_size}"
         )
     options = Options(args.image_size, args.hole, args.fast_decode, args.limit)
     try:
+        if not args.out.name or args.out.is_dir():
+            raise InputError(f"{args.out}: is a folder, not the name of a file to write")
         sources = [_read(source, args) for source in args.sources]
         all_demo = all(source["kind"] == "demo" for source in args.sources)
         summary = _build(sources, args, options, all_demo)

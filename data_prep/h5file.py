@@ -16,6 +16,7 @@ from data_prep.errors import InputError
 SCHEMA = 1
 SPLITS = ("train", "val", "test")
 IMAGE_SIZE = 64  # pixels
+LARGEST_IMAGE = 1024  # pixels a side that the programs take; a command or a file that asks for more is mistaken
 HOLE = (16, 16, 32, 32)  # top, left, height, width, in pixels
 
 
@@ -100,8 +101,8 @@ def _describe(path: Path, file, file_size: int) -> FileInfo:
         found = f"schema {attrs['schema']}" if "schema" in attrs else "no schema"
         raise InputError(f"{path}: {found}; this program reads schema {SCHEMA}, as data_prep/build_h5.py writes it")
     image_size, hole = attrs.get("image_size"), attrs.get("hole")
-    if not isinstance(image_size, int) or image_size < 1:
-        raise InputError(f"{path}: attribute image_size is {image_size!r}, not a positive integer")
+    if type(image_size) is not int or not 1 <= image_size <= LARGEST_IMAGE:
+        raise InputError(f"{path}: attribute image_size is {image_size!r}, not an integer from 1 to {LARGEST_IMAGE}")
     is_rectangle = isinstance(hole, list) and len(hole) == 4 and all(isinstance(x, int) for x in hole)
     if not is_rectangle or not valid_hole(hole, image_size):
         raise InputError(f"{path}: attribute hole is {hole!r}, not [top, left, height, width] inside the image")
@@ -173,6 +174,8 @@ def _dataset(where: str, group, name: str, dtype, dimensions: int):
         expected = "strings" if dtype is None else np.dtype(dtype).name
         shape = f"{dataset.dtype} of shape {dataset.shape}"
         raise InputError(f"{where}/{name}: {shape}, expected {expected} of {dimensions} dimension(s)")
+    if dataset.nbytes > dataset.file.id.get_filesize():  # HDF5 would fill the memory with zeros that are nowhere stored
+        raise InputError(f"{where}/{name}: its {dataset.nbytes:,} bytes are not all in the file")
     return dataset
 
 

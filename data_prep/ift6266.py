@@ -58,7 +58,8 @@ def _captions(path: Path) -> dict[str, list[str]]:
     characters = 0
     for key, captions in content.items():
         if not isinstance(key, str) or not isinstance(captions, list):
-            raise InputError(f"{path}: {str(key)[:60]!r}: expected a name and its list of captions")
+            found = f"{key[:60]!r} with {type(captions).__name__}" if isinstance(key, str) else type(key).__name__
+            raise InputError(f"{path}: expected names with lists of captions, found {found}")
         for caption in captions:
             if not isinstance(caption, str):
                 raise InputError(f"{path}: {key[:60]!r}: a caption is {type(caption).__name__}, not str")

@@ -119,6 +119,8 @@ def read_bytes(where: Location) -> bytes:
         raise Rejected("no such file") from error
     except OSError as error:
         raise Rejected(f"cannot be read: {error.strerror}") from error
+    except (OverflowError, ValueError) as error:  # an archive's index names an offset that no file has
+        raise Rejected("damaged archive: impossible offset") from error
 
 
 def _read_zip_member(file, where: Location) -> bytes:

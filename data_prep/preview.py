@@ -33,7 +33,9 @@ def preview(path, out) -> None:
         split = info.splits[name]
         lines = [f"{name} {i}: {split.file_name[i]} (id {split.image_id[i]})"]
         for caption in split.captions_of(i)[:LINES]:
-            lines += textwrap.wrap(" ".join(caption.split()), 92, initial_indent="- ", subsequent_indent="  ")[:2]
+            lines += textwrap.wrap(" ".join(caption[:1000].split()), 92, initial_indent="- ", subsequent_indent="  ")[
+                :2
+            ]
         pen.multiline_text((columns, top), "\n".join(lines[:8]), INK, font, spacing=3)
     temporary = f"{out}.{os.getpid()}.tmp"
     try:

@@ -59,6 +59,8 @@ def _samples(source: Source, path: str) -> list[_Sample]:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             stamp = os.fstat(file.fileno()).st_mtime_ns
             for member in tar:
+                if tar.offset <= position:
+                    raise InputError(f"{path}: byte {position}: {member.name!r} has a negative size")
                 position = tar.offset
                 tar.members.clear()  # tarfile keeps every header; a shard has tens of thousands
                 if member.isfile() and not member.issparse():
@@ -71,7 +73,7 @@ def _samples(source: Source, path: str) -> list[_Sample]:
                 )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (tarfile.TarError, EOFError, ValueError, IndexError) as error:
+    except (tarfile.TarError, EOFError, ValueError, IndexError, ArithmeticError) as error:
         raise InputError(f"{path}: byte {position}: not a whole, uncompressed tar ({error})") from error
     return list(samples.values())
 
