@@ -7,16 +7,15 @@ with `weights_only=True`.
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import torch
 
 from data_prep.errors import InputError
 from inpaint.atomic import replacing
+from inpaint.checkpoint_schema import SCHEMA, check
 from models import Inpainter, build
-
-SCHEMA = 1
-REQUIRED = {"schema": int, "model": dict, "weights": dict, "averaged": dict, "config": dict, "progress": dict}
 
 
 def save(path: str | Path, checkpoint: dict) -> None:
@@ -67,23 +66,27 @@ def _is_whole(path: Path) -> bool:
 def read(path: str | Path) -> dict:
     """A checkpoint's contents on the CPU.
 
-    Raises: InputError for a file that is missing, truncated, foreign, of another schema, or that holds code.
+    Raises: InputError for a file that is missing, truncated, foreign, of another schema, or that holds code, values of
+      other types or weights that are not finite.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on files of other kinds; they are refused below
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # torch raises half a dozen kinds on a damaged file; all mean the same to a user
         reason = (
             "it holds code" if "weights_only" in str(error) or "Unsupported" in str(error) else "damaged or foreign"
         )
         raise InputError(f"{path}: not a checkpoint of this program: {reason}") from error
-    if not isinstance(checkpoint, dict) or checkpoint.get("schema") != SCHEMA:
-        raise InputError(f"{path}: not a checkpoint of this program (schema {SCHEMA})")
-    for key, kind in REQUIRED.items():
-        if not isinstance(checkpoint.get(key), kind):
-            raise InputError(f"{path}: damaged checkpoint: no {key!r}")
+    try:
+        check(checkpoint)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
     return checkpoint
 
 
@@ -94,7 +97,9 @@ def rebuild(checkpoint: dict, source: str | Path, weights: str = "averaged") -> 
             model = build(**checkpoint["model"])
         model.load_state_dict(checkpoint[weights])
     except (TypeError, ValueError, RuntimeError, AttributeError, KeyError) as error:
-        raise InputError(f"{source}: the checkpoint does not fit its model: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"{source}: the checkpoint does not fit its model: {' '.join(str(error).split())[:200]}"
+        ) from error
     return model
 
 
