@@ -11,7 +11,6 @@ RUN_DIR gets best.pt, last.pt, config.json and a TensorBoard log: `tensorboard -
 
 import argparse
 import dataclasses
-import json
 import math
 import subprocess
 import sys
@@ -40,11 +39,9 @@ def parse_config(argv=None):
     if namespace.resume:
         path = Path(settings.out) / "config.json"
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: nothing to resume: {error}") from None
-        if not isinstance(stored, dict):
-            raise InputError(f"{path}: not a run's options")
+            stored = config.read_json(path, "a run's options")
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file: nothing to resume") from None
         settings = config.parse(parser, namespace, beneath=config.from_dict(stored, str(path)).to_dict())
     return settings, namespace.resume
 

@@ -30,6 +30,8 @@ def replacing(path):
       InputError: the folder cannot be made or written, the disk is full, `path` is a folder.
     """
     path = Path(path)
+    if not path.name:
+        raise InputError(f"{path}: is a folder")
     temporary = path.with_name(f".{path.stem[:40]}.unfinished{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

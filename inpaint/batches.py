@@ -118,6 +118,7 @@ def amplified(image: Tensor, gains: np.ndarray) -> Tensor:
 def shifted(image: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
     """An image (3, H, W) moved down and right, zero where nothing moved in; and where something did, bool (1, H, W)."""
     _, height, width = image.shape
+    down, right = max(-height, min(down, height)), max(-width, min(right, width))
     moved = torch.zeros_like(image)
     known = torch.zeros(1, height, width, dtype=torch.bool)
     to = (slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0)))

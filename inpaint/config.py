@@ -8,6 +8,7 @@ on the command line beside `--recipe` wins over the recipe, the recipe over the 
 import argparse
 import dataclasses
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -47,7 +48,7 @@ class Config:
     minutes: float | None = option(
         None, "train for M minutes of wall-clock, evaluations included", low=0.01, metavar="M"
     )
-    batch_size: int = option(16, "images in a batch, over all processes", low=1, metavar="N")
+    batch_size: int = option(16, "images in a batch, over all processes", low=1, high=65536, metavar="N")
     accumulate: int = option(1, "split each batch into N parts whose gradients are added", low=1, metavar="N")
     lr: float = option(1.5e-3, "peak learning rate of AdamW", low=0, metavar="X")
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
@@ -60,7 +61,7 @@ class Config:
     )
     flip: bool = option(True, "mirror every other training photo")
     shift: int = option(
-        4, "move training photos by up to N pixels each way, what enters marked unknown", low=0, metavar="N"
+        4, "move training photos by up to N pixels each way, what enters marked unknown", low=0, high=1024, metavar="N"
     )
     jitter: float = option(
         0.1,
@@ -80,7 +81,9 @@ class Config:
     compile: bool = option(False, "torch.compile the network")
     init_from: str | None = option(None, "take over every weight that fits from this checkpoint", metavar="CHECKPOINT")
     checkpoint_every: int = option(500, "steps between checkpoints", low=1, metavar="STEPS")
-    keep: int = option(2, "checkpoints to resume from that are kept: last.pt, last-1.pt ...", low=1, metavar="K")
+    keep: int = option(
+        2, "checkpoints to resume from that are kept: last.pt, last-1.pt ...", low=1, high=1000, metavar="K"
+    )
     evaluate_every: int = option(500, "steps between evaluations on val, with image panels", low=1, metavar="STEPS")
     val_limit: int = option(500, "val images of those evaluations", low=1, metavar="N")
     workers: int = option(0, "processes that prepare batches; 0: this one", low=0, high=256, metavar="N")
@@ -105,13 +108,17 @@ def _kinds(key: dataclasses.Field) -> tuple[type, ...]:
 def _checked(key: dataclasses.Field, value: Any) -> Any:
     """The value, an int made a float where one is wanted; ValueError naming the key where it does not fit."""
     kinds, rule = _kinds(key), key.metadata
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{key.name}: does not fit in 64 bits")
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) not in kinds:
         wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
-        raise ValueError(f"{key.name}: {value!r} is not {wanted}")
+        raise ValueError(f"{key.name}: {value!r:.60} is not {wanted}")
     if value is None:
         return value
+    if isinstance(value, str) and not _can_name_a_file(value):
+        raise ValueError(f"{key.name}: {value[:60]!r} is no text that can name a file")
     if rule["choices"] and value not in rule["choices"]:
         raise ValueError(f"{key.name}: {value!r} is not one of {', '.join(rule['choices'])}")
     low, high = rule["low"], rule["high"]
@@ -121,12 +128,33 @@ def _checked(key: dataclasses.Field, value: Any) -> Any:
     return value
 
 
+def _can_name_a_file(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
+        return False
+
+
+def read_json(path: Path, what: str) -> dict:
+    """A JSON object from a file; FileNotFoundError where there is none, InputError ("not `what`") for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else error
+        raise InputError(f"{path}: not {what}: {reason}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not {what}: no object with options")
+    return content
+
+
 def from_dict(options: dict, source: str) -> Config:
     """A Config from parsed JSON; InputError naming `source` and the key for an unknown key or a value out of range."""
     known = {key.name for key in dataclasses.fields(Config)}
     for name in options:
         if name not in known:
-            raise InputError(f"{source}: unknown key {name!r}")
+            raise InputError(f"{source}: unknown key {name[:60]!r}")
     try:
         return Config(**options)
     except ValueError as error:
@@ -137,13 +165,11 @@ def read_recipe(name: str) -> dict:
     """The "options" of a recipe, by its name in recipes/ or its path; InputError where it is missing or damaged."""
     path = Path(name) if name.endswith(".json") else RECIPES / f"{name}.json"
     try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
+        recipe = read_json(path, "a recipe")
     except FileNotFoundError:
         have = ", ".join(sorted(found.stem for found in RECIPES.glob("*.json")))
         raise InputError(f"{path}: no such recipe; there are {have}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a recipe: {error}") from None
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("options"), dict):
+    if not isinstance(recipe.get("options"), dict):
         raise InputError(f'{path}: not a recipe: no "options"')
     from_dict(recipe["options"], str(path))
     return recipe["options"]
@@ -173,7 +199,7 @@ def parse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, beneat
         key.name: getattr(namespace, key.name) for key in dataclasses.fields(Config) if hasattr(namespace, key.name)
     }
     options = dict(beneath or {})
-    for layer in (read_recipe(namespace.recipe) if namespace.recipe else {}, given):
+    for layer in ({} if namespace.recipe is None else read_recipe(namespace.recipe), given):
         if any(layer.get(name) for name in LENGTHS):  # a new length of training replaces the one beneath
             options.update(dict.fromkeys(LENGTHS))
         options.update(layer)

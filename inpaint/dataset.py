@@ -44,7 +44,7 @@ class Photos:
         self._border = self._map(self._layout.border_offset, self.image_size, self.image_size)
         self._center = self._map(self._layout.center_offset, h, w)
         known = {name: self.info.attrs.get(attribute) for name, attribute in TRUTH.items()}
-        self.truth = None if None in known.values() else {name: float(value) for name, value in known.items()}
+        self.truth = known if all(isinstance(value, float) for value in known.values()) else None
 
     def _map(self, offset: int, height: int, width: int) -> np.ndarray:
         return np.memmap(self.path, np.uint8, mode="r", offset=offset, shape=(len(self), height, width, 3))
