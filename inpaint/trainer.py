@@ -74,8 +74,10 @@ class Trainer:
         saved = checkpoints.read_to_resume(last) if resume else None
         if not resume and last.exists():
             raise InputError(f"{last}: this folder holds a run already; give --resume or another --out")
-        if config.init_from and not resume:
-            self._take_over(config.init_from)
+        if not resume:
+            self._fit_first_guess()
+            if config.init_from:
+                self._take_over(config.init_from)
         self.model.to(device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = _adamw(self.model, config)
@@ -273,6 +275,20 @@ class Trainer:
             self.progress = {key: type(value)(saved["progress"][key]) for key, value in self.progress.items()}
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from error
+
+    def _fit_first_guess(self) -> None:
+        """Fit the linear first guess to the training photos, and to their mirror images where training mirrors them."""
+        if self.model.first_guess is None or len(self.train) < 10:
+            return
+
+        def photos():
+            for start in range(0, len(self.train), 512):
+                whole = self.train.whole(np.arange(start, min(start + 512, len(self.train))))  # (B, 3, H, W)
+                yield from (whole, whole.flip(-1)) if self.config.flip else (whole,)
+
+        penalty = self.model.first_guess.fit(photos())
+        if self._writes():
+            print(f"first guess: ridge regression on {len(self.train)} photos, penalty {penalty:.2g} a photo")
 
     def _take_over(self, path: str) -> None:
         taken, fresh = checkpoints.take_over(self.model, path)

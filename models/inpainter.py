@@ -1,6 +1,7 @@
 """One way through the house: border tower + caption map -> two 1x1 layers -> likelihood -> nats, or a sample.
 
-`Inpainter` is the public face of every decoder; `build` makes one by name. The tower turns the border into features at
+`Inpainter` is the public face of every decoder; `build` makes one by name. A linear first guess fills the hole of the
+input and centers the likelihood (see guess.py); the tower turns the border, so completed, into features at
 the hole's pixels, the caption encoder's map joins them as one more channel of the last 1x1 layers, and the likelihood
 reads what comes out. The decoder `contour` has no causal stack: given the border and the caption its center pixels
 are independent, so one pass gives the mean and a sample.
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models import captions as caption_text
+from models.guess import BorderRegression
 from models.likelihoods import LIKELIHOODS, Likelihood
 from models.towers import UNET_SIZES, Ift6266Tower, UNetTower
 from models.window import Region, crop
@@ -56,10 +58,12 @@ class Inpainter(nn.Module):
         likelihood: Likelihood,
         head: Head,
         encoder: caption_text.CaptionEncoder | None,
+        first_guess: BorderRegression | None,
         config: dict,
     ):
         super().__init__()
         self.tower, self.likelihood, self.head, self.caption_encoder = tower, likelihood, head, encoder
+        self.first_guess = first_guess
         self.config = config
         self.decoder: str = config["decoder"]
         self.likelihood_name: str = config["likelihood"]
@@ -93,7 +97,7 @@ class Inpainter(nn.Module):
         self._check("center", center, (border.shape[0], 3, *self.hole[2:]))
         params = self.params(border, captions, known=known)
         with torch.autocast(border.device.type, enabled=False):
-            return self.likelihood.log_prob(params.float(), center)
+            return self.likelihood.log_prob(params, center)
 
     forward = log_prob  # what DistributedDataParallel and torch.compile call
 
@@ -105,14 +109,21 @@ class Inpainter(nn.Module):
         known: Tensor | None = None,
         everywhere: bool = False,
     ) -> Tensor:
-        """The likelihood's parameters, (B, P, h, w); `everywhere` computes the tower on the whole image (for tests)."""
+        """The likelihood's params, float32 (B, P, h, w); `everywhere` runs the tower on all of the image."""
         self._check("border", border, (border.shape[0], 3, self.image_size, self.image_size))
         if captions is None:
             captions = [""] * border.shape[0]
         if len(captions) != border.shape[0]:
             raise ValueError(f"{len(captions)} captions for {border.shape[0]} borders")
-        features = self.tower(self._tower_input(border, known), everywhere=everywhere)  # (B, C, h, w)
-        return self.head(features, self._caption_map(captions, border.device))  # (B, P, h, w)
+        x = self._tower_input(border, known)  # (B, 3 or 4, H, W)
+        around = 0.0
+        if self.first_guess is not None:
+            top, left, h, w = self.hole
+            guess = self.first_guess(x)  # (B, 3, h, w)
+            x[:, :3, top : top + h, left : left + w] = guess
+            around = self.likelihood.around(guess)  # (B, P, h, w)
+        features = self.tower(x, everywhere=everywhere)  # (B, C, h, w)
+        return self.head(features, self._caption_map(captions, border.device)).float() + around  # (B, P, h, w)
 
     @torch.no_grad()
     def sample(
@@ -137,7 +148,7 @@ class Inpainter(nn.Module):
         """
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, not {temperature}")
-        params = self._float_params(border, captions)
+        params = self.params(border, captions)
         _, _, h, w = self.hole
         device = generator.device if generator is not None else border.device
         shape = (border.shape[0], self.likelihood.uniforms_per_pixel, h, w)
@@ -147,10 +158,7 @@ class Inpainter(nn.Module):
     @torch.no_grad()
     def mean(self, border: Tensor, captions: list[str] | None = None) -> Tensor | None:
         """The expected center, float32 (B, 3, h, w) in 0..255, where one pass gives it; None elsewhere."""
-        return self.likelihood.mean(self._float_params(border, captions))
-
-    def _float_params(self, border: Tensor, captions: list[str] | None) -> Tensor:
-        return self.params(border, captions).float()
+        return self.likelihood.mean(self.params(border, captions))
 
     def _tower_input(self, border: Tensor, known: Tensor | None) -> Tensor:
         """Intensities and mask plane: float32 (B, 3 or 4, H, W), zero where unknown."""
@@ -205,7 +213,7 @@ def build(
       image_size: of the square image, pixels.
       hole: [top, left, height, width], inside the image.
       use_captions: whether the caption encoder is there.
-      tower: `unet`, or `ift6266` for the 2017 net (which has one size, no dropout, and a head of 32 channels).
+      tower: `unet`, or `ift6266` for the 2017 net (one size, no first guess, no dropout, a head of 32 channels).
       dropout: rate of the tower's channel dropout, 0 <= rate < 1.
 
     Raises: ValueError naming the argument that is out of range.
@@ -224,9 +232,11 @@ def build(
     if tower == "ift6266":
         body = Ift6266Tower(hole, image_size)
         head = Head(body.out_channels, 32, distribution, use_captions, nn.ReLU)
+        guess = None
     else:
         body = UNetTower(hole, image_size, size, dropout=dropout)
         head = Head(body.out_channels, max(64, 2 * body.out_channels), distribution, use_captions, nn.SiLU)
+        guess = BorderRegression(hole, image_size)
     encoder = caption_text.CaptionEncoder(image_size) if use_captions else None
     config = {
         "decoder": decoder,
@@ -238,4 +248,4 @@ def build(
         "tower": tower,
         "dropout": dropout,
     }
-    return Inpainter(body, distribution, head, encoder, config).to(memory_format=torch.channels_last)
+    return Inpainter(body, distribution, head, encoder, guess, config).to(memory_format=torch.channels_last)
