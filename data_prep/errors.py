@@ -33,7 +33,7 @@ def run_main(main, argv=None):
       argv: the command line, or None.
 
     Exits 0 when the work is done, 1 when it failed (one line on stderr; also where the system refused a file or the
-    memory), 2 when argparse refused the command line, 130 after Ctrl-C and 143 after SIGTERM.
+    memory, or Ctrl-C or SIGTERM ended it), 2 when argparse refused the command line.
     """
 
     def terminate(signum, frame):
@@ -55,11 +55,9 @@ def run_main(main, argv=None):
     except MemoryError:
         code = _failed("not enough memory")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 130
+        code = _failed("interrupted")
     except Interrupted:
-        print("terminated", file=sys.stderr)
-        code = 143
+        code = _failed("terminated")
     sys.exit(code or 0)
 
 
