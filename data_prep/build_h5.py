@@ -160,17 +160,16 @@ class _AddCaptions(argparse.Action):
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
+    if not (text.isdecimal() and len(text) < 19 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def _hole(text: str) -> tuple[int, ...]:
-    parts = tuple(int(part) for part in text.split(","))
-    if len(parts) != 4:
-        raise argparse.ArgumentTypeError(f"{text!r} is not top,left,height,width")
-    return parts
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.isdecimal() and len(part) < 19 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not top,left,height,width")
+    return tuple(map(int, parts))
 
 
 def _cpus() -> int:

@@ -131,7 +131,7 @@ def _open_zip(path: Path) -> dict[str, zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
             return {info.filename: info for info in archive.infolist()}
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+    except Exception as error:  # a damaged index: BadZipFile, struct.error, OverflowError, UnicodeDecodeError ...
         raise InputError(f"{path}: not a whole zip ({error})") from error
 
 

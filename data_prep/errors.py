@@ -44,11 +44,11 @@ def run_main(main, argv=None):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main(argv)
-        sys.stdout.flush()
+        if sys.stdout:  # None where it was closed
+            sys.stdout.flush()
     except InputError as error:
         code = _failed(error)
     except BrokenPipeError:  # the reader, `head` say, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python's last flush may go
         code = 1
     except OSError as error:  # a name too long, a folder that may not be entered, a full disk
         code = _failed(f"{error.filename}: {error.strerror}" if error.filename is not None else error)
@@ -58,6 +58,11 @@ def run_main(main, argv=None):
         code = _failed("interrupted")
     except Interrupted:
         code = _failed("terminated")
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:  # told already; Python's own last flush shall not tell it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code or 0)
 
 

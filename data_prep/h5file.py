@@ -6,6 +6,7 @@ and h5py never enters a data-loading process. Text is stored as bytes end to end
 `captions` and `caption_offsets`: string i is bytes[offsets[i]:offsets[i + 1]].
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,7 +130,7 @@ def _describe_split(where: str, group, file_size: int, image_size: int, hole) ->
     if len(caption_index) != n + 1 or not _rises(caption_index, len(caption_offsets) - 1):
         raise InputError(f"{where}/caption_index: must rise from 0 to {len(caption_offsets) - 1} in {n + 1} steps")
     sha256 = _plain(group.attrs.get("sha256", ""))
-    if not isinstance(sha256, str) or len(sha256) != 64:
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
         raise InputError(f"{where}: attribute sha256 is missing or not 64 hexadecimal digits")
     return SplitInfo(
         n=n,

@@ -73,7 +73,7 @@ def _samples(source: Source, path: str) -> list[_Sample]:
                 )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (tarfile.TarError, EOFError, ValueError, IndexError, ArithmeticError) as error:
+    except (tarfile.TarError, EOFError, ValueError, IndexError, ArithmeticError, MemoryError) as error:
         raise InputError(f"{path}: byte {position}: not a whole, uncompressed tar ({error})") from error
     return list(samples.values())
 

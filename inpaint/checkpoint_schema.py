@@ -63,5 +63,7 @@ def _check_weights(key: str, weights: dict) -> None:
         plain = isinstance(name, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided
         if not plain or value.is_complex() or value.is_quantized or value.device.type != "cpu":
             raise ValueError(f"damaged checkpoint: {key}: {name!r:.60} is no tensor of real numbers")
+        if value.nbytes > value.untyped_storage().nbytes():  # one number told to stand for a billion
+            raise ValueError(f"damaged checkpoint: {key}: {name!r:.60} is larger than what is stored of it")
         if not value.isfinite().all():
             raise ValueError(f"damaged checkpoint: {key}: {name!r:.60} holds numbers that are not finite")
