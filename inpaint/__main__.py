@@ -9,6 +9,7 @@ import sys
 
 from data_prep.errors import run_main
 from inpaint.filling import fill
+from inpaint.processes import memory_told
 
 
 def parse(argv):
@@ -92,7 +93,8 @@ def _in_range(text, kind, fits, expected):
 
 def main(argv=None):
     args = parse(argv)
-    return args.run(args)
+    with memory_told():
+        return args.run(args)
 
 
 if __name__ == "__main__":

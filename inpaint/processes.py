@@ -25,8 +25,28 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
+def memory_told() -> Iterator[None]:
+    """Where the memory, the GPU's or the machine's, does not suffice for this block: an InputError that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise InputError("not enough memory: smaller batches, or fewer samples at once, take less") from error
+
+
+@contextlib.contextmanager
 def process_group() -> Iterator[int]:
-    """Join torchrun's processes (gloo without GPUs, both backends with); yields this process's rank, 0 when alone."""
+    """Join torchrun's processes (gloo without GPUs, both backends with); yields this process's rank, 0 when alone.
+
+    Raises: InputError where the memory does not suffice for what is done inside.
+    """
+    with memory_told(), _joined() as rank:
+        yield rank
+
+
+@contextlib.contextmanager
+def _joined() -> Iterator[int]:
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield dist.get_rank() if dist.is_initialized() else 0
         return
