@@ -2,6 +2,8 @@
 
 python evaluate.py --checkpoint runs/demo/best.pt
 python evaluate.py --checkpoint FILE.pt --data FILE.h5 --split val --json OUT.json --grid OUT.png
+python evaluate.py A.pt --versus B.pt                               two models on the same photos, paired
+python evaluate.py A.pt --report DIR                                all of it on one page, DIR/report.html
 torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        the same figures, sooner
 """
 
@@ -11,10 +13,11 @@ from pathlib import Path
 
 from data_prep.errors import InputError, run_main
 from data_prep.h5file import SPLITS
-from inpaint import atomic, checkpoints, grid
+from inpaint import atomic, checkpoints, grid, versus
 from inpaint.dataset import Photos
 from inpaint.evaluation import evaluate
 from inpaint.processes import pick_device, process_group
+from inpaint.provenance import file_sha256
 from inpaint.sampling import grid_rows, some_indices
 from inpaint.summary import summarise, table
 
@@ -26,17 +29,24 @@ def parse(argv):
         description="Score a checkpoint: nats per image, what a caption is worth, PSNR and SSIM, a grid of samples.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--checkpoint", required=True, metavar="FILE.pt", help="best.pt or last.pt of a run")
+    parser.add_argument("given", nargs="?", metavar="FILE.pt", help="the checkpoint, another way to give it")
+    parser.add_argument("--checkpoint", metavar="FILE.pt", help="best.pt or last.pt of a run")
+    parser.add_argument("--versus", metavar="B.pt", help="score this checkpoint on the same photos, and compare")
     parser.add_argument("--data", metavar="FILE.h5", help="photos to score; default: the file it was trained from")
     parser.add_argument("--split", default="val", choices=SPLITS, help="which of the file's splits")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="score the first N images only")
     parser.add_argument("--json", metavar="OUT.json", help="write the figures there")
     parser.add_argument("--grid", metavar="OUT.png", help=f"write samples of {GRID_ROWS} images there")
+    parser.add_argument("--report", metavar="DIR", help="write all of it as one page there, report.html")
     parser.add_argument("--samples", type=at_least(1), default=4, metavar="K", help="samples a row of the grid")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of samples, swaps and bootstrap")
     parser.add_argument("--batch-size", type=at_least(1), default=64, metavar="N", help="changes the speed only")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if (args.given is None) == (args.checkpoint is None):
+        parser.error("give one checkpoint, as FILE.pt or --checkpoint FILE.pt")
+    args.checkpoint = args.checkpoint or args.given
+    return args
 
 
 def at_least(least):
@@ -55,23 +65,40 @@ def main(argv=None):
     device = pick_device(args.device)
     with process_group() as rank:
         checkpoint = checkpoints.read(args.checkpoint)
+        digest = file_sha256(args.checkpoint)
         model = checkpoints.rebuild(checkpoint, args.checkpoint).to(device).eval()
+        other = checkpoints.load(args.versus, device) if args.versus else None
+        if other:
+            versus.check_comparable(model, args.checkpoint, other, args.versus)
         photos = Photos(data_file(args, checkpoint), args.split)
         check_fit(args.checkpoint, model, photos)
-        options = {"limit": args.limit, "seed": args.seed, "batch_size": args.batch_size}
-        evaluation = evaluate(model, photos, progress=rank == 0 and sys.stderr.isatty(), **options)
-        if rank != 0:
-            return
-        summary = {"schema": 1, "checkpoint": args.checkpoint, **summarise(evaluation)}
-        print(table(summary))
-        if args.json:
-            atomic.write_json(args.json, summary)
-            print(f"figures: {args.json}")
-        if args.grid:
-            indices = some_indices(len(evaluation.indices), GRID_ROWS, args.seed)
-            rows = grid_rows(model, photos, indices, args.samples, args.seed)
-            grid.write(args.grid, rows, photos.hole, sample_is_mean=not evaluation.proper)
-            print(f"grid: {args.grid}")
+        options = {"batch_size": args.batch_size, "progress": rank == 0 and sys.stderr.isatty()}
+        evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, **options)
+        summary = {"schema": 1, "checkpoint": args.checkpoint, "checkpoint_sha256": digest, **summarise(evaluation)}
+        if other:
+            summary["versus"] = versus.compare(evaluation, other, photos, args.versus, **options)
+        if rank == 0:
+            write(args, model, photos, checkpoint, evaluation, summary)
+
+
+def write(args, model, photos, checkpoint, evaluation, summary):
+    """Print the table, and write the files that were asked for."""
+    print(table(summary))
+    if args.versus:
+        print(versus.table(summary))
+    if args.json:
+        atomic.write_json(args.json, summary)
+        print(f"figures: {args.json}")
+    if args.grid or args.report:
+        indices = some_indices(len(evaluation.indices), GRID_ROWS, args.seed)
+        rows = grid_rows(model, photos, indices, args.samples, args.seed)
+    if args.grid:
+        grid.write(args.grid, rows, photos.hole, sample_is_mean=not evaluation.proper)
+        print(f"grid: {args.grid}")
+    if args.report:
+        from inpaint import report  # matplotlib takes a second to load
+
+        print(f"report: {report.write(args.report, evaluation, summary, photos, checkpoint, rows)}")
 
 
 def data_file(args, checkpoint):

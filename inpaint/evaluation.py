@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from inpaint import image_quality, units
+from inpaint.rings import PixelNats
 from inpaint.scoring import device_of, evaluating, gather, my_share, score
 from inpaint.swap import swap
 
@@ -27,6 +28,8 @@ class Evaluation:
       nats_swapped: float64 (n,), scored with the caption of image `swapped`; NaN where that is -1.
       swapped: int64 (n,), which other image lent its caption, -1 for none.
       floor: float64 (n,), the entropy of the Bernoulli targets.
+      pixel_nats: float64 (h, w), nats of each pixel of the hole, scored as `nats`, mean over images.
+      ring_nats: float64 (n, R), nats per pixel of each ring of the hole, see rings.py.
       psnr, ssim: float64 (n,), of the mean; NaN for a decoder without a one-pass mean.
       images_per_second: of log_prob, over all processes.
       truth: the data's own entropies in nats per image, as `Photos.truth` gives them, or None.
@@ -51,6 +54,8 @@ class Evaluation:
     nats_swapped: np.ndarray
     swapped: np.ndarray
     floor: np.ndarray
+    pixel_nats: np.ndarray
+    ring_nats: np.ndarray
     psnr: np.ndarray
     ssim: np.ndarray
     images_per_second: float
@@ -93,7 +98,9 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
     all_captions = photos.first_captions(np.arange(len(photos)))
     own = all_captions[:n]
     captioned = np.array([i for i in indices if model.uses_captions and own[i]], np.int64)
-    nats, speed = score(model, photos, indices, own if model.uses_captions else None, label="own caption", **options)
+    texts, where = own if model.uses_captions else None, PixelNats(photos.hole, photos.image_size, n)
+    nats, speed = score(model, photos, indices, texts, label="own caption", observe=where.add, **options)
+    pixel_nats, ring_nats = where.gathered()
     nats_none, nats_swapped, swapped = nats.copy(), np.full(n, np.nan), np.full(n, -1)
     if len(captioned):
         nothing = [""] * len(captioned)
@@ -121,6 +128,8 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
         nats_swapped=nats_swapped,
         swapped=swapped,
         floor=floor,
+        pixel_nats=pixel_nats,
+        ring_nats=ring_nats,
         psnr=psnr,
         ssim=ssim,
         images_per_second=speed,

@@ -42,7 +42,7 @@ def draw(rows, hole, sample_is_mean=False):
     """
     height, width = rows[0].border.shape[1:]
     scale = max(1, round(TILE / max(height, width)))
-    tiles = [_tiles(row, hole) for row in rows]
+    tiles = [row_images(row, hole) for row in rows]
     titles = headings(rows[0], sample_is_mean)
     font = ImageFont.load_default(13)
     step_x, step_y = width * scale + GAP, height * scale + GAP
@@ -99,7 +99,7 @@ def wrap(text, width, font, max_lines):
     return lines
 
 
-def _tiles(row, hole):
+def row_images(row, hole):
     """The row's images as uint8 (columns, 3, H, W), in the order of `headings`."""
     filled = [*row.samples]
     if row.mean is not None:

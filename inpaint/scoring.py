@@ -14,7 +14,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 
-def score(model, photos, indices, captions, batch_size=64, progress=False, label="nats"):
+def score(model, photos, indices, captions, batch_size=64, progress=False, label="nats", observe=None):
     """The negative log-likelihood of each photo's center, on the model's device.
 
     Args:
@@ -25,6 +25,7 @@ def score(model, photos, indices, captions, batch_size=64, progress=False, label
       batch_size: images at once; changes the speed only.
       progress: whether to show a bar on stderr.
       label: the bar's text.
+      observe: called with each batch's (positions (b,), log_prob float32 (b, 3, h, w)) of this process's share.
 
     Returns:
       (float64 (n,) nats per image in the order of `indices`, images per second of log_prob over all processes).
@@ -36,6 +37,8 @@ def score(model, photos, indices, captions, batch_size=64, progress=False, label
     with bar, evaluating(model):
         for part, log_prob in log_probs(model, photos, indices, captions, mine, batch_size, clock):
             nats[np.searchsorted(mine, part)] = -log_prob.double().sum(dim=(1, 2, 3)).cpu().numpy()
+            if observe:
+                observe(part, log_prob)
             bar.update(len(part))
     return gather(mine, nats, len(indices)), sum(all_gathered(clock.rate()))
 
@@ -119,8 +122,8 @@ def my_share(n):
 
 
 def gather(positions, values, n):
-    """Put together what each process computed at its own positions; the same float64 (n,) in all of them."""
-    whole = np.full(n, np.nan)
+    """Put together what each process computed at its own positions; the same float64 (n, ...) in all of them."""
+    whole = np.full((n, *np.shape(values)[1:]), np.nan)
     for theirs, computed in all_gathered((positions, values)):
         whole[theirs] = computed
     return whole

@@ -47,3 +47,16 @@ def mean_and_ci95(values, seed=0, resamples=10_000):
         means[start:stop] = values[rng.integers(n, size=(stop - start, n))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return {"mean": float(values.mean()), "ci95": [float(low), float(high)]}
+
+
+def as_texts(figure, form):
+    """What `mean_and_ci95` gives as two texts, the mean and "low to high"; a dash for what is not known.
+
+    Args:
+      figure: {"mean", "ci95"} or None.
+      form: of each number, "{:+.2f}" for instance.
+    """
+    if figure is None:
+        return "–", "–"
+    interval = figure["ci95"]
+    return form.format(figure["mean"]), " to ".join(form.format(bound) for bound in interval) if interval else "–"

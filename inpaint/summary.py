@@ -7,7 +7,8 @@ def summarise(evaluation):
     """The contract's JSON as a dict, less `checkpoint`; None for what the model does not define.
 
     Added to the contract's keys: `captioned_images` (those behind the gains), `seed`, `truth` (the data's own entropies
-    in nats per image, where the file knows them) and `nats_above_truth`.
+    in nats per image, where the file knows them), `nats_above_truth`, and `nats_per_pixel_by_ring`: at the
+    distances 1, 2, ... from the border, see rings.py; empty where the hole is the whole image.
     """
     nats = statistics.mean_and_stderr(evaluation.nats)
     per_pixel = units.nats_per_pixel(nats["mean"], evaluation.hole)
@@ -42,6 +43,7 @@ def summarise(evaluation):
         "seed": evaluation.seed,
         "truth": evaluation.truth,
         "nats_above_truth": _above_truth(evaluation),
+        "nats_per_pixel_by_ring": evaluation.ring_nats.mean(axis=0).tolist(),
     }
 
 
@@ -49,23 +51,23 @@ def table(summary):
     """The summary as lines of text, one figure each."""
     nats = summary["nats_per_image"]
     lines = [
-        _line("model", f"{summary['decoder']}, {summary['likelihood']}, captions {_yes(summary['uses_captions'])}"),
-        _line("data", f"{summary['data']}, {summary['split']}: {summary['images']} images"),
-        _line("nats per image", f"{nats['mean']:.2f}" + (f" ± {nats['stderr']:.2f}" if nats["stderr"] else "")),
-        _line("nats per pixel", f"{summary['nats_per_pixel']:.4f}"),
+        line("model", f"{summary['decoder']}, {summary['likelihood']}, captions {yes(summary['uses_captions'])}"),
+        line("data", f"{summary['data']}, {summary['split']}: {summary['images']} images"),
+        line("nats per image", f"{nats['mean']:.2f}" + (f" ± {nats['stderr']:.2f}" if nats["stderr"] else "")),
+        line("nats per pixel", f"{summary['nats_per_pixel']:.4f}"),
     ]
     if summary["bits_per_dim"] is not None:
-        lines.append(_line("bits per dim", f"{summary['bits_per_dim']:.4f}"))
+        lines.append(line("bits per dim", f"{summary['bits_per_dim']:.4f}"))
     cross_entropy = summary["bernoulli_cross_entropy"]
     if cross_entropy:
         floor, excess = cross_entropy["floor_nats_per_image"], cross_entropy["excess_nats_per_image"]
-        lines.append(_line("", "a cross-entropy of intensities, not a likelihood of 8-bit values: no bits per dim"))
-        lines.append(_line("its floor", f"{floor:.2f} nats, the entropy of the targets; excess {excess:.2f}"))
+        lines.append(line("", "a cross-entropy of intensities, not a likelihood of 8-bit values: no bits per dim"))
+        lines.append(line("its floor", f"{floor:.2f} nats, the entropy of the targets; excess {excess:.2f}"))
     lines += _gain_lines(summary) + _truth_lines(summary)
     for label, key, unit in (("PSNR of the mean", "psnr_db", " dB"), ("SSIM of the mean", "ssim", "")):
         if summary[key] is not None and summary[key] == summary[key]:
-            lines.append(_line(label, f"{summary[key]:.3f}{unit}"))
-    return "\n".join([*lines, _line("speed of log_prob", f"{summary['images_per_second']:.0f} images/s")])
+            lines.append(line(label, f"{summary[key]:.3f}{unit}"))
+    return "\n".join([*lines, line("speed of log_prob", f"{summary['images_per_second']:.0f} images/s")])
 
 
 def _above_truth(evaluation):
@@ -86,9 +88,9 @@ def _gain_lines(summary):
         gain = gains.get(key)
         if gain:
             interval = "[{:+.2f}, {:+.2f}]".format(*gain["ci95"]) if gain["ci95"] else "unknown from one image"
-            lines.append(_line(label, f"{gain['mean']:+.2f} nats per image, 95 % interval {interval}"))
+            lines.append(line(label, f"{gain['mean']:+.2f} nats per image, 95 % interval {interval}"))
     if gains and not lines:
-        lines.append(_line("gain of a caption", "none of these images has one"))
+        lines.append(line("gain of a caption", "none of these images has one"))
     return lines
 
 
@@ -98,16 +100,18 @@ def _truth_lines(summary):
         return []
     known = f"the truth: {truth['border']:.3f} nats without a caption, {truth['border_caption']:.3f} with it"
     if above is None:
-        return [_line("known", known), _line("", "a cross-entropy cannot be compared with it")]
-    lines = [_line("known", known), _line("above it, no caption", f"{above['without_caption']:.2f} nats")]
+        return [line("known", known), line("", "a cross-entropy cannot be compared with it")]
+    lines = [line("known", known), line("above it, no caption", f"{above['without_caption']:.2f} nats")]
     if above["with_caption"] is not None:
-        lines.append(_line("above it, captioned", f"{above['with_caption']:.2f} nats"))
+        lines.append(line("above it, captioned", f"{above['with_caption']:.2f} nats"))
     return lines
 
 
-def _line(label, text):
+def line(label, text):
+    """One line of a table: a label in its column, then the text."""
     return f"{label:<24}{text}"
 
 
-def _yes(flag):
+def yes(flag):
+    """Whether captions are used, in a word or two."""
     return "used" if flag else "not used"

@@ -27,7 +27,12 @@ def bernoulli_floor(center):
     Returns:
       float64 (B,): nats per image.
     """
-    return _LEVEL_ENTROPY[np.asarray(center)].sum(axis=(1, 2, 3))
+    return bernoulli_floor_of_pixels(center).sum(axis=(1, 2))
+
+
+def bernoulli_floor_of_pixels(center):
+    """As `bernoulli_floor`, but of each pixel: float64 (B, h, w), nats per pixel."""
+    return _LEVEL_ENTROPY[np.asarray(center)].sum(axis=1)
 
 
 def _level_entropy():

@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from checkpoint_makers import save_fresh
 from PIL import Image
 
 from data_prep.errors import InputError
-from inpaint import atomic, checkpoints, image_quality, scoring
+from inpaint import atomic, image_quality, scoring
 from inpaint.evaluation import evaluate
 from inpaint.scoring import score
 from inpaint.summary import summarise, table
@@ -161,7 +162,7 @@ def test_psnr_and_ssim_know_a_perfect_and_a_wrong_picture():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, root):
-    """A folder with demo.h5 (12 images a split) and a fresh model's checkpoint.pt."""
+    """A folder with demo.h5 (12 images a split), and checkpoint.pt and other.pt of fresh models."""
     folder = tmp_path_factory.mktemp("evaluate")
     command = [
         sys.executable,
@@ -173,11 +174,8 @@ def files(tmp_path_factory, root):
         folder / "demo.h5",
     ]
     subprocess.run(command, check=True, capture_output=True)
-    torch.manual_seed(0)
-    model = build(likelihood="logistic-mixture", tower="ift6266")
-    weights = checkpoints.to_cpu(model.state_dict())
-    state = {"model": model.config, "weights": weights, "averaged": weights, "config": {}, "progress": {}}
-    checkpoints.save(folder / "checkpoint.pt", state)
+    save_fresh(folder / "checkpoint.pt", likelihood="logistic-mixture", tower="ift6266")
+    save_fresh(folder / "other.pt", likelihood="gaussian")
     return folder
 
 
@@ -189,6 +187,7 @@ def run(root, *arguments, launcher=()):
 
 def test_command_writes_the_contracts_json_and_a_grid_and_two_processes_agree_with_one(root, files, tmp_path):
     data = ("--checkpoint", files / "checkpoint.pt", "--data", files / "demo.h5", "--limit", 7)
+    data += ("--versus", files / "other.pt")
     outputs = ("--json", tmp_path / "one.json", "--grid", tmp_path / "grid.png", "--samples", 2)
     done = run(root, *data, *outputs)
     assert done.returncode == 0, done.stderr
@@ -203,6 +202,9 @@ def test_command_writes_the_contracts_json_and_a_grid_and_two_processes_agree_wi
     assert (one["schema"], one["split"], one["images"], one["uses_captions"]) == (1, "val", 7, True)
     assert set(one["nats_per_image"]) == {"mean", "stderr"}
     assert set(one["caption_gain_nats_per_image"]["over_swapped"]) == {"mean", "ci95"}
+    pixels_by_ring = [124 - 8 * ring for ring in range(16)]  # 32 x 32, from the outside in
+    assert np.dot(pixels_by_ring, one["nats_per_pixel_by_ring"]) / 1024 == pytest.approx(one["nats_per_pixel"])
+    assert one["versus"]["likelihood"] == "gaussian"
     assert one["nats_above_truth"]["with_caption"] == pytest.approx(one["nats_per_image"]["mean"] - math.log(64))
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.width > 5 * 128 and grid.height > 7 * 128  # 5 columns; 7 rows

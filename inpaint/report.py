@@ -1,0 +1,164 @@
+"""The report: one HTML page that says how good a model is, how sure that is, where it fails, and where it comes from.
+
+It adds no figure of its own to those of `Evaluation`: it shows them by image, by ring, by pixel and by word.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from inpaint import html_page as page
+from inpaint import provenance, report_plots, units, versus
+from inpaint.atomic import replacing
+from inpaint.grid import headings, row_images
+from inpaint.report_captions import gain_section, words_section
+from inpaint.rings import floor_by_ring
+from inpaint.statistics import as_texts, mean_and_ci95
+from inpaint.training_curve import read_curve
+
+NAME = "report.html"
+RESAMPLES = 2000
+
+
+def write(folder, evaluation, summary, photos, checkpoint, rows):
+    """Write FOLDER/report.html, whole or not at all.
+
+    Args:
+      folder: made where it is missing.
+      evaluation: an `Evaluation`.
+      summary: its JSON, with `checkpoint` (the file's path), `checkpoint_sha256` and, after a comparison, `versus`.
+      photos: the `Photos` split that was scored.
+      checkpoint: what `checkpoints.read` gave.
+      rows: `grid.Row`s of some of its images, at least one.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      InputError: it cannot be written.
+    """
+    path = Path(folder) / NAME
+    document = page.page(
+        f"{summary['decoder']}, {summary['likelihood']}: {summary['images']:,} images of {summary['split']}",
+        page.paragraph(f"How probable {summary['checkpoint']} held the true centers of these photos."),
+        _figures(evaluation, summary),
+        _curve(summary["checkpoint"], checkpoint["progress"].get("step")),
+        _samples(rows, photos.hole, not evaluation.proper),
+        _where(evaluation, photos),
+        gain_section(evaluation, photos),
+        words_section(evaluation),
+        _provenance(evaluation, summary, checkpoint, photos),
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(document, encoding="utf-8")
+    return path
+
+
+def _figures(evaluation, summary):
+    nats, seed = evaluation.nats, evaluation.seed
+    rows = [
+        ("nats per image", *_mean_and_interval(nats, seed, "{:.2f}")),
+        ("nats per pixel", *_mean_and_interval(units.nats_per_pixel(nats, evaluation.hole), seed, "{:.4f}")),
+    ]
+    notes = []
+    if evaluation.proper:
+        dims = units.bits_per_dim(nats, evaluation.hole)
+        rows.append(("bits per dim", *_mean_and_interval(dims, seed, "{:.4f}")))
+    else:
+        rows.append(("floor of the cross-entropy, nats", *_mean_and_interval(evaluation.floor, seed, "{:.2f}")))
+        rows.append(("excess over it, nats", *_mean_and_interval(nats - evaluation.floor, seed, "{:.2f}")))
+        notes.append(
+            "The nats are the Bernoulli cross-entropy of intensities, not a likelihood of 8-bit values: no bits per "
+            "dim. Its floor is the entropy of the targets, and no model can be below it."
+        )
+    if evaluation.uses_captions:
+        rows.append(("caption gain over none, nats", *_mean_and_interval(evaluation.gain_over_none, seed, "{:+.2f}")))
+        swapped = _mean_and_interval(evaluation.gain_over_swapped, seed, "{:+.2f}")
+        rows.append(("caption gain over another image's, nats", *swapped))
+    if evaluation.truth and evaluation.proper:
+        above = evaluation.nats_none - evaluation.truth["border"]
+        rows.append(("nats above the truth, without captions", *_mean_and_interval(above, seed, "{:.2f}")))
+        above = evaluation.nats[evaluation.captioned] - evaluation.truth["border_caption"]
+        rows.append(("nats above the truth, with captions", *_mean_and_interval(above, seed, "{:.2f}")))
+    if np.isfinite(evaluation.psnr).all():
+        rows.append(("PSNR of the mean, dB", *_mean_and_interval(evaluation.psnr, seed, "{:.2f}")))
+    if np.isfinite(evaluation.ssim).all():
+        rows.append(("SSIM of the mean", *_mean_and_interval(evaluation.ssim, seed, "{:.3f}")))
+    comparison = summary.get("versus")
+    if comparison:
+        gain = comparison["gain_nats_per_image"]
+        rows.append(("nats of the other model minus these", *as_texts(gain, "{:+.2f}")))
+        notes.append(
+            f"The other model, {comparison['checkpoint']}, scored on the same images: {versus.verdict(summary)}."
+        )
+    notes.append(
+        "Means over images; lower nats are better, and a positive gain means that the caption helped. Intervals are "
+        "bootstrap ones over images: they hold for other photos like these, not for a second training of the model."
+    )
+    return page.section(
+        "Figures", page.table(["", "mean", "95 % interval"], rows), *(page.paragraph(note, "note") for note in notes)
+    )
+
+
+def _curve(checkpoint, step):
+    curve, missing = read_curve(checkpoint)
+    if curve is None:
+        return page.section("Training curve", page.paragraph(f"None here: {missing}."))
+    plot = page.svg_uri(report_plots.curve_plot(curve, step))
+    last = f", the last {curve.val[-1]:.2f} at step {curve.val_steps[-1]:,.0f}" if len(curve.val) else ""
+    caption = f"From the TensorBoard log beside the checkpoint: {len(curve.val)} evaluations on val{last}."
+    return page.section("Training curve", page.group("plots", page.figure(plot, "nats per image over steps", caption)))
+
+
+def _samples(rows, hole, sample_is_mean):
+    shown = []
+    for row in rows:
+        titled = zip(headings(row, sample_is_mean), row_images(row, hole), strict=True)
+        if sample_is_mean and row.mean is not None:
+            titled = [(title, image) for title, image in titled if not title.startswith("sample")]
+        tiles = [page.figure(page.png_uri(image), title, title) for title, image in titled]
+        caption = page.paragraph(row.caption.strip() or "(no caption)", "row")
+        shown.append(page.group("item", caption, page.group("tiles", *tiles)))
+    about = "The border as the model sees it, its hole hatched; what it paints there; the photo itself."
+    if sample_is_mean:
+        about += " What this likelihood samples is its mean."
+    return page.section("Samples", page.paragraph(about), *shown)
+
+
+def _where(evaluation, photos):
+    """Nats by ring and by pixel."""
+    rings = evaluation.ring_nats
+    per_pixel = page.figure(
+        page.svg_uri(report_plots.map_plot(evaluation.pixel_nats)),
+        "map of the hole, nats per pixel",
+        f"Each pixel of the hole, mean over {len(evaluation.indices):,} images.",
+    )
+    if not rings.shape[1]:
+        note = page.paragraph("The hole is the whole image: there is no border to be near to, and so no rings.")
+        return page.section("Where the nats are", note, page.group("plots", per_pixel))
+    figures = [mean_and_ci95(ring, evaluation.seed, RESAMPLES) for ring in rings.T]
+    intervals = [figure["ci95"] for figure in figures]
+    floor = None if evaluation.proper else floor_by_ring(photos, evaluation.indices)
+    means = [figure["mean"] for figure in figures]
+    by_ring = page.figure(
+        page.svg_uri(report_plots.ring_plot(means, None if None in intervals else intervals, floor)),
+        "nats per pixel over the distance to the border",
+        f"{means[0]:.3f} nats per pixel beside the border, {means[-1]:.3f} at distance {len(means)}.",
+    )
+    about = "A ring is the pixels at one distance from the nearest known pixel, diagonal steps counted as one."
+    return page.section("Where the nats are", page.paragraph(about), page.group("plots", by_ring, per_pixel))
+
+
+def _provenance(evaluation, summary, checkpoint, photos):
+    parts = []
+    for title, rows in (
+        ("Data", provenance.of_data(photos)),
+        ("Checkpoint", provenance.of_checkpoint(summary, checkpoint, photos)),
+        ("Evaluation", provenance.of_evaluation(evaluation)),
+    ):
+        parts += [page.subheading(title), page.table([], rows, "provenance")]
+    return page.section("Provenance", *parts)
+
+
+def _mean_and_interval(values, seed, form):
+    return as_texts(mean_and_ci95(values, seed), form)

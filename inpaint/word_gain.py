@@ -1,0 +1,61 @@
+"""Which words captions gain by: for each word, the gain of the images whose caption has it.
+
+That is an association, not a cause: words come together ("brown" and "dog"), and a word gets the gain of its whole
+caption. Words are what nltk's wordpunct_tokenize cuts from the lower-cased caption, punctuation left out.
+"""
+
+import collections
+import dataclasses
+
+import numpy as np
+from nltk.tokenize import wordpunct_tokenize
+
+from inpaint.statistics import mean_and_ci95
+
+MIN_IMAGES = 10
+RESAMPLES = 2000
+
+
+@dataclasses.dataclass
+class WordGain:
+    """A word, how many images' captions have it, and their mean gain in nats per image with its 95 % interval."""
+
+    word: str
+    images: int
+    mean: float
+    ci95: list
+
+
+def word_gains(captions, gains, seed=0, min_images=MIN_IMAGES):
+    """The gain that goes with each word, the largest first.
+
+    Args:
+      captions: n strings.
+      gains: float64 (n,), nats per image that each caption saved.
+      seed: of the bootstrap.
+      min_images: words in fewer captions are left out; at least 2.
+
+    Returns:
+      A list of `WordGain`; words of one mean in alphabetical order.
+    """
+    holders = collections.defaultdict(list)
+    for position, caption in enumerate(captions):
+        for word in set(wordpunct_tokenize(caption.lower())):
+            if any(character.isalnum() for character in word):
+                holders[word].append(position)
+    found = []
+    for word, positions in holders.items():
+        if len(positions) >= min_images:
+            figure = mean_and_ci95(np.asarray(gains)[positions], seed, RESAMPLES)
+            found.append(WordGain(word, len(positions), figure["mean"], figure["ci95"]))
+    return sorted(found, key=lambda gain: (-gain.mean, gain.word))
+
+
+def comparisons_note(found):
+    """How far a list of many intervals can be trusted, in plain words."""
+    off_zero = sum(not gain.ci95[0] <= 0 <= gain.ci95[1] for gain in found)
+    return (
+        f"{len(found)} words are compared here, each with a 95 % interval of its own. If no word mattered, some "
+        f"{len(found) / 20:.0f} of these intervals would still leave out 0 by chance; {off_zero} do. The words at the "
+        "top are there partly because they were lucky: they are something to look into, not a finding."
+    )
