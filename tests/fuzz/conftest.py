@@ -1,0 +1,90 @@
+"""The count of fuzz cases at the end of a run; small good inputs to be damaged; a build over an earlier file."""
+
+import numpy as np
+import pytest
+from fuzzing import CASES, HOLE, SIZE, run
+from PIL import Image
+
+from data_prep.h5file import describe
+
+BEFORE = b"the file of an earlier build\n"
+
+
+def pytest_terminal_summary(terminalreporter):
+    if CASES:
+        subjects = ", ".join(f"{subject} {count:,}" for subject, count in sorted(CASES.items()))
+        terminalreporter.write_line(f"fuzz: {CASES.total():,} cases of bad input ({subjects})")
+
+
+@pytest.fixture(scope="session")
+def small():
+    """The options that make build_h5.py quick: tiny images, one worker."""
+    return ["--image-size", SIZE, "--hole", ",".join(map(str, HOLE)), "--workers", 1]
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of four good photos in each split, each with a caption beside it."""
+    root = tmp_path_factory.mktemp("good")
+    for split in ("train", "val", "test"):
+        (root / split).mkdir()
+        for number in range(4):
+            pixels = np.random.default_rng([number, len(split)]).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+            Image.fromarray(pixels).save(root / split / f"{split}{number}.png")
+            (root / split / f"{split}{number}.txt").write_text(f"a {split} photo, number {number}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def good_file(photos, small, tmp_path_factory):
+    """An HDF5 file of these photos."""
+    path = tmp_path_factory.mktemp("file") / "good.h5"
+    assert run("build", "--folder", photos, "--out", path, *small).code == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def good_checkpoint(tmp_path_factory):
+    """The contents of a checkpoint of a tiny model with captions, for images of SIZE; a dict to be copied."""
+    import torch
+
+    from inpaint import checkpoints
+    from models import build
+
+    torch.manual_seed(0)
+    model = build("contour", "categorical", "xs", SIZE, HOLE)
+    return {
+        "model": model.config,
+        "weights": {},
+        "averaged": checkpoints.to_cpu(model.state_dict()),
+        "config": {},
+        "progress": {"step": 3, "seconds": 1.0, "best": 5.0, "skipped": 0},
+    }
+
+
+@pytest.fixture(scope="session")
+def checkpoint_file(good_checkpoint, tmp_path_factory):
+    """That checkpoint as a file."""
+    from inpaint import checkpoints
+
+    path = tmp_path_factory.mktemp("checkpoint") / "good.pt"
+    checkpoints.save(path, good_checkpoint)
+    return path
+
+
+@pytest.fixture
+def build(tmp_path, small):
+    """Build a source into a place where an earlier file stands: it is replaced by a whole one, or left alone."""
+
+    def build(*source, name):
+        out = tmp_path / "out" / "out.h5"
+        out.parent.mkdir(exist_ok=True)
+        out.write_bytes(BEFORE)
+        outcome = run("build", *source, "--out", out, *small, name=name)
+        CASES["captions"] += 1
+        if outcome.code:
+            assert out.read_bytes() == BEFORE, name
+            return outcome, None
+        return outcome, describe(out)
+
+    return build
