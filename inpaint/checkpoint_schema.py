@@ -41,7 +41,7 @@ def _check_arguments(arguments: dict) -> None:
         if kind is tuple:  # the hole: pixels
             fits = isinstance(value, list | tuple) and all(type(item) is int for item in value)
         else:
-            fits = type(value) is kind or kind is type(None)
+            fits = type(value) is kind or kind is type(None) or (kind is float and type(value) is int)
         if not fits:
             raise ValueError(f"damaged checkpoint: model: {name} is {value!r:.60}, not of type {kind.__name__}")
     if arguments.get("image_size", 0) > LARGEST_IMAGE:
