@@ -18,16 +18,19 @@ from inpaint.dataset import Photos
 
 @dataclass(frozen=True)
 class Batch:
-    """border uint8 (B, 3, H, W), center uint8 (B, 3, h, w), B captions, known bool (B, 1, H, W)."""
+    """border uint8 (B, 3, H, W), center uint8 (B, 3, h, w), B captions, known bool (B, 1, H, W), photo int64 (B,)."""
 
     border: Tensor
     center: Tensor
     captions: list[str]
     known: Tensor
+    photo: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        tensors = (t.to(device, non_blocking=True) for t in (self.border, self.center))
-        return Batch(*tensors, self.captions, self.known.to(device, non_blocking=True))
+        border, center, known, photo = (
+            tensor.to(device, non_blocking=True) for tensor in (self.border, self.center, self.known, self.photo)
+        )
+        return Batch(border, center, self.captions, known, photo)
 
 
 def draw(seed: int, *key: int) -> np.random.Generator:
@@ -101,7 +104,7 @@ class Batches(Dataset):
         top, left, h, w = self.photos.hole
         center = images[:, :, top : top + h, left : left + w].clone()  # (B, 3, h, w)
         images[:, :, top : top + h, left : left + w] = 0
-        return Batch(images, center, captions, known)
+        return Batch(images, center, captions, known, torch.tensor([image for _, image in members]))
 
     def _caption(self, image: int, random: np.random.Generator) -> str:
         own = self.photos.captions_of(image)

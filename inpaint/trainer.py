@@ -74,10 +74,9 @@ class Trainer:
         saved = checkpoints.read_to_resume(last) if resume else None
         if not resume and last.exists():
             raise InputError(f"{last}: this folder holds a run already; give --resume or another --out")
-        if not resume:
-            self._fit_first_guess()
-            if config.init_from:
-                self._take_over(config.init_from)
+        if config.init_from and not resume:
+            self._take_over(config.init_from)
+        self._fit_first_guess()  # on a resume too, for the folds' sake
         self.model.to(device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = _adamw(self.model, config)
@@ -167,7 +166,11 @@ class Trainer:
             with sync:
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                     log_prob = self.network(
-                        batch.border[rows], batch.center[rows], batch.captions[rows], known=batch.known[rows]
+                        batch.border[rows],
+                        batch.center[rows],
+                        batch.captions[rows],
+                        known=batch.known[rows],
+                        photo=batch.photo[rows],
                     )  # (share, 3, h, w)
                 nats = -log_prob.sum() / (share * config.accumulate)  # per image, over this process's images
                 (nats / (h * w)).backward()
@@ -278,13 +281,16 @@ class Trainer:
 
     def _fit_first_guess(self) -> None:
         """Fit the linear first guess to the training photos, and to their mirror images where training mirrors them."""
-        if self.model.first_guess is None or len(self.train) < 10:
+        if self.model.first_guess is None:
             return
 
         def photos():
             for start in range(0, len(self.train), 512):
-                whole = self.train.whole(np.arange(start, min(start + 512, len(self.train))))  # (B, 3, H, W)
-                yield from (whole, whole.flip(-1)) if self.config.flip else (whole,)
+                number = np.arange(start, min(start + 512, len(self.train)))
+                whole = self.train.whole(number)  # (B, 3, H, W)
+                yield whole, torch.from_numpy(number)
+                if self.config.flip:
+                    yield whole.flip(-1), torch.from_numpy(number)
 
         penalty = self.model.first_guess.fit(photos())
         if self._writes():

@@ -81,7 +81,13 @@ class Inpainter(nn.Module):
         return torch.tensor(self.likelihood.channel_rank()).reshape(3, 1, 1).expand(3, h, w).clone()
 
     def log_prob(
-        self, border: Tensor, center: Tensor, captions: list[str] | None = None, *, known: Tensor | None = None
+        self,
+        border: Tensor,
+        center: Tensor,
+        captions: list[str] | None = None,
+        *,
+        known: Tensor | None = None,
+        photo: Tensor | None = None,
     ) -> Tensor:
         """Nats of each sub-pixel given those of lower rank, the border and the caption.
 
@@ -90,12 +96,13 @@ class Inpainter(nn.Module):
           center: uint8 (B, 3, h, w).
           captions: B strings, "" for none; None for none at all.
           known: bool (B, 1, H, W), the border pixels that may be seen; None for all of them. Training's shifts use it.
+          photo: int64 (B,), in training the photos' numbers in the set that the first guess was fitted to; else None.
 
         Returns: float32 (B, 3, h, w), all <= 0. For `bernoulli` the negated cross-entropy of intensities.
         Raises: ValueError for a wrong shape, dtype or number of captions.
         """
         self._check("center", center, (border.shape[0], 3, *self.hole[2:]))
-        params = self.params(border, captions, known=known)
+        params = self.params(border, captions, known=known, photo=photo)
         with torch.autocast(border.device.type, enabled=False):
             return self.likelihood.log_prob(params, center)
 
@@ -107,6 +114,7 @@ class Inpainter(nn.Module):
         captions: list[str] | None = None,
         *,
         known: Tensor | None = None,
+        photo: Tensor | None = None,
         everywhere: bool = False,
     ) -> Tensor:
         """The likelihood's params, float32 (B, P, h, w); `everywhere` runs the tower on all of the image."""
@@ -119,7 +127,7 @@ class Inpainter(nn.Module):
         around = 0.0
         if self.first_guess is not None:
             top, left, h, w = self.hole
-            guess = self.first_guess(x)  # (B, 3, h, w)
+            guess = self.first_guess(x, photo)  # (B, 3, h, w)
             x[:, :3, top : top + h, left : left + w] = guess
             around = self.likelihood.around(guess)  # (B, P, h, w)
         features = self.tower(x, everywhere=everywhere)  # (B, C, h, w)

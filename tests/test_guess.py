@@ -19,6 +19,10 @@ def smooth_photos(n, seed=0):
     return torch.from_numpy(np.rint(127.5 + random.uniform(-20, 20, (n, 3, 1, 1)) + planes).astype(np.uint8))
 
 
+def numbered(photos, first=0):
+    return photos, torch.arange(first, first + len(photos))
+
+
 def without_center(photos):
     x = photos.float() / 127.5 - 1
     center = x[:, :, 16:48, 16:48].clone()
@@ -28,7 +32,7 @@ def without_center(photos):
 
 def test_it_predicts_unseen_centers_that_follow_linearly_from_their_border():
     regression = BorderRegression(HOLE, 64)
-    regression.fit([smooth_photos(150, seed) for seed in range(2)])
+    regression.fit([numbered(smooth_photos(150, seed), 150 * seed) for seed in range(2)])
     x, center = without_center(smooth_photos(50, seed=9))
     error = (regression(x) - center).abs().mean()
     assert error < 0.02 < 0.1 < center.abs().mean()  # in units of half the range
@@ -39,7 +43,7 @@ def test_it_is_the_minimiser_of_the_penalised_squares():
     regression = BorderRegression((2, 2, 4, 4), 8).double()
     generator = torch.Generator().manual_seed(0)
     photos = torch.randint(0, 256, (60, 3, 8, 8), dtype=torch.uint8, generator=generator)
-    penalty = regression.float().fit([photos])
+    penalty = regression.float().fit([numbered(photos)])
     x = photos.float() / 127.5 - 1
     center = x[:, :, 2:6, 2:6].clone()
     x[:, :, 2:6, 2:6] = 0
@@ -51,10 +55,22 @@ def test_it_is_the_minimiser_of_the_penalised_squares():
     np.testing.assert_allclose(regression.weight.numpy(), expected, atol=1e-4)
 
 
+def test_a_photo_that_was_fitted_to_does_not_leak_into_its_own_training_guess():
+    noise = torch.randint(0, 256, (300, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    regression = BorderRegression(HOLE, 64)
+    regression.fit([numbered(noise)])
+    x, center = without_center(noise)
+
+    def explained(guess):  # of noise, an honest guess explains nothing
+        return float(torch.corrcoef(torch.stack([guess.flatten(), center.flatten()]))[0, 1])
+
+    assert explained(regression(x)) > 0.05 > abs(explained(regression(x, torch.arange(300))))
+
+
 def test_the_penalty_grows_with_the_noise():
     noise = torch.randint(0, 256, (400, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     quiet, loud = BorderRegression(HOLE, 64), BorderRegression(HOLE, 64)
-    assert quiet.fit([smooth_photos(400)]) < loud.fit([noise])
+    assert quiet.fit([numbered(smooth_photos(400))]) < loud.fit([numbered(noise)])
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic-mixture"])
@@ -64,7 +80,7 @@ def test_a_fresh_network_s_mean_is_the_guess(likelihood):
     with torch.no_grad():
         model.head.out.weight.zero_()
     photos = smooth_photos(100)
-    model.first_guess.fit([photos])
+    model.first_guess.fit([numbered(photos)])
     border = photos.clone()
     border[:, :, 16:48, 16:48] = 0
     guess = model.first_guess(without_center(photos)[0])
@@ -79,7 +95,7 @@ def test_a_fresh_network_s_mean_is_the_guess(likelihood):
 def test_any_hole_of_any_image_can_be_guessed(size, hole):
     regression = BorderRegression(hole, size)
     photos = torch.randint(0, 256, (40, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    regression.fit([photos])
+    regression.fit([numbered(photos)])
     x = photos.float() / 127.5 - 1
     top, left, h, w = hole
     x[:, :, top : top + h, left : left + w] = 0
