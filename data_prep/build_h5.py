@@ -50,6 +50,8 @@ def main(argv=None) -> int:
 
             preview(args.out, args.preview)
             print(f"preview         {args.preview}")
+    except BrokenPipeError:  # stdout's reader has gone: nothing of the input
+        raise
     except OSError as error:
         raise InputError(f"{error.filename or args.out}: {error.strerror or error}") from error
     return 0
