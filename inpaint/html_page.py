@@ -42,7 +42,7 @@ figcaption { font-size: .85rem; line-height: 1.3; color: #333; }
   h2, h3 { break-after: avoid; }
   figure, tr, .item { break-inside: avoid; }
   .tiles figure { width: 2.3cm; }
-  .cases figure { width: 4cm; }
+  .cases figure { width: 2.9cm; }
   .plots figure { flex: 0 1 8.5cm; }
 }
 """

@@ -18,7 +18,7 @@ def gain_section(evaluation, photos):
     if not len(gains):
         return page.section(heading, page.paragraph(_no_gain(evaluation)))
     mean = mean_and_ci95(gains, evaluation.seed)
-    helped = f"The caption helped on {(gains > 0).mean():.0%} of {len(gains):,} images."
+    helped = f"The caption helped on {(gains > 0).mean():.0%} of {len(gains):,} images; the end bars hold all beyond."
     plot = page.figure(page.svg_uri(report_plots.gain_plot(gains, mean["mean"])), "histogram of caption gains", helped)
     captions = _captions_scored(evaluation)
     order = np.argsort(-gains, kind="stable")

@@ -47,7 +47,7 @@ def curve_plot(curve, step=None):
         low, high = shown.min(), shown.max()
         margin = 0.05 * (high - low) or 1.0
         axes.set_ylim(low - margin, high + margin)
-        axes.legend(loc="upper right")
+        _legend(axes)
         return _svg(figure)
 
 
@@ -63,13 +63,13 @@ def ring_plot(means, intervals, floor=None):
     with matplotlib.rc_context(STYLE):
         figure, axes = _axes("distance to the border (pixels)", "nats per pixel")
         if intervals is not None:
-            label = "95 % interval of the mean"
-            axes.fill_between(distance, *np.transpose(intervals), color=BLUE, alpha=0.25, linewidth=0, label=label)
+            low, high = np.transpose(intervals)
+            axes.fill_between(distance, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % interval")
         axes.plot(distance, means, color=BLUE, marker="o", markersize=3.5, label="mean over images")
         if floor is not None:
             axes.plot(distance, floor, color=GREY, linestyle="--", label="floor: the targets' entropy")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="best")
+        _legend(axes)
         return _svg(figure)
 
 
@@ -95,7 +95,7 @@ def gain_plot(gains, mean):
         axes.axvline(0, color=GREY, linewidth=1, label="no gain")
         axes.axvline(mean, color=ORANGE, linewidth=1.5, linestyle="--", label=f"mean {mean:+.2f}")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="best")
+        _legend(axes)
         return _svg(figure)
 
 
@@ -105,6 +105,13 @@ def _axes(x, y, size=(4.8, 3.0)):
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     return figure, axes
+
+
+def _legend(axes):
+    """A legend in a line above the plot, where it hides nothing."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8.5, handlelength=1.5, columnspacing=1, borderpad=0.2
+    )
 
 
 def _svg(figure):

@@ -53,9 +53,11 @@ def word_gains(captions, gains, seed=0, min_images=MIN_IMAGES):
 
 def comparisons_note(found):
     """How far a list of many intervals can be trusted, in plain words."""
+    by_chance = len(found) / 20
+    by_chance = f"{by_chance:.1f}" if by_chance < 1 else f"{by_chance:.0f}"
     off_zero = sum(not gain.ci95[0] <= 0 <= gain.ci95[1] for gain in found)
     return (
         f"{len(found)} words are compared here, each with a 95 % interval of its own. If no word mattered, some "
-        f"{len(found) / 20:.0f} of these intervals would still leave out 0 by chance; {off_zero} do. The words at the "
+        f"{by_chance} of these intervals would still leave out 0 by chance; {off_zero} do. The words at the "
         "top are there partly because they were lucky: they are something to look into, not a finding."
     )
