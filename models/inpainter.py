@@ -245,6 +245,9 @@ def build(
         body = UNetTower(hole, image_size, size, dropout=dropout)
         head = Head(body.out_channels, max(64, 2 * body.out_channels), distribution, use_captions, nn.SiLU)
         guess = BorderRegression(hole, image_size)
+        nn.init.zeros_(
+            head.out.weight
+        )  # begins as the guess itself: noise on top of it only teaches features to vanish
     encoder = caption_text.CaptionEncoder(image_size) if use_captions else None
     config = {
         "decoder": decoder,
