@@ -1,7 +1,7 @@
 """One way through the house: border tower + caption map -> two 1x1 layers -> likelihood -> nats, or a sample.
 
 `Inpainter` is the public face of every decoder; `build` makes one by name. A linear first guess fills the hole of the
-input and centers the likelihood (see guess.py); the tower turns the border, so completed, into features at
+input (see guess.py); the tower turns the border, so completed, into features at
 the hole's pixels, the caption encoder's map joins them as one more channel of the last 1x1 layers, and the likelihood
 reads what comes out. The decoder `contour` has no causal stack: given the border and the caption its center pixels
 are independent, so one pass gives the mean and a sample.
@@ -124,14 +124,11 @@ class Inpainter(nn.Module):
         if len(captions) != border.shape[0]:
             raise ValueError(f"{len(captions)} captions for {border.shape[0]} borders")
         x = self._tower_input(border, known)  # (B, 3 or 4, H, W)
-        around = 0.0
         if self.first_guess is not None:
             top, left, h, w = self.hole
-            guess = self.first_guess(x, photo)  # (B, 3, h, w)
-            x[:, :3, top : top + h, left : left + w] = guess
-            around = self.likelihood.around(guess)  # (B, P, h, w)
+            x[:, :3, top : top + h, left : left + w] = self.first_guess(x, photo)  # (B, 3, h, w)
         features = self.tower(x, everywhere=everywhere)  # (B, C, h, w)
-        return self.head(features, self._caption_map(captions, border.device)).float() + around  # (B, P, h, w)
+        return self.head(features, self._caption_map(captions, border.device)).float()  # (B, P, h, w)
 
     @torch.no_grad()
     def sample(
@@ -245,9 +242,6 @@ def build(
         body = UNetTower(hole, image_size, size, dropout=dropout)
         head = Head(body.out_channels, max(64, 2 * body.out_channels), distribution, use_captions, nn.SiLU)
         guess = BorderRegression(hole, image_size)
-        nn.init.zeros_(
-            head.out.weight
-        )  # begins as the guess itself: noise on top of it only teaches features to vanish
     encoder = caption_text.CaptionEncoder(image_size) if use_captions else None
     config = {
         "decoder": decoder,

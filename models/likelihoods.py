@@ -41,10 +41,6 @@ class Likelihood(nn.Module, ABC):
         """The rank in which a pixel's R, G and B are drawn; equal ranks are independent."""
         return (0, 0, 0)
 
-    def around(self, guess: Tensor) -> Tensor | float:
-        """What to add to params so that the distribution sits around a guess (B, 3, h, w) in -1..1; 0 for nothing."""
-        return 0.0
-
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         """(B, P, h, w) float32, (B, 3, h, w) uint8 -> (B, 3, h, w) float32 nats."""
@@ -63,9 +59,6 @@ class Bernoulli(Likelihood):
 
     params_per_pixel = 3
     proper = False
-
-    def around(self, guess: Tensor) -> Tensor:
-        return torch.logit((guess + 1) / 2, eps=0.01)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         target = x.float() / 255
@@ -86,9 +79,6 @@ class Gaussian(Likelihood):
 
     def initial_bias(self) -> Tensor:
         return torch.tensor([0.0, 0.0, 0.0, -0.7, -0.7, -0.7])
-
-    def around(self, guess: Tensor) -> Tensor:
-        return torch.cat([guess, torch.zeros_like(guess)], dim=1)
 
     def _mean_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Of each sub-pixel, in grey levels."""
@@ -169,11 +159,6 @@ class LogisticMixture(Likelihood):
         k = self.components
         spread = torch.linspace(-0.8, 0.8, k)  # equal components would stay equal under gradient descent
         return torch.cat([torch.zeros(k), spread.repeat(3), torch.full((3 * k,), -2.0), torch.zeros(3 * k)])
-
-    def around(self, guess: Tensor) -> Tensor:
-        k, (b, _, h, w) = self.components, guess.shape
-        means = guess.repeat_interleave(k, dim=1)  # (B, 3K, h, w)
-        return torch.cat([means.new_zeros(b, k, h, w), means, means.new_zeros(b, 6 * k, h, w)], dim=1)
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits (B, K, h, w); means, log-scales and coupling coefficients (B, 3, K, h, w)."""
