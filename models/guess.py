@@ -1,12 +1,12 @@
 """The first guess: a ridge regression from the border to the center, fitted in closed form before training begins.
 
 A linear map learns in seconds, and exactly, what gradient descent on a convolutional net takes long to find: how each
-part of the center follows the colours around it on average. The guess fills the
-hole of the network's input in place of zeros; the mask still tells it from what is known. The regression reads the border
-averaged over cells of 4 x 4 pixels and the two rings of pixels next to the hole, and gives the center averaged over
-cells of 2 x 2. A photo that was fitted to leaks into its own guess, and a network would read the leak; so the training
-photos are dealt into folds, each of which gets its guesses from a fit to the others [2]. The penalty is the one that
-does best on the folds left out [1].
+part of the center follows the colours around it on average. The guess fills the hole of the network's input in place
+of zeros; the mask still tells it from what is known. The regression reads the border averaged over cells of 4 x 4
+pixels and the two rings of pixels next to the hole, and gives the center averaged over cells of 2 x 2. A photo that
+was fitted to leaks into its own guess, and a network would read the leak; so the training photos are dealt into
+folds, each of which gets its guesses from a fit to the others [2]. The penalty is the one that does best on the folds
+left out [1].
 
 [1] Hoerl and Kennard 1970, Ridge regression: biased estimation for nonorthogonal problems, Technometrics 12
 [2] Wolpert 1992, Stacked generalization, Neural Networks 5
