@@ -42,7 +42,7 @@ class Config:
     size: str = option("s", "width and depth of the network", choices=tuple(UNET_SIZES))
     tower: str = option("unet", "border tower; ift6266 is the 2017 net", choices=tuple(TOWERS))
     use_captions: bool = option(False, "condition on captions")
-    dropout: float = option(0.2, "channel dropout in the tower", low=0, high=0.9)
+    dropout: float = option(0.1, "channel dropout in the tower", low=0, high=0.9)
     epochs: int | None = option(None, "train for N passes over the training set (the default: 30)", low=1, metavar="N")
     steps: int | None = option(None, "train for N steps", low=1, metavar="N")
     minutes: float | None = option(
@@ -53,7 +53,7 @@ class Config:
     lr: float = option(1.5e-3, "peak learning rate of AdamW", low=0, metavar="X")
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
     warmup: int = option(200, "steps over which the learning rate rises", low=0, metavar="STEPS")
-    weight_decay: float = option(0.1, "AdamW's, on weights of two dimensions or more", low=0, metavar="X")
+    weight_decay: float = option(0.05, "AdamW's, on weights of two dimensions or more", low=0, metavar="X")
     beta2: float = option(0.99, "AdamW's second-moment decay", low=0, high=0.99999, metavar="X")
     clip_norm: float = option(1.0, "largest gradient norm, of nats per pixel; 0 for none", low=0, metavar="X")
     ema_decay: float = option(
