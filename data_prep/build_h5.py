@@ -37,6 +37,8 @@ def main(argv=None) -> int:
         parser.error(
             f"--hole {','.join(map(str, args.hole))} does not lie inside {args.image_size} x {args.image_size}"
         )
+    if args.preview and args.preview.absolute() == args.out.absolute():
+        parser.error("--preview and --out name the same file")
     options = Options(args.image_size, args.hole, args.fast_decode, args.limit)
     try:
         if not args.out.name or args.out.is_dir():

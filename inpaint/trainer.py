@@ -276,8 +276,16 @@ class Trainer:
             self.averaged.load_state_dict(saved["averaged"])
             self.optimizer.load_state_dict(saved["optimizer"])
             self.progress = {key: type(value)(saved["progress"][key]) for key, value in self.progress.items()}
-        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            self._check_optimizer()
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise InputError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from error
+
+    def _check_optimizer(self) -> None:
+        """ValueError where a loaded state would only fail, or spoil the weights, at the next step."""
+        for parameter, state in self.optimizer.state.items():
+            for tensor in state.values():
+                if tensor.dim() and tensor.shape != parameter.shape or not tensor.isfinite().all():
+                    raise ValueError("the optimizer's state does not fit its weights")
 
     def _fit_first_guess(self) -> None:
         """Fit the linear first guess to the training photos, and to their mirror images where training mirrors them."""

@@ -17,7 +17,7 @@ import inpaint
 import models
 from data_prep.errors import InputError
 from inpaint import checkpoints
-from inpaint.config import Config
+from inpaint.config import Config, from_dict
 from inpaint.trainer import Trainer
 
 SMALL = ["--size", "xs", "--batch-size", "4", "--steps", "12", "--checkpoint-every", "2", "--evaluate-every", "5"]
@@ -216,6 +216,17 @@ def test_the_last_checkpoints_are_kept_and_a_whole_one_is_offered_for_a_damaged(
         damaged.write_bytes(damaged.read_bytes()[:1000])
     with pytest.raises(InputError, match="last-2.pt is whole"):
         checkpoints.read_to_resume(path)
+
+
+@pytest.mark.parametrize("damage", [lambda t: t.flatten()[:1], lambda t: t * float("nan")])
+def test_an_optimizer_state_that_does_not_fit_is_refused(tmp_path, uninterrupted, damage):
+    checkpoint = checkpoints.read(uninterrupted / "last.pt")
+    state = checkpoint["optimizer"]["state"]
+    state[0]["exp_avg"] = damage(state[0]["exp_avg"])
+    checkpoints.save(tmp_path / "last.pt", checkpoint)
+    config = from_dict({**checkpoint["config"], "out": str(tmp_path)}, "config.json")
+    with pytest.raises(InputError, match="last.pt: .*optimizer"):
+        Trainer(config, torch.device("cpu"), resume=True)
 
 
 def test_a_folder_with_a_run_in_it_is_not_overwritten(root, demo_file, uninterrupted):
