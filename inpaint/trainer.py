@@ -9,7 +9,6 @@ import contextlib
 import copy
 import math
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from data_prep.errors import InputError
-from inpaint import checkpoints
+from inpaint import checkpoints, provenance
 from inpaint.atomic import write_json
 from inpaint.batches import Batch, Batches, loader
 from inpaint.config import Config
@@ -100,6 +99,7 @@ class Trainer:
         if config.compile:
             self.network = torch.compile(self.network)
         self.stop_signal: str | None = None
+        self.commit = provenance.commit()  # now: by the time of a save the checkout may have moved on
 
     def run(self) -> float:
         """Train to the end or to a signal; returns the best nats per image on val so far (inf where there is none)."""
@@ -258,7 +258,7 @@ class Trainer:
             "provenance": {
                 "data_sha256": self.train.info.splits["train"].sha256,
                 "torch": str(torch.__version__),
-                **_commit(),
+                **({"commit": self.commit} if self.commit else {}),
             },
         }
         if resumable:
@@ -353,12 +353,3 @@ def _adamw(model: torch.nn.Module, config: Config) -> torch.optim.AdamW:
 def _mixed(*key: int) -> int:
     """A 63-bit seed for torch from several small numbers."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _commit() -> dict:
-    """The program's commit, where it runs from a git checkout."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        here = Path(__file__).parent
-        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        return {"commit": found.stdout.strip()}
-    return {}
