@@ -18,19 +18,18 @@ from inpaint.dataset import Photos
 
 @dataclass(frozen=True)
 class Batch:
-    """border uint8 (B, 3, H, W), center uint8 (B, 3, h, w), B captions, known bool (B, 1, H, W), photo int64 (B,)."""
+    """border uint8 (B, 3, H, W), center uint8 (B, 3, h, w), B captions, known bool (B, 1, H, W)."""
 
     border: Tensor
     center: Tensor
     captions: list[str]
     known: Tensor
-    photo: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        border, center, known, photo = (
-            tensor.to(device, non_blocking=True) for tensor in (self.border, self.center, self.known, self.photo)
+        border, center, known = (
+            tensor.to(device, non_blocking=True) for tensor in (self.border, self.center, self.known)
         )
-        return Batch(border, center, self.captions, known, photo)
+        return Batch(border, center, self.captions, known)
 
 
 def draw(seed: int, *key: int) -> np.random.Generator:
@@ -104,7 +103,7 @@ class Batches(Dataset):
         top, left, h, w = self.photos.hole
         center = images[:, :, top : top + h, left : left + w].clone()  # (B, 3, h, w)
         images[:, :, top : top + h, left : left + w] = 0
-        return Batch(images, center, captions, known, torch.tensor([image for _, image in members]))
+        return Batch(images, center, captions, known)
 
     def _caption(self, image: int, random: np.random.Generator) -> str:
         own = self.photos.captions_of(image)

@@ -14,7 +14,7 @@ from models import build
 
 SCHEMA = 1
 REQUIRED = {"schema": int, "model": dict, "weights": dict, "averaged": dict, "config": dict, "progress": dict}
-PROGRESS = {"step": int, "seconds": float, "best": float, "skipped": int}
+PROGRESS = {"step": int, "seconds": float, "best": float, "skipped": int}  # and "recent", a list of float
 
 
 def check(checkpoint) -> None:
@@ -55,6 +55,9 @@ def _check_progress(progress: dict) -> None:
         in_range = type(value) is kind and (0 <= value < 2**62 or name == "best" and value == math.inf)
         if not in_range:
             raise ValueError(f"damaged checkpoint: progress: {name} is {value!r:.60}")
+    recent = progress.get("recent", [])
+    if not isinstance(recent, list) or not all(type(nats) is float and math.isfinite(nats) for nats in recent):
+        raise ValueError(f"damaged checkpoint: progress: recent is {recent!r:.60}")
 
 
 def _check_weights(key: str, weights: dict) -> None:

@@ -127,7 +127,7 @@ def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]
     taken, fresh = [], []
     with torch.no_grad():
         for name, mine in model.state_dict().items():
-            other = None if name.startswith("first_guess.") else theirs.get(name)  # fitted anew to the photos at hand
+            other = theirs.get(name)
             if isinstance(other, torch.Tensor) and other.shape == mine.shape:
                 mine.copy_(other)
             elif isinstance(other, torch.Tensor) and name == "head.layers.0.weight" and _lacks_map(other, mine):

@@ -50,10 +50,13 @@ class Config:
     )
     batch_size: int = option(16, "images in a batch, over all processes", low=1, high=65536, metavar="N")
     accumulate: int = option(1, "split each batch into N parts whose gradients are added", low=1, metavar="N")
-    lr: float = option(1.5e-3, "peak learning rate of AdamW", low=0, metavar="X")
+    optimizer: str = option(
+        "muon", "Muon for the hidden layers, AdamW for all else; or AdamW for all", choices=("muon", "adamw")
+    )
+    lr: float = option(1.5e-3, "peak learning rate", low=0, metavar="X")
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
     warmup: int = option(200, "steps over which the learning rate rises", low=0, metavar="STEPS")
-    weight_decay: float = option(0.05, "AdamW's, on weights of two dimensions or more", low=0, metavar="X")
+    weight_decay: float = option(0.05, "decoupled, on weights of two dimensions or more", low=0, metavar="X")
     beta2: float = option(0.99, "AdamW's second-moment decay", low=0, high=0.99999, metavar="X")
     clip_norm: float = option(1.0, "largest gradient norm, of nats per pixel; 0 for none", low=0, metavar="X")
     ema_decay: float = option(

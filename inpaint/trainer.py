@@ -26,6 +26,7 @@ from inpaint.atomic import write_json
 from inpaint.batches import Batch, Batches, loader
 from inpaint.config import Config
 from inpaint.dataset import Photos
+from inpaint.optimizer import MuonAdamW
 from inpaint.panels import caption_text, image_panel
 from inpaint.scoring import rank_and_world, score
 from inpaint.units import bernoulli_floor, bits_per_dim, nats_per_pixel
@@ -75,11 +76,12 @@ class Trainer:
             raise InputError(f"{last}: this folder holds a run already; give --resume or another --out")
         if config.init_from and not resume:
             self._take_over(config.init_from)
-        self._fit_first_guess()  # on a resume too, for the folds' sake
         self.model.to(device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = _adamw(self.model, config)
-        self.progress = {"step": 0, "seconds": 0.0, "best": math.inf, "skipped": 0}
+        self.optimizer = MuonAdamW(
+            self.model, config.lr, config.weight_decay, config.beta2, muon=config.optimizer == "muon"
+        )
+        self.progress = {"step": 0, "seconds": 0.0, "best": math.inf, "skipped": 0, "recent": []}
         if saved:
             self._restore(saved, last)
         self.batches = Batches(
@@ -109,7 +111,7 @@ class Trainer:
         total = self._total_steps()
         started = time.monotonic() - self.progress["seconds"]
         bar = tqdm(total=total, initial=first, unit="step", disable=not self._writes(), smoothing=0.05)
-        bad_in_a_row, recent = 0, []
+        bad_in_a_row, recent = 0, self.progress["recent"]  # nats of the steps since the log was last written
         with self._log(first) as log, self._signals(), bar:
             for step, batch in enumerate(loader(self.batches, first, config.workers), start=first):
                 self.progress["seconds"] = self._agree(time.monotonic() - started)
@@ -134,27 +136,26 @@ class Trainer:
                 self.progress["step"] = done
                 bar.update()
                 images_per_second = config.batch_size / (time.monotonic() - began)
-                if log and done % 20 == 0 and recent:
-                    mean = float(np.mean(recent[-20:]))
-                    bar.set_postfix_str(f"{mean:.1f} nats/image, {images_per_second:.0f} images/s")
-                    self._log_training(log, done, mean, norm, rate, images_per_second)
+                if done % 20 == 0 and recent:
+                    mean = float(np.mean(recent))
                     recent.clear()
+                    bar.set_postfix_str(f"{mean:.1f} nats/image, {images_per_second:.0f} images/s")
+                    log and self._log_training(log, done, mean, norm, rate, images_per_second)
                 if done % config.evaluate_every == 0:
                     self._evaluate(log, done)
                 if done % config.checkpoint_every == 0:
-                    self._save("last.pt")
+                    self._checkpoint(log)
             if self.progress["step"] > first and self.progress["step"] % config.evaluate_every and not stopped:
                 self._evaluate(log, self.progress["step"])
-            self._save("last.pt")
+            self._checkpoint(log)
         return self.progress["best"]
 
     def _step(self, batch: Batch, step: int, rate: float) -> tuple[float, float]:
         """One optimizer step; returns nats per image over the global batch, and the gradient's norm."""
         config = self.config
         self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.set_lr(rate)
+        self.model.zero_grad(set_to_none=True)
         _, _, h, w = self.train.hole
         share = len(batch.captions) // config.accumulate
         total = 0.0
@@ -170,7 +171,6 @@ class Trainer:
                         batch.center[rows],
                         batch.captions[rows],
                         known=batch.known[rows],
-                        photo=batch.photo[rows],
                     )  # (share, 3, h, w)
                 nats = -log_prob.sum() / (share * config.accumulate)  # per image, over this process's images
                 (nats / (h * w)).backward()
@@ -246,6 +246,11 @@ class Trainer:
         log.add_scalar("train/images_per_second", images_per_second, step)
         log.add_scalar("train/skipped_steps", self.progress["skipped"], step)
 
+    def _checkpoint(self, log: SummaryWriter | None) -> None:
+        """Save what a run continues from, after the log up to here: a resumed run writes on from this step."""
+        log and log.flush()
+        self._save("last.pt")
+
     def _save(self, name: str, resumable: bool = True) -> None:
         if not self._writes():
             return
@@ -254,7 +259,7 @@ class Trainer:
             "weights": checkpoints.to_cpu(self.model.state_dict()) if resumable else {},
             "averaged": checkpoints.to_cpu(self.averaged.state_dict()),
             "config": self.config.to_dict(),
-            "progress": dict(self.progress),
+            "progress": copy.deepcopy(self.progress),
             "provenance": {
                 "data_sha256": self.train.info.splits["train"].sha256,
                 "torch": str(torch.__version__),
@@ -276,33 +281,8 @@ class Trainer:
             self.averaged.load_state_dict(saved["averaged"])
             self.optimizer.load_state_dict(saved["optimizer"])
             self.progress = {key: type(value)(saved["progress"][key]) for key, value in self.progress.items()}
-            self._check_optimizer()
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise InputError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from error
-
-    def _check_optimizer(self) -> None:
-        """ValueError where a loaded state would only fail, or spoil the weights, at the next step."""
-        for parameter, state in self.optimizer.state.items():
-            for tensor in state.values():
-                if tensor.dim() and tensor.shape != parameter.shape or not tensor.isfinite().all():
-                    raise ValueError("the optimizer's state does not fit its weights")
-
-    def _fit_first_guess(self) -> None:
-        """Fit the linear first guess to the training photos, and to their mirror images where training mirrors them."""
-        if self.model.first_guess is None:
-            return
-
-        def photos():
-            for start in range(0, len(self.train), 512):
-                number = np.arange(start, min(start + 512, len(self.train)))
-                whole = self.train.whole(number)  # (B, 3, H, W)
-                yield whole, torch.from_numpy(number)
-                if self.config.flip:
-                    yield whole.flip(-1), torch.from_numpy(number)
-
-        penalty = self.model.first_guess.fit(photos())
-        if self._writes():
-            print(f"first guess: ridge regression on {len(self.train)} photos, penalty {penalty:.2g} a photo")
 
     def _take_over(self, path: str) -> None:
         taken, fresh = checkpoints.take_over(self.model, path)
@@ -340,14 +320,6 @@ class Trainer:
         tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor, dist.ReduceOp.SUM if mean else dist.ReduceOp.MAX)
         return tensor.item() / (self.world if mean else 1)
-
-
-def _adamw(model: torch.nn.Module, config: Config) -> torch.optim.AdamW:
-    """AdamW with decay on matrices and kernels alone: norms and biases would only be pulled off their scale."""
-    weights = [p for p in model.parameters() if p.dim() > 1]
-    rest = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
 
 
 def _mixed(*key: int) -> int:

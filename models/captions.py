@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.gru import BidirectionalGRU
+
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789" + "-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}" + " \n"
 LENGTH = 256
 _CODE = {character: code for code, character in enumerate(ALPHABET, start=1)}
@@ -44,7 +46,7 @@ class CaptionEncoder(nn.Module):
         self.conv2 = nn.Conv1d(64, 64, 4, stride=2)
         self.conv3 = nn.Conv1d(64, 32, 5)
         self.conv4 = nn.Conv1d(32, 32, 4, stride=2)
-        self.gru = nn.GRU(32, 32, batch_first=True, bidirectional=True)
+        self.gru = BidirectionalGRU(32, 32)
         self.number = nn.Linear(64, 1)
         self.linear = nn.Linear(LENGTH // 4, image_size)
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.number, self.linear):

@@ -1,7 +1,6 @@
 """One way through the house: border tower + caption map -> two 1x1 layers -> likelihood -> nats, or a sample.
 
-`Inpainter` is the public face of every decoder; `build` makes one by name. A linear first guess fills the hole of the
-input (see guess.py); the tower turns the border, so completed, into features at
+`Inpainter` is the public face of every decoder; `build` makes one by name. The tower turns the border into features at
 the hole's pixels, the caption encoder's map joins them as one more channel of the last 1x1 layers, and the likelihood
 reads what comes out. The decoder `contour` has no causal stack: given the border and the caption its center pixels
 are independent, so one pass gives the mean and a sample.
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from models import captions as caption_text
-from models.guess import BorderRegression
 from models.likelihoods import LIKELIHOODS, Likelihood
 from models.towers import UNET_SIZES, Ift6266Tower, UNetTower
 from models.window import Region, crop
@@ -58,12 +56,10 @@ class Inpainter(nn.Module):
         likelihood: Likelihood,
         head: Head,
         encoder: caption_text.CaptionEncoder | None,
-        first_guess: BorderRegression | None,
         config: dict,
     ):
         super().__init__()
         self.tower, self.likelihood, self.head, self.caption_encoder = tower, likelihood, head, encoder
-        self.first_guess = first_guess
         self.config = config
         self.decoder: str = config["decoder"]
         self.likelihood_name: str = config["likelihood"]
@@ -87,7 +83,6 @@ class Inpainter(nn.Module):
         captions: list[str] | None = None,
         *,
         known: Tensor | None = None,
-        photo: Tensor | None = None,
     ) -> Tensor:
         """Nats of each sub-pixel given those of lower rank, the border and the caption.
 
@@ -96,13 +91,12 @@ class Inpainter(nn.Module):
           center: uint8 (B, 3, h, w).
           captions: B strings, "" for none; None for none at all.
           known: bool (B, 1, H, W), the border pixels that may be seen; None for all of them. Training's shifts use it.
-          photo: int64 (B,), in training the photos' numbers in the set that the first guess was fitted to; else None.
 
         Returns: float32 (B, 3, h, w), all <= 0. For `bernoulli` the negated cross-entropy of intensities.
         Raises: ValueError for a wrong shape, dtype or number of captions.
         """
         self._check("center", center, (border.shape[0], 3, *self.hole[2:]))
-        params = self.params(border, captions, known=known, photo=photo)
+        params = self.params(border, captions, known=known)
         with torch.autocast(border.device.type, enabled=False):
             return self.likelihood.log_prob(params, center)
 
@@ -114,7 +108,6 @@ class Inpainter(nn.Module):
         captions: list[str] | None = None,
         *,
         known: Tensor | None = None,
-        photo: Tensor | None = None,
         everywhere: bool = False,
     ) -> Tensor:
         """The likelihood's params, float32 (B, P, h, w); `everywhere` runs the tower on all of the image."""
@@ -124,9 +117,6 @@ class Inpainter(nn.Module):
         if len(captions) != border.shape[0]:
             raise ValueError(f"{len(captions)} captions for {border.shape[0]} borders")
         x = self._tower_input(border, known)  # (B, 3 or 4, H, W)
-        if self.first_guess is not None:
-            top, left, h, w = self.hole
-            x[:, :3, top : top + h, left : left + w] = self.first_guess(x, photo)  # (B, 3, h, w)
         features = self.tower(x, everywhere=everywhere)  # (B, C, h, w)
         return self.head(features, self._caption_map(captions, border.device)).float()  # (B, P, h, w)
 
@@ -218,7 +208,7 @@ def build(
       image_size: of the square image, pixels.
       hole: [top, left, height, width], inside the image.
       use_captions: whether the caption encoder is there.
-      tower: `unet`, or `ift6266` for the 2017 net (one size, no first guess, no dropout, a head of 32 channels).
+      tower: `unet`, or `ift6266` for the 2017 net (one size, no dropout, a head of 32 channels).
       dropout: rate of the tower's channel dropout, 0 <= rate < 1.
 
     Raises: ValueError naming the argument that is out of range.
@@ -237,11 +227,9 @@ def build(
     if tower == "ift6266":
         body = Ift6266Tower(hole, image_size)
         head = Head(body.out_channels, 32, distribution, use_captions, nn.ReLU)
-        guess = None
     else:
         body = UNetTower(hole, image_size, size, dropout=dropout)
         head = Head(body.out_channels, max(64, 2 * body.out_channels), distribution, use_captions, nn.SiLU)
-        guess = BorderRegression(hole, image_size)
     encoder = caption_text.CaptionEncoder(image_size) if use_captions else None
     config = {
         "decoder": decoder,
@@ -253,4 +241,4 @@ def build(
         "tower": tower,
         "dropout": dropout,
     }
-    return Inpainter(body, distribution, head, encoder, guess, config).to(memory_format=torch.channels_last)
+    return Inpainter(body, distribution, head, encoder, config).to(memory_format=torch.channels_last)

@@ -152,7 +152,7 @@ def test_init_from_takes_over_what_fits_and_names_the_rest(root, demo_file, tmp_
     checkpoints.save(path, plain)
     model = models.build(size="xs", use_captions=True)
     taken, fresh = checkpoints.take_over(model, path)
-    assert all(name.startswith(("caption_encoder.", "first_guess.")) for name in fresh) and "tower.stem.weight" in taken
+    assert all(name.startswith("caption_encoder.") for name in fresh) and "tower.stem.weight" in taken
     border = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
         torch.testing.assert_close(model.params(border, ["a dog"]), deaf.params(border), atol=1e-5, rtol=1e-5)
@@ -221,7 +221,7 @@ def test_the_last_checkpoints_are_kept_and_a_whole_one_is_offered_for_a_damaged(
 @pytest.mark.parametrize("damage", [lambda t: t.flatten()[:1], lambda t: t * float("nan")])
 def test_an_optimizer_state_that_does_not_fit_is_refused(tmp_path, uninterrupted, damage):
     checkpoint = checkpoints.read(uninterrupted / "last.pt")
-    state = checkpoint["optimizer"]["state"]
+    state = checkpoint["optimizer"]["adamw"]["state"]
     state[0]["exp_avg"] = damage(state[0]["exp_avg"])
     checkpoints.save(tmp_path / "last.pt", checkpoint)
     config = from_dict({**checkpoint["config"], "out": str(tmp_path)}, "config.json")

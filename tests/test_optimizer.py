@@ -1,0 +1,72 @@
+"""MuonAdamW: every parameter moves, in place; hidden kernels orthogonally; its state survives saving."""
+
+import copy
+
+import pytest
+import torch
+from checkpoint_makers import fresh_model
+
+from inpaint.optimizer import MuonAdamW
+
+
+def give_gradients(model, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+def settings(**changes):
+    return {"lr": 1e-2, "weight_decay": 0.0, "beta2": 0.99, **changes}
+
+
+@pytest.mark.parametrize("tower", ["unet", "ift6266"])
+@pytest.mark.parametrize("muon", [True, False])
+def test_a_step_moves_every_parameter(tower, muon):
+    model = fresh_model(tower=tower)
+    before = copy.deepcopy(model.state_dict())
+    optimizer = MuonAdamW(model, **settings(), muon=muon)
+    give_gradients(model)
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        assert (parameter != before[name]).any(), name
+    assert (optimizer.muon is not None) == muon
+
+
+def test_the_update_of_a_hidden_kernel_is_orthogonal_whatever_its_memory_format():
+    model = fresh_model()
+    kernel = model.tower.encoder[1][0].conv1.weight  # 3x3, channels_last
+    one = model.head.layers[2].weight  # 1x1
+    assert not kernel.is_contiguous()
+    optimizer = MuonAdamW(model, **settings())
+    give_gradients(model)
+    before = kernel.detach().clone(), one.detach().clone()
+    gradient = kernel.grad
+    optimizer.step()
+    for weight, old in zip((kernel, one), before, strict=True):
+        update = (old - weight.detach()).flatten(1)
+        lengths = torch.linalg.svdvals(update)
+        expected = 1e-2 * 0.2 * max(update.shape) ** 0.5  # the size of AdamW's updates
+        assert (lengths / expected).min() > 0.5 and (lengths / expected).max() < 1.5
+    assert (gradient * (before[0] - kernel.detach())).sum() > 0  # downhill
+
+
+def test_a_saved_state_continues_as_if_never_saved():
+    models = [fresh_model(), fresh_model()]
+    optimizers = [MuonAdamW(model, **settings()) for model in models]
+    give_gradients(models[0], 1)
+    optimizers[0].step()
+    models[1].load_state_dict(models[0].state_dict())
+    optimizers[1].load_state_dict(copy.deepcopy(optimizers[0].state_dict()))
+    for model, optimizer in zip(models, optimizers, strict=True):
+        give_gradients(model, 2)
+        optimizer.set_lr(5e-3)
+        optimizer.step()
+    for a, b in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_state_of_another_optimizer_is_refused():
+    model = fresh_model()
+    plain = MuonAdamW(model, **settings(), muon=False)
+    with pytest.raises(ValueError, match="state"):
+        MuonAdamW(model, **settings()).load_state_dict(plain.state_dict())
