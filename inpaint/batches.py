@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -45,6 +46,7 @@ class Batches(Dataset):
       batch_size: images in a global batch, over all processes.
       seed: the run's.
       flip: mirror every other image, left to right.
+      crop: take a random square of the photo, its side at least this share of the photo's, enlarged to the whole.
       shift: move the photo by up to this many pixels each way; what enters from outside is marked unknown.
       jitter: multiply the photo by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
       caption_dropout: the probability that an image comes without its caption.
@@ -58,6 +60,7 @@ class Batches(Dataset):
         seed: int,
         *,
         flip: bool = True,
+        crop: float = 1.0,
         shift: int = 0,
         jitter: float = 0.0,
         caption_dropout: float = 0.1,
@@ -65,7 +68,8 @@ class Batches(Dataset):
         world: int = 1,
     ):
         self.photos, self.batch_size, self.seed = photos, batch_size, seed
-        self.flip, self.shift, self.jitter, self.caption_dropout = flip, shift, jitter, caption_dropout
+        self.flip, self.crop, self.shift, self.jitter = flip, crop, shift, jitter
+        self.caption_dropout = caption_dropout
         self.rank, self.world = rank, world
         self._orders: dict[int, np.ndarray] = {}
 
@@ -95,6 +99,8 @@ class Batches(Dataset):
             captions.append(self._caption(image, random))
             if self.flip and random.random() < 0.5:
                 images[i] = images[i].flip(-1)
+            if self.crop < 1:
+                images[i] = enlarged(images[i], random.uniform(self.crop, 1), *random.uniform(0, 1, 2))
             if self.jitter:
                 common, each = random.uniform(-1, 1), random.uniform(-1, 1, 3)
                 images[i] = amplified(images[i], (1 + self.jitter * common) * (1 + self.jitter / 2 * each))
@@ -115,6 +121,21 @@ def amplified(image: Tensor, gains: np.ndarray) -> Tensor:
     """An image (3, H, W) uint8, each channel times its gain (3,), rounded and clipped to 0..255."""
     levels = np.rint(np.arange(256) * gains[:, None]).clip(0, 255).astype(np.uint8)  # (3, 256)
     return torch.from_numpy(np.take_along_axis(levels, image.flatten(1).numpy().astype(np.intp), 1)).view_as(image)
+
+
+def enlarged(image: Tensor, share: float, down: float, right: float) -> Tensor:
+    """A square of an image (3, S, S) uint8, enlarged to the whole by Lanczos.
+
+    Args:
+      share: the square's side over the image's, 0 < share <= 1.
+      down, right: where it lies, 0 for the upper or left edge, 1 for the lower or right one.
+    """
+    size = image.shape[-1]
+    side = share * size
+    top, left = down * (size - side), right * (size - side)
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+    whole = picture.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+    return torch.from_numpy(np.array(whole)).permute(2, 0, 1)
 
 
 def shifted(image: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:

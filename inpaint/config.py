@@ -42,7 +42,7 @@ class Config:
     size: str = option("s", "width and depth of the network", choices=tuple(UNET_SIZES))
     tower: str = option("unet", "border tower; ift6266 is the 2017 net", choices=tuple(TOWERS))
     use_captions: bool = option(False, "condition on captions")
-    dropout: float = option(0.1, "channel dropout in the tower", low=0, high=0.9)
+    dropout: float = option(0.25, "channel dropout in the tower", low=0, high=0.9)
     epochs: int | None = option(None, "train for N passes over the training set (the default: 30)", low=1, metavar="N")
     steps: int | None = option(None, "train for N steps", low=1, metavar="N")
     minutes: float | None = option(
@@ -63,8 +63,15 @@ class Config:
         0.998, "decay of the averaged weights that are evaluated; 0 for none", low=0, high=0.99999, metavar="X"
     )
     flip: bool = option(True, "mirror every other training photo")
+    crop: float = option(
+        0.75,
+        "train on a random square of each photo, its side at least this share of the photo's, enlarged to the whole",
+        low=0.25,
+        high=1,
+        metavar="X",
+    )
     shift: int = option(
-        0, "move training photos by up to N pixels each way, what enters marked unknown", low=0, high=1024, metavar="N"
+        4, "move training photos by up to N pixels each way, what enters marked unknown", low=0, high=1024, metavar="N"
     )
     jitter: float = option(
         0.1,

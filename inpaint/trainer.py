@@ -89,6 +89,7 @@ class Trainer:
             config.batch_size,
             config.seed,
             flip=config.flip,
+            crop=config.crop,
             shift=config.shift,
             jitter=config.jitter,
             caption_dropout=config.caption_dropout,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from data_prep.errors import InputError
-from inpaint.batches import Batches, amplified, loader, shifted
+from inpaint.batches import Batches, amplified, enlarged, loader, shifted
 from inpaint.dataset import Photos
 
 
@@ -28,7 +28,7 @@ def test_every_epoch_holds_every_image_once_in_another_order(photos):
 
 
 def test_a_batch_depends_on_seed_and_step_not_on_history_or_workers(photos):
-    options = {"flip": True, "shift": 5}
+    options = {"flip": True, "crop": 0.6, "shift": 5}
     fresh = Batches(photos, 8, 1, **options)[11]
     used = Batches(photos, 8, 1, **options)
     assert same([used[step] for step in range(12)][11], fresh)
@@ -86,6 +86,23 @@ def test_shifted_moves_pixels_and_marks_what_entered():
     image = torch.arange(2 * 4 * 5).reshape(2, 4, 5).to(torch.uint8)
     moved, known = shifted(image, 1, -2)
     assert torch.equal(moved[:, 1:, :3], image[:, :3, 2:]) and known[0, 1:, :3].all() and known.sum() == 9
+
+
+def test_a_crop_is_a_square_of_the_photo_enlarged():
+    image = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    image[0, 16:48, 32:], image[1], image[2, :, :8] = 200, 90, 255
+    assert torch.equal(enlarged(image, 1.0, 0.3, 0.8), image)
+    lower_right = enlarged(image, 0.5, 1.0, 1.0)  # rows 32 to 64, columns 32 to 64
+    assert lower_right.dtype == torch.uint8 and lower_right.shape == image.shape
+    assert (lower_right[0, :30] == 200).all() and not lower_right[0, 36:].any()
+    assert (lower_right[1] == 90).all() and not lower_right[2].any()
+
+
+def test_crops_keep_at_least_their_share(photos):
+    plain, cropped = Batches(photos, 40, 0, flip=False)[0], Batches(photos, 40, 0, flip=False, crop=0.9)[0]
+    changed = (plain.border != cropped.border).flatten(1).any(1)
+    difference = (plain.border.double() - cropped.border.double()).abs().mean()
+    assert changed.all() and cropped.known.all() and 0 < difference < 40
 
 
 def test_jitter_multiplies_each_channel_by_its_gain(photos):
