@@ -230,7 +230,7 @@ def build(
     else:
         body = UNetTower(hole, image_size, size, dropout=dropout)
         head = Head(body.out_channels, max(64, 2 * body.out_channels), distribution, use_captions, nn.SiLU)
-    encoder = caption_text.CaptionEncoder(image_size) if use_captions else None
+    encoder = caption_text.CaptionEncoder(image_size, xavier=tower == "ift6266") if use_captions else None
     config = {
         "decoder": decoder,
         "likelihood": likelihood,
