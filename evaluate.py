@@ -38,7 +38,7 @@ def parse(argv):
     parser.add_argument("--json", metavar="OUT.json", help="write the figures there")
     parser.add_argument("--grid", metavar="OUT.png", help=f"write samples of {GRID_ROWS} images there")
     parser.add_argument("--report", metavar="DIR", help="write all of it as one page there, report.html")
-    parser.add_argument("--samples", type=at_least(1), default=4, metavar="K", help="samples a row of the grid")
+    parser.add_argument("--samples", type=at_least(1, 100), default=4, metavar="K", help="samples a row of the grid")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of samples, swaps and bootstrap")
     parser.add_argument("--batch-size", type=at_least(1), default=64, metavar="N", help="changes the speed only")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
@@ -49,11 +49,12 @@ def parse(argv):
     return args
 
 
-def at_least(least):
+def at_least(least, most=2**63 - 1):
     def number(text):
         value = int(text)
-        if not least <= value < 2**63:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} on")
+        if not least <= value <= most:
+            bounds = f"from {least} on" if most == 2**63 - 1 else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number {bounds}")
         return value
 
     number.__name__ = "whole number"  # argparse's word for what it expected

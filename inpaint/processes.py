@@ -39,10 +39,21 @@ def memory_told() -> Iterator[None]:
 def process_group() -> Iterator[int]:
     """Join torchrun's processes (gloo without GPUs, both backends with); yields this process's rank, 0 when alone.
 
-    Raises: InputError where the memory does not suffice for what is done inside.
+    Raises: InputError where the memory does not suffice for what is done inside, or another process has died.
     """
-    with memory_told(), _joined() as rank:
+    with memory_told(), _deaths_told(), _joined() as rank:
         yield rank
+
+
+@contextlib.contextmanager
+def _deaths_told() -> Iterator[None]:
+    """Where talking to the other processes fails in this block: an InputError that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error).lower():
+            raise
+        raise InputError("another process of this run has ended: what was saved can be resumed") from error
 
 
 @contextlib.contextmanager

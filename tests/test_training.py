@@ -1,5 +1,6 @@
 """Training: resumed equals never stopped, two processes equal one, checkpoints are safe, and losses go down."""
 
+import gc
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +24,9 @@ from inpaint.trainer import Trainer
 
 SMALL = ["--size", "xs", "--batch-size", "4", "--steps", "12", "--checkpoint-every", "2", "--evaluate-every", "5"]
 SMALL += ["--val-limit", "4", "--use-captions", "--shift", "3", "--precision", "fp32", "--warmup", "2"]
+
+
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def command(root, demo_file, out, *more, launcher=()):
@@ -86,9 +91,8 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(root, demo
 
 
 def test_two_processes_train_as_one_does(root, demo_file, tmp_path, uninterrupted):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = run(
-        command(root, demo_file, tmp_path, "--dropout", "0", launcher=launcher),
+        command(root, demo_file, tmp_path, "--dropout", "0", launcher=TORCHRUN),
         env=dict(os.environ, OMP_NUM_THREADS="1"),
     )
     assert done.returncode == 0, done.stderr
@@ -97,6 +101,49 @@ def test_two_processes_train_as_one_does(root, demo_file, tmp_path, uninterrupte
     assert_same(weights(tmp_path), weights(alone), atol=2e-3, rtol=1e-2)
     best = [checkpoints.read(folder / "last.pt")["progress"]["best"] for folder in (tmp_path, alone)]
     assert best[0] == pytest.approx(best[1], rel=1e-3)
+
+
+def children(process):
+    """Process ids of a process's children that train."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in found if b"train_inpaint" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def test_a_worker_that_dies_ends_the_run_which_one_process_then_resumes(root, demo_file, tmp_path, uninterrupted):
+    words = command(root, demo_file, tmp_path, "--dropout", "0", "--steps", "400", launcher=TORCHRUN)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    while not (tmp_path / "last.pt").exists() and process.poll() is None:
+        time.sleep(0.02)
+    os.kill(children(process)[1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode != 0 and "another process of this run has ended" in errors
+    with pytest.raises(ProcessLookupError):  # nobody is left
+        os.killpg(process.pid, 0)
+    step = checkpoints.read(tmp_path / "last.pt")["progress"]["step"]
+    program = [sys.executable, str(root / "train_inpaint.py"), "--out", str(tmp_path)]
+    done = run([*program, "--resume", "--steps", str(step + 3)])
+    assert done.returncode == 0, done.stderr
+    alone = run(command(root, demo_file, tmp_path / "alone", "--dropout", "0", "--steps", str(step + 3)))
+    assert alone.returncode == 0, alone.stderr
+    assert_same(weights(tmp_path), weights(tmp_path / "alone"), atol=2e-2, rtol=5e-2)
+
+
+def test_memory_stays_flat(demo_file, tmp_path):
+    options = {"size": "xs", "batch_size": 4, "steps": 240, "val_limit": 4, "workers": 1, "evaluate_every": 40}
+    config = Config(data=str(demo_file), out=str(tmp_path), use_captions=True, checkpoint_every=40, **options)
+    trainer = Trainer(config, torch.device("cpu"))
+    pages, save = [], trainer._save
+
+    def watched(*words, **options):
+        save(*words, **options)
+        gc.collect()
+        pages.append(int(Path("/proc/self/statm").read_text().split()[1]))
+
+    trainer._save = watched
+    trainer.run()
+    growth = (pages[-1] - pages[len(pages) // 3]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    assert len(pages) >= 6 and growth < 12  # MiB, over 160 steps
 
 
 def test_gradients_accumulated_over_parts_equal_the_batch_s(demo_file, tmp_path):
