@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 LEAST = 16  # rows and columns of a matrix that is worth making orthogonal: input and output layers are not
+STATE = {"adamw": {"step", "exp_avg", "exp_avg_sq"}, "muon": {"momentum_buffer"}}  # what is kept of each parameter
 
 
 class MuonAdamW:
@@ -62,11 +63,18 @@ class MuonAdamW:
         if state.keys() != self._optimizers().keys():
             raise ValueError(f"the optimizer's state is of {', '.join(map(str, state))}")
         for name, optimizer in self._optimizers().items():
+            mine = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
             optimizer.load_state_dict(state[name])
+            for group, settings in zip(optimizer.param_groups, mine, strict=True):
+                group.update(settings)  # the run's options decide these, not the file
             for parameter, values in optimizer.state.items():
-                for value in values.values():
-                    if value.dim() and value.shape != parameter.shape or not value.isfinite().all():
-                        raise ValueError("the optimizer's state does not fit its weights")
+                fits = values.keys() == STATE[name] and all(
+                    (key == "step" and value.numel() == 1 and value >= 0 or value.shape == parameter.shape)
+                    and value.isfinite().all()
+                    for key, value in values.items()
+                )
+                if not fits:
+                    raise ValueError("the optimizer's state does not fit its weights")
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"adamw": self.adamw, **({"muon": self.muon} if self.muon else {})}

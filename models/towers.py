@@ -182,9 +182,9 @@ class BottleneckBlock(nn.Module):
     def forward(self, x: Tensor, have: Region, want: Region) -> Tensor:
         need = want.grow(1)
         x = crop(x, have, need)
-        y = F.relu6(self.reduce(x))  # (B, 32, need)
-        y = F.relu6(conv(self.spatial, y, need, want))  # (B, 32, want)
-        return F.relu6(crop(x, need, want) + self.expand(y))
+        y = F.relu6(self.reduce(x), inplace=True)  # (B, 32, need)
+        y = F.relu6(conv(self.spatial, y, need, want), inplace=True)  # (B, 32, want)
+        return F.relu6(self.expand(y).add_(crop(x, need, want)), inplace=True)  # (B, 64, want)
 
 
 class Ift6266Tower(nn.Module):

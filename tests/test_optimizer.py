@@ -65,6 +65,34 @@ def test_a_saved_state_continues_as_if_never_saved():
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("part, key", [("adamw", "exp_avg"), ("adamw", "step"), ("muon", "momentum_buffer")])
+@pytest.mark.parametrize("spoil", [lambda t: t.flatten()[:0], lambda t: t * float("nan"), lambda t: None])
+def test_a_state_that_would_fail_at_the_next_step_is_refused(part, key, spoil):
+    model = fresh_model()
+    optimizer = MuonAdamW(model, **settings())
+    give_gradients(model)
+    optimizer.step()
+    state = copy.deepcopy(optimizer.state_dict())
+    values = next(iter(state[part]["state"].values()))
+    values[key] = spoil(values[key])
+    if values[key] is None:
+        del values[key]
+    with pytest.raises((ValueError, KeyError), match="does not fit|step"):
+        optimizer.load_state_dict(state)
+
+
+def test_the_run_s_options_and_not_the_file_set_the_rates():
+    model = fresh_model()
+    state = MuonAdamW(model, **settings()).state_dict()
+    for part in state.values():
+        for group in part["param_groups"]:
+            group.update(lr=9.0, weight_decay=9.0)
+    optimizer = MuonAdamW(model, **settings())
+    optimizer.load_state_dict(state)
+    for inner in (optimizer.adamw, optimizer.muon):
+        assert all(group["lr"] == 1e-2 and group["weight_decay"] == 0.0 for group in inner.param_groups)
+
+
 def test_a_state_of_another_optimizer_is_refused():
     model = fresh_model()
     plain = MuonAdamW(model, **settings(), muon=False)
