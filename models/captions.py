@@ -42,9 +42,9 @@ class CaptionEncoder(nn.Module):
 
     Args:
       image_size: pixels.
-      xavier: begin with Xavier's weights throughout, as the 2017 project did. They take a one-hot input for one whose 70
-        channels all vary, so the signal starts faint: two captions' vectors differ by a hundredth of their length.
-        Without it they differ by about half of it.
+      xavier: begin with Xavier's weights throughout, as the 2017 project did. They take a one-hot input for a
+        dense one, so the signal starts faint: two captions' vectors differ by a hundredth of their length. Without
+        it they differ by about half of it.
     """
 
     def __init__(self, image_size: int = 64, xavier: bool = False):

@@ -18,11 +18,15 @@ def name_of(kind):
 
 
 def shaken_model(kind, **options):
-    """A fresh model whose every weight counts: noise takes the place of the zeros that layers begin with."""
+    """A fresh model whose every weight counts: noise takes the place of the zeros that layers begin with.
+
+    Its last layer is tamed, so that its nats are such as a model's are, not a hundred bits a sub-pixel.
+    """
     model = fresh_model(**kind, **options)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
-            scale = 0.5 / max(parameter[0].numel(), 1) ** 0.5 if parameter.dim() > 1 else 0.1
+            scale = 0.1 / max(parameter[0].numel(), 1) ** 0.5 if parameter.dim() > 1 else 0.1
             parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
+        model.head.out.weight.mul_(0.2)
     return model

@@ -1,6 +1,6 @@
 """Score the val split of a file with every kind of model, and save nats per image by kind: run alone or by torchrun.
 
-    python tests/score_every_model.py FILE.h5 OUT.npz [--batch-size N] [--backwards]
+python tests/score_every_model.py FILE.h5 OUT.npz [--batch-size N] [--backwards]
 """
 
 import argparse

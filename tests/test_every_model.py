@@ -25,7 +25,7 @@ def two_processes(root, demo_file, tmp_path_factory):
     """The same by two processes of one thread each, in odd batches, back to front."""
     out = tmp_path_factory.mktemp("two") / "nats.npz"
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words += [str(root / "tests" / "score_every_model.py"), str(demo_file), str(out), "--batch-size", "3", "--backwards"]
+    words += [str(root / "tests" / "score_every_model.py"), str(demo_file), str(out), "--batch-size=3", "--backwards"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=environment, timeout=280)
     assert done.returncode == 0, done.stderr
@@ -50,7 +50,14 @@ def test_the_nats_of_an_image_are_the_same_however_it_is_scored(kind, other, ref
     np.testing.assert_allclose(again, nats, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if LIKELIHOODS[kind["likelihood"]].proper], ids=name_of)
+PROPER = [
+    pytest.param(kind, marks=pytest.mark.slow if kind["likelihood"] == "categorical" else [], id=name_of(kind))
+    for kind in KINDS
+    if LIKELIHOODS[kind["likelihood"]].proper
+]
+
+
+@pytest.mark.parametrize("kind", PROPER)
 def test_the_probabilities_of_all_centers_of_one_pixel_sum_to_one(kind):
     """All 256^3 of them: the params of a hole of one pixel, and each of its colours scored by them."""
     model = shaken_model(kind, image_size=8, hole=(3, 4, 1, 1))
