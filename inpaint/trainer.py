@@ -295,10 +295,11 @@ class Trainer:
         return self.rank == 0
 
     def _log(self, first: int):
-        """The TensorBoard writer of the process that writes, None in the others; steps after `first` are forgotten."""
+        """The TensorBoard writer of the process that writes, None in the others. What an earlier run in this
+        folder logged after step `first` is forgotten: it was killed before it saved."""
         if not self._writes():
             return contextlib.nullcontext(None)
-        return SummaryWriter(self.folder, purge_step=first + 1 if first else None)
+        return SummaryWriter(self.folder, purge_step=first + 1)
 
     @contextlib.contextmanager
     def _signals(self):
