@@ -143,7 +143,8 @@ def _where(evaluation, photos):
     by_ring = page.figure(
         page.svg_uri(report_plots.ring_plot(means, None if None in intervals else intervals, floor)),
         "nats per pixel over the distance to the border",
-        f"{means[0]:.3f} nats per pixel beside the border, {means[-1]:.3f} at distance {len(means)}.",
+        f"{means[0]:.3f} nats per pixel beside the border, {means[-1]:.3f} at distance {len(means)}."
+        + ("" if floor is None else " The floor is the entropy of the targets."),
     )
     about = "A ring is the pixels at one distance from the nearest known pixel, diagonal steps counted as one."
     return page.section("Where the nats are", page.paragraph(about), page.group("plots", by_ring, per_pixel))

@@ -67,7 +67,7 @@ def ring_plot(means, intervals, floor=None):
             axes.fill_between(distance, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % interval")
         axes.plot(distance, means, color=BLUE, marker="o", markersize=3.5, label="mean over images")
         if floor is not None:
-            axes.plot(distance, floor, color=GREY, linestyle="--", label="floor: the targets' entropy")
+            axes.plot(distance, floor, color=GREY, linestyle="--", label="floor")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _legend(axes)
         return _svg(figure)
@@ -76,11 +76,11 @@ def ring_plot(means, intervals, floor=None):
 def map_plot(pixels):
     """A map of the hole: float (h, w), nats per pixel."""
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure, axes = _axes("column of the hole (pixels)", "row of the hole (pixels)", size=(4.8, 3.9))
+        figure, axes = _axes("column of the hole (pixels)", "row of the hole (pixels)", size=(5.2, 3.9))
         image = axes.imshow(pixels, cmap="cividis", interpolation="nearest")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(6, integer=True))
-        figure.colorbar(image, ax=axes, label="nats per pixel, mean over images")
+        figure.colorbar(image, ax=axes, label="nats per pixel")
         return _svg(figure)
 
 
