@@ -162,7 +162,7 @@ def test_readme_names_only_options_that_help_shows():
 
 def test_make_demo_s_commands_use_only_options_that_help_shows():
     recipes = "\n".join(re.findall(r"^\t@?(.*(?:\\\n.*)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
-    commands = commands_in(recipes)
+    commands = [command for command in commands_in(recipes) if command[0] != ("tests/soak.py",)]
     assert [program for program, _ in commands] == [("data_prep/build_h5.py",), ("train_inpaint.py",), ("evaluate.py",)]
     assert not unknown_options(commands)
 
