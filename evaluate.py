@@ -92,7 +92,7 @@ def write(args, model, photos, checkpoint, evaluation, summary):
         print(f"figures: {args.json}")
     if args.grid or args.report:
         indices = some_indices(len(evaluation.indices), GRID_ROWS, args.seed)
-        rows = grid_rows(model, photos, indices, args.samples, args.seed)
+        rows = grid_rows(model, photos, indices, args.samples, args.seed, progress=sys.stderr.isatty())
     if args.grid:
         grid.write(args.grid, rows, photos.hole, sample_is_mean=not evaluation.proper)
         print(f"grid: {args.grid}")

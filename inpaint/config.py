@@ -7,6 +7,7 @@ on the command line beside `--recipe` wins over the recipe, the recipe over the 
 
 import argparse
 import dataclasses
+import inspect
 import json
 import os
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from types import UnionType
 from typing import Any, get_args
 
 from data_prep.errors import InputError
-from models import DECODERS, LIKELIHOODS, TOWERS
+from models import DECODERS, LIKELIHOODS, TOWERS, build
+from models.factory import CAPTION_INJECTIONS, MOST_BLOCKS, check_combination
+from models.likelihoods import LEVELS
 from models.towers import UNET_SIZES
 
 LENGTHS = ("epochs", "steps", "minutes")
@@ -42,7 +45,30 @@ class Config:
     size: str = option("s", "width and depth of the network", choices=tuple(UNET_SIZES))
     tower: str = option("unet", "border tower; ift6266 is the 2017 net", choices=tuple(TOWERS))
     use_captions: bool = option(False, "condition on captions")
-    dropout: float = option(0.25, "channel dropout in the tower", low=0, high=0.9)
+    caption_injection: str = option(
+        "last",
+        "captions enter as the map in the last layers; or their vector in every layer of a causal decoder as well",
+        choices=CAPTION_INJECTIONS,
+    )
+    levels: int = option(
+        LEVELS,
+        "round sub-pixels to N levels (categorical; bernoulli: 2, which it needs with a causal decoder)",
+        low=2,
+        high=LEVELS,
+        metavar="N",
+    )
+    color_conditioning: bool = option(True, "in a causal decoder green depends on its pixel's red, blue on both")
+    blocks: int | None = option(None, "pixelcnn: residual blocks (default: the size's)", low=1, high=MOST_BLOCKS)
+    layer_norm: bool | None = option(None, "pixelcnn: layer norm over channels in each block (default: yes)")
+    skip_connections: bool | None = option(
+        None, "pixelcnn: every block gives to the output, not the last alone (default: yes)"
+    )
+    dilation: bool | None = option(
+        None, "pixelcnn, gated: kernels of successive layers spread 1, 2, 4 and 8 pixels (default: yes)"
+    )
+    dropout: float = option(
+        0.25, "channel dropout in the tower; in pixelcnnpp and pixelsnail that of each block, too", low=0, high=0.9
+    )
     epochs: int | None = option(None, "train for N passes over the training set (the default: 30)", low=1, metavar="N")
     steps: int | None = option(None, "train for N steps", low=1, metavar="N")
     minutes: float | None = option(
@@ -63,9 +89,10 @@ class Config:
         0.998, "decay of the averaged weights that are evaluated; 0 for none", low=0, high=0.99999, metavar="X"
     )
     flip: bool = option(True, "mirror every other training photo")
-    crop: float = option(
-        0.75,
-        "train on a random square of each photo, its side at least this share of the photo's, enlarged to the whole",
+    crop: float | None = option(
+        None,
+        "train on a random square of each photo, its side at least this share of the photo's, enlarged to the whole "
+        "(default: 0.75 for the cross-entropy, 1 for a true likelihood, which enlarged photos would teach blur)",
         low=0.25,
         high=1,
         metavar="X",
@@ -73,9 +100,10 @@ class Config:
     shift: int = option(
         4, "move training photos by up to N pixels each way, what enters marked unknown", low=0, high=1024, metavar="N"
     )
-    jitter: float = option(
-        0.1,
-        "brighten or darken each training photo by up to this share, its channels by half",
+    jitter: float | None = option(
+        None,
+        "brighten or darken each training photo by up to this share, its channels by half (default: 0.1 for the "
+        "cross-entropy, 0 for a true likelihood)",
         low=0,
         high=1,
         metavar="X",
@@ -101,11 +129,20 @@ class Config:
     def __post_init__(self):
         for key in dataclasses.fields(self):
             object.__setattr__(self, key.name, _checked(key, getattr(self, key.name)))
+        cross_entropy = self.likelihood == "bernoulli" and self.levels == LEVELS
+        for name, default in {"crop": 0.75 if cross_entropy else 1.0, "jitter": 0.1 if cross_entropy else 0.0}.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default)
+        check_combination(self.model_options())
         given = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{given[1]}: give one of epochs, steps and minutes, not {' and '.join(given)}")
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate: {self.accumulate} does not divide the batch size {self.batch_size}")
+
+    def model_options(self) -> dict:
+        """The arguments of `models.build` that a config decides: all but the image's size and hole."""
+        return {name: getattr(self, name) for name in inspect.signature(build).parameters if hasattr(self, name)}
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)

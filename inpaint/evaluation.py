@@ -34,6 +34,7 @@ class Evaluation:
       images_per_second: of log_prob, over all processes.
       truth: the data's own entropies in nats per image, as `Photos.truth` gives them, or None.
       seed: of the swapped captions and the bootstrap.
+      levels: of a sub-pixel, as the model sees it: 256, or fewer to which it rounds.
       proper: whether `nats` is a likelihood of 8-bit values (all but bernoulli).
     """
 
@@ -44,6 +45,7 @@ class Evaluation:
     decoder: str
     likelihood: str
     uses_captions: bool
+    levels: int
     proper: bool
     truth: dict | None
     seed: int
@@ -118,6 +120,7 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
         decoder=model.decoder,
         likelihood=model.likelihood_name,
         uses_captions=model.uses_captions,
+        levels=model.likelihood.levels,
         proper=model.likelihood.proper,
         truth=photos.truth,
         seed=seed,

@@ -101,12 +101,12 @@ def fill(
             rejects.append((path, str(rejected)))
             continue
         image = torch.tensor(pixels).permute(2, 0, 1)  # (3, H, W)
-        row, nats = _fill_one(model, image, text, samples, seed, temperature)
+        row, nats = _fill_one(model, image, text, samples, seed, temperature, progress)
         records.append(_write_one(out, path, row, nats, facts, not model.likelihood.proper))
     return Filled(records, rejects)
 
 
-def _fill_one(model, image, caption, samples, seed, temperature):
+def _fill_one(model, image, caption, samples, seed, temperature, progress):
     """Sample and score one photo.
 
     Returns:
@@ -119,7 +119,7 @@ def _fill_one(model, image, caption, samples, seed, temperature):
     batch = border[None].to(device)  # (1, 3, H, W)
     texts = [caption] if model.uses_captions else None
     with evaluating(model):
-        drawn = draw_samples(model, batch, texts, samples, seed, temperature)[0]  # (K, 3, h, w)
+        drawn = draw_samples(model, batch, texts, samples, seed, temperature, progress)[0]  # (K, 3, h, w)
         log_prob = model.log_prob(batch.expand(samples, -1, -1, -1), drawn, texts and texts * samples)
         nats = log_prob.double().sum(dim=(1, 2, 3)).cpu()  # (K,)
         mean = model.mean(batch, texts)

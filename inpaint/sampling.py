@@ -2,12 +2,13 @@
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from inpaint.grid import Row
 from inpaint.scoring import device_of, evaluating
 
 
-def draw_samples(model, border, captions, samples, seed, temperature=1.0):
+def draw_samples(model, border, captions, samples, seed, temperature=1.0, progress=False):
     """Draw several centers for each border.
 
     Args:
@@ -17,6 +18,7 @@ def draw_samples(model, border, captions, samples, seed, temperature=1.0):
       samples: K, how many for each.
       seed: the same seed, borders and captions give the same samples.
       temperature: > 0, under 1 for tamer samples.
+      progress: whether to show a bar on stderr, a step for each row of pixels that a causal decoder draws.
 
     Returns:
       uint8 (n, K, 3, h, w).
@@ -24,11 +26,15 @@ def draw_samples(model, border, captions, samples, seed, temperature=1.0):
     generator = torch.Generator().manual_seed(seed)  # on the CPU, so that every device draws the same numbers
     repeated = border.repeat_interleave(samples, dim=0)  # (n K, 3, H, W)
     texts = None if captions is None else [caption for caption in captions for _ in range(samples)]
-    drawn = model.sample(repeated, texts, generator=generator, temperature=temperature)  # (n K, 3, h, w)
+
+    def bar(rows):
+        return tqdm(rows, desc="drawing", unit="row", leave=False, disable=not progress)
+
+    drawn = model.sample(repeated, texts, generator=generator, temperature=temperature, progress=bar)  # (n K, 3, h, w)
     return drawn.unflatten(0, (-1, samples))
 
 
-def grid_rows(model, photos, indices, samples, seed):
+def grid_rows(model, photos, indices, samples, seed, progress=False):
     """Let the model fill some photos of a split.
 
     Args:
@@ -37,6 +43,7 @@ def grid_rows(model, photos, indices, samples, seed):
       indices: which of its images, one a row.
       samples: K, how many samples a row.
       seed: of the samples.
+      progress: whether to show a bar on stderr.
 
     Returns:
       A list of `inpaint.grid.Row`, on the CPU.
@@ -46,7 +53,7 @@ def grid_rows(model, photos, indices, samples, seed):
     captions = photos.first_captions(indices)
     texts = captions if model.uses_captions else None
     with evaluating(model):
-        drawn = draw_samples(model, border.to(device), texts, samples, seed).cpu()  # (n, K, 3, h, w)
+        drawn = draw_samples(model, border.to(device), texts, samples, seed, progress=progress).cpu()  # (n, K, 3, h, w)
         mean = model.mean(border.to(device), texts)  # (n, 3, h, w) or None
     means = [None] * len(border) if mean is None else mean.cpu()
     return [Row(*parts) for parts in zip(border, drawn, means, center, captions, strict=True)]

@@ -31,6 +31,7 @@ def summarise(evaluation):
         "decoder": evaluation.decoder,
         "likelihood": evaluation.likelihood,
         "uses_captions": evaluation.uses_captions,
+        "levels": evaluation.levels,
         "nats_per_image": nats,
         "nats_per_pixel": per_pixel,
         "bits_per_dim": units.bits_per_dim(nats["mean"], evaluation.hole) if evaluation.proper else None,
@@ -50,8 +51,9 @@ def summarise(evaluation):
 def table(summary):
     """The summary as lines of text, one figure each."""
     nats = summary["nats_per_image"]
+    kind = summary["likelihood"] + (f" of {summary['levels']} levels" if summary["levels"] < 256 else "")
     lines = [
-        line("model", f"{summary['decoder']}, {summary['likelihood']}, captions {yes(summary['uses_captions'])}"),
+        line("model", f"{summary['decoder']}, {kind}, captions {yes(summary['uses_captions'])}"),
         line("data", f"{summary['data']}, {summary['split']}: {summary['images']} images"),
         line("nats per image", f"{nats['mean']:.2f}" + (f" ± {nats['stderr']:.2f}" if nats["stderr"] else "")),
         line("nats per pixel", f"{summary['nats_per_pixel']:.4f}"),

@@ -60,16 +60,7 @@ class Trainer:
                 f"batch size {config.batch_size} cannot be shared by {self.world} processes x {config.accumulate}"
             )
         torch.manual_seed(config.seed)
-        self.model = build(
-            config.decoder,
-            config.likelihood,
-            config.size,
-            self.train.image_size,
-            self.train.hole,
-            use_captions=config.use_captions,
-            tower=config.tower,
-            dropout=config.dropout,
-        )
+        self.model = build(image_size=self.train.image_size, hole=self.train.hole, **config.model_options())
         last = self.folder / "last.pt"
         saved = checkpoints.read_to_resume(last) if resume else None
         if not resume and last.exists():

@@ -25,11 +25,15 @@ def check_comparable(model, name, other, other_name):
             f"{other_name}: cannot be compared with {name}: it is for {other.image_size} pixels with the hole "
             f"{list(other.hole)}, not for {model.image_size} with {list(model.hole)}"
         )
-    if model.likelihood.proper != other.likelihood.proper:
-        kinds = {True: "a likelihood of 8-bit values", False: "a cross-entropy of intensities"}
+    sides = [(likelihood.proper, likelihood.levels) for likelihood in (model.likelihood, other.likelihood)]
+    if sides[0] != sides[1]:
+
+        def gives(proper, levels):
+            return f"a likelihood of {levels} levels" if proper else "a cross-entropy of intensities"
+
         raise InputError(
             f"{other_name}: cannot be compared with {name}: {other.likelihood_name} gives "
-            f"{kinds[other.likelihood.proper]}, {model.likelihood_name} gives {kinds[model.likelihood.proper]}"
+            f"{gives(*sides[1])}, {model.likelihood_name} gives {gives(*sides[0])}"
         )
 
 

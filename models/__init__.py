@@ -1,6 +1,7 @@
-"""Networks: border towers, caption encoder, likelihoods, and the Inpainter that joins them."""
+"""Networks: border towers, causal stacks, caption encoder, likelihoods, and the Inpainter that joins them."""
 
-from models.inpainter import DECODERS, TOWERS, Inpainter, build
+from models.factory import DECODERS, TOWERS, build
+from models.inpainter import Inpainter
 from models.likelihoods import LIKELIHOODS
 
 __all__ = ["DECODERS", "LIKELIHOODS", "TOWERS", "Inpainter", "build"]

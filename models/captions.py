@@ -82,6 +82,10 @@ class CaptionEncoder(nn.Module):
         x, _ = self.gru(x.transpose(1, 2))  # (B, 64, 64)
         return self.linear(self.number(x).squeeze(-1))  # (B, image_size)
 
+    @staticmethod
+    def map_of(v: Tensor) -> Tensor:
+        """sigmoid(v v^T): (B, S) -> (B, 1, S, S)."""
+        return torch.sigmoid(v[:, :, None] * v[:, None, :]).unsqueeze(1)
+
     def forward(self, codes: Tensor) -> Tensor:
-        v = self.vector(codes)  # (B, S)
-        return torch.sigmoid(v[:, :, None] * v[:, None, :]).unsqueeze(1)  # (B, 1, S, S)
+        return self.map_of(self.vector(codes))

@@ -1,8 +1,9 @@
 """The distributions on top: what turns the last layer's numbers into nats per sub-pixel, samples and means.
 
-Each likelihood reads `params` (B, P, h, w) float32 and scores uint8 sub-pixels. All but `Bernoulli` are proper
-distributions over the 256 levels (their masses sum to one, edges included), so their nats are comparable with one
-another and with codecs; Bernoulli on intensities x/255 is the 2017 cross-entropy and is reported as such.
+Each likelihood reads `params` (B, P, h, w), or (B, P) for one pixel, and scores uint8 sub-pixels. All but `Bernoulli`
+are proper distributions over the 256 levels (their masses sum to one, edges included), so their nats are comparable
+with one another and with codecs; Bernoulli on intensities x/255 is the 2017 cross-entropy and is reported as such.
+`Categorical` and `Bernoulli` (then a distribution too) can work on fewer levels, to which sub-pixels are rounded first.
 
 [1] Salimans et al. 2017, arXiv:1701.05517 (discretized logistic mixture, channel coupling)
 [2] van den Oord et al. 2016, arXiv:1601.06759 (256-way softmax)
@@ -26,20 +27,36 @@ class Likelihood(nn.Module, ABC):
     Attributes:
       params_per_pixel: P, the number of channels the network gives.
       uniforms_per_pixel: how many uniform numbers one pixel's sample consumes.
-      proper: whether masses over the 256 levels sum to one.
+      proper: whether masses over the levels sum to one.
+      levels: of a sub-pixel.
+      coupled: whether it couples a pixel's three channels itself. Where it does not, each channel has a third of the
+        params to itself, R's first, and scores and samples of one channel can be had by giving its own alone.
     """
 
     params_per_pixel: int
     uniforms_per_pixel = 3
     proper = True
+    levels = LEVELS
+    coupled = False
 
     def initial_bias(self) -> Tensor:
         """(P,) float32: the params of a fresh network, a broad distribution."""
         return torch.zeros(self.params_per_pixel)
 
-    def channel_rank(self) -> tuple[int, int, int]:
-        """The rank in which a pixel's R, G and B are drawn; equal ranks are independent."""
-        return (0, 0, 0)
+    def level_of(self, x: Tensor) -> Tensor:
+        """uint8 intensities -> which of the levels, int64 of the same shape."""
+        return x.long() * self.levels // LEVELS
+
+    def intensity_of(self, level: Tensor) -> Tensor:
+        """Levels -> the uint8 intensities that stand for them: evenly spread, black and white among them."""
+        k = self.levels
+        spread = (2 * 255 * level + k - 1) // (2 * (k - 1))
+        first, next_first = (LEVELS * level + k - 1) // k, (LEVELS * (level + 1) + k - 1) // k  # of the level's own
+        return torch.minimum(torch.maximum(spread, first), next_first - 1).to(torch.uint8)
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """uint8 intensities, each replaced by the one that stands for its level."""
+        return x if self.levels == LEVELS else self.intensity_of(self.level_of(x))
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
@@ -55,16 +72,27 @@ class Likelihood(nn.Module, ABC):
 
 
 class Bernoulli(Likelihood):
-    """x/255 as the probability of a one: the 2017 loss, a cross-entropy. A "sample" is the mean."""
+    """x/255 as the probability of a one: the 2017 loss, a cross-entropy, whose "sample" is the mean.
+
+    With two levels it is the distribution of black and white sub-pixels.
+    """
 
     params_per_pixel = 3
     proper = False
 
+    def __init__(self, levels: int = LEVELS):
+        super().__init__()
+        if levels not in (2, LEVELS):
+            raise ValueError(f"levels must be 2 or {LEVELS} for bernoulli, not {levels}")
+        self.levels, self.proper = levels, levels == 2
+
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        target = x.float() / 255
+        target = self.rounded(x).float() / 255
         return target * params - F.softplus(params)  # (B, 3, h, w)
 
     def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+        if self.levels == 2:
+            return self.intensity_of((uniforms < torch.sigmoid(params / temperature)).long())
         return self.mean(params).round().to(torch.uint8)
 
     def mean(self, params: Tensor) -> Tensor:
@@ -78,11 +106,11 @@ class Gaussian(Likelihood):
     params_per_pixel = 6
 
     def initial_bias(self) -> Tensor:
-        return torch.tensor([0.0, 0.0, 0.0, -0.7, -0.7, -0.7])
+        return torch.tensor([0.0, -0.7]).repeat(3)
 
     def _mean_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Of each sub-pixel, in grey levels."""
-        mean, log_scale = params.chunk(2, dim=1)
+        mean, log_scale = params[:, ::2], params[:, 1::2]
         return 127.5 + 127.5 * mean, 127.5 * torch.exp(log_scale.clamp(-7.0, 2.0))
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
@@ -115,26 +143,27 @@ class Gaussian(Likelihood):
 
 
 class Categorical(Likelihood):
-    """A 256-way softmax per sub-pixel [2]."""
+    """A softmax over all levels, 256 or fewer, per sub-pixel [2]."""
 
-    params_per_pixel = 3 * LEVELS
+    def __init__(self, levels: int = LEVELS):
+        super().__init__()
+        self.levels, self.params_per_pixel = levels, 3 * levels
 
     def _logits(self, params: Tensor) -> Tensor:
-        b, _, h, w = params.shape
-        return params.reshape(b, 3, LEVELS, h, w)
+        return params.unflatten(1, (-1, self.levels))  # (B, 3, levels, h, w)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        log_p = torch.log_softmax(self._logits(params), dim=2)  # (B, 3, 256, h, w)
-        return log_p.gather(2, x.long().unsqueeze(2)).squeeze(2)  # (B, 3, h, w)
+        log_p = torch.log_softmax(self._logits(params), dim=2)  # (B, 3, levels, h, w)
+        return log_p.gather(2, self.level_of(x).unsqueeze(2)).squeeze(2)  # (B, 3, h, w)
 
     def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
         p = torch.softmax(self._logits(params).double() / temperature, dim=2)
-        below = p.cumsum(2) <= uniforms.double().unsqueeze(2)  # (B, 3, 256, h, w)
-        return below.sum(2).clamp(max=LEVELS - 1).to(torch.uint8)
+        below = p.cumsum(2) <= uniforms.double().unsqueeze(2)  # (B, 3, levels, h, w)
+        return self.intensity_of(below.sum(2).clamp(max=self.levels - 1))
 
     def mean(self, params: Tensor) -> Tensor:
-        levels = torch.arange(LEVELS, device=params.device, dtype=torch.float32)
-        return torch.einsum("bcvhw,v->bchw", torch.softmax(self._logits(params), dim=2), levels)
+        values = self.intensity_of(torch.arange(self.levels, device=params.device)).to(params.dtype)
+        return torch.einsum("bcvhw,v->bchw", torch.softmax(self._logits(params), dim=2), values)
 
 
 class LogisticMixture(Likelihood):
@@ -146,14 +175,12 @@ class LogisticMixture(Likelihood):
     """
 
     uniforms_per_pixel = 4  # one chooses the component
+    coupled = True
 
     def __init__(self, components: int = 10):
         super().__init__()
         self.components = components
         self.params_per_pixel = 10 * components
-
-    def channel_rank(self) -> tuple[int, int, int]:
-        return (0, 1, 2)
 
     def initial_bias(self) -> Tensor:
         k = self.components
@@ -162,9 +189,8 @@ class LogisticMixture(Likelihood):
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits (B, K, h, w); means, log-scales and coupling coefficients (B, 3, K, h, w)."""
-        b, _, h, w = params.shape
         k = self.components
-        rest = params[:, k:].reshape(b, 3, 3, k, h, w)
+        rest = params[:, k:].unflatten(1, (3, 3, k))
         return params[:, :k], rest[:, 0], rest[:, 1].clamp(-7.0, 5.0), torch.tanh(rest[:, 2])
 
     @staticmethod
@@ -197,20 +223,23 @@ class LogisticMixture(Likelihood):
         return torch.stack(out, dim=1)
 
     def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-        logits, means, log_scales, coupling = self._split(params)
-        cumulative = torch.softmax(logits.double() / temperature, dim=1).cumsum(1)
-        chosen = (cumulative <= uniforms[:, :1].double()).sum(1, keepdim=True).clamp(max=self.components - 1)
-        u = uniforms[:, 1:].clamp(1e-7, 1 - 1e-7)
-        noise = torch.log(u) - torch.log1p(-u)  # (B, 3, h, w), standard logistic
-        value = torch.zeros_like(noise)
-        level = torch.zeros_like(noise)
-        for channel in range(3):
-            mean = self._coupled(channel, means, coupling, value).gather(1, chosen)[:, 0]
-            scale = temperature * torch.exp(log_scales[:, channel].gather(1, chosen)[:, 0])
-            drawn = mean + scale * noise[:, channel]
-            level[:, channel] = (127.5 * (drawn + 1)).round().clamp(0, 255)
-            value[:, channel] = level[:, channel] / 127.5 - 1
-        return level.to(torch.uint8)
+        k = self.components
+        cumulative = torch.softmax(params[:, :k].double() / temperature, dim=1).cumsum(1)
+        chosen = (cumulative <= uniforms[:, :1].double()).sum(1, keepdim=True).clamp(max=k - 1)  # (B, 1, h, w)
+        rest = params[:, k:].unflatten(1, (9, k))  # (B, 9, K, h, w)
+        rest = rest.gather(2, chosen.unsqueeze(1).expand(-1, 9, *chosen.shape[1:])).squeeze(2)
+        means, log_scales, coupling = rest.chunk(3, dim=1)  # (B, 3, h, w)
+        coupling = torch.tanh(coupling)
+        noise = torch.logit(uniforms[:, 1:], eps=1e-7)  # standard logistic
+        drawn = means + temperature * torch.exp(log_scales.clamp(-7.0, 5.0)) * noise
+
+        def level(value: Tensor) -> Tensor:
+            return (127.5 * value + 127.5).round_().clamp_(0, 255)
+
+        red = level(drawn[:, :1])
+        green = level(drawn[:, 1:2] + coupling[:, :1] * (red / 127.5 - 1))
+        blue = level(drawn[:, 2:] + coupling[:, 1:2] * (red / 127.5 - 1) + coupling[:, 2:] * (green / 127.5 - 1))
+        return torch.cat([red, green, blue], dim=1).to(torch.uint8)
 
     def mean(self, params: Tensor) -> Tensor:
         """Each component's clipped mean, G and B at the expected R and G: exact for R, close for the others."""

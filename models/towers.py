@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.causal import PixelNorm
 from models.window import Region, conv, crop
 
 UNET_SIZES = {
@@ -23,13 +24,6 @@ UNET_SIZES = {
     "m": {"channels": (32, 64, 128, 192), "encoder_blocks": (2, 2, 3), "decoder_blocks": (2, 2, 1)},
     "l": {"channels": (64, 128, 256, 384), "encoder_blocks": (3, 3, 4), "decoder_blocks": (3, 3, 2)},
 }
-
-
-class PixelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of each pixel: (B, C, H, W) -> the same shape."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class ResidualBlock(nn.Module):
@@ -92,7 +86,7 @@ class UNetTower(nn.Module):
         image_size: int,
         size: str = "s",
         in_channels: int = 4,
-        dropout: float = 0.1,
+        dropout: float = 0.0,
     ):
         super().__init__()
         plan = UNET_SIZES[size]

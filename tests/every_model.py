@@ -7,14 +7,22 @@ from checkpoint_makers import fresh_model
 
 from models import DECODERS, LIKELIHOODS, TOWERS
 
-KINDS = [
-    {"decoder": decoder, "tower": tower, "likelihood": likelihood}
-    for decoder, tower, likelihood in itertools.product(DECODERS, TOWERS, LIKELIHOODS)
-]
+STACKS = [decoder for decoder in DECODERS if decoder != "contour"]
+
+
+def kind(decoder, likelihood, tower="unet", **options):
+    if decoder != "contour" and likelihood == "bernoulli":
+        options = {"levels": 2, **options}
+    return {"decoder": decoder, "tower": tower, "likelihood": likelihood, **options}
+
+
+CONTOURS = [kind("contour", likelihood, tower) for tower, likelihood in itertools.product(TOWERS, LIKELIHOODS)]
+CAUSAL = [kind(decoder, likelihood) for decoder, likelihood in itertools.product(STACKS, LIKELIHOODS)]
+KINDS = CONTOURS + CAUSAL
 
 
 def name_of(kind):
-    return "-".join(kind.values())
+    return "-".join(value if isinstance(value, str) else f"{name}={value}" for name, value in kind.items())
 
 
 def shaken_model(kind, **options):
@@ -22,7 +30,7 @@ def shaken_model(kind, **options):
 
     Its last layer is tamed, so that its nats are such as a model's are, not a hundred bits a sub-pixel.
     """
-    model = fresh_model(**kind, **options)
+    model = fresh_model(**{**kind, **options})
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -65,7 +65,9 @@ class Training:
         words = ["train_inpaint.py", "--out", folder / "run"]
         if (folder / "run" / "last.pt").exists():
             return [*words, "--resume"]
-        return [*words, "--data", self.data, "--decoder", self.decoder, *SMALL.split(), *LENGTH.split()]
+        likelihood = "bernoulli" if self.decoder == "contour" else "logistic-mixture"
+        words += ["--data", self.data, "--decoder", self.decoder, "--likelihood", likelihood]
+        return [*words, *SMALL.split(), *LENGTH.split()]
 
     def results(self, folder):
         """The weights, the optimizer and what TensorBoard shows, of a run that is done; the step must never fall."""
@@ -193,19 +195,20 @@ def main():
     parser.add_argument("--kills", type=int, default=100, help="how many in all (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="a new folder to work in, kept (default: one that is removed)")
+    parser.add_argument("--decoders", nargs="+", default=DECODERS, choices=DECODERS, help="to train (default: all)")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         root = (options.folder or Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)
         try:
-            shares = 2 + len(DECODERS)
+            shares = 2 + len(options.decoders)
             share = [options.kills * (i + 1) // shares - options.kills * i // shares for i in range(shares)]
             soak(Build(root), root, share[0], rng)
             data = root / "build" / "undisturbed" / "file.h5"
-            for decoder, kills in zip(DECODERS, share[1:-1], strict=True):
+            for decoder, kills in zip(options.decoders, share[1:-1], strict=True):
                 soak(Training(data, decoder), root, kills, rng)
-            trained = root / f"training of {DECODERS[0]}" / "undisturbed" / "run" / "best.pt"
+            trained = root / f"training of {options.decoders[0]}" / "undisturbed" / "run" / "best.pt"
             soak(Evaluation(data, trained), root, share[-1], rng)
         except Lost as loss:
             sys.exit(f"lost: {loss}")

@@ -54,7 +54,7 @@ class ByCaption(torch.nn.Module):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.likelihood = torch.nn.Module()
-        self.likelihood.proper = proper
+        self.likelihood.proper, self.likelihood.levels = proper, 256
         self.uses_captions = uses_captions
         self.seen = []
 

@@ -91,7 +91,7 @@ def test_the_channels_of_a_logistic_mixture_are_coupled_and_the_others_independe
 def test_every_center_pixel_of_the_default_sees_every_border_pixel(corner):
     model = shaken().double()
     row, column = corner
-    x = model._tower_input(photos(1)[0], None).double().requires_grad_()
+    x = model._masked(photos(1)[0], None).double().requires_grad_()
     model.tower(x)[0, :, row, column].square().sum().backward()
     reached = x.grad[0, :3].abs().sum(0) > 0  # (H, W)
     border = torch.ones(64, 64, dtype=torch.bool)

@@ -67,7 +67,7 @@ def test_verdict_says_in_words_who_is_better():
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"likelihood": "gaussian"}, "gaussian gives a likelihood of 8-bit values, bernoulli gives a cross-entropy"),
+        ({"likelihood": "gaussian"}, "gaussian gives a likelihood of 256 levels, bernoulli gives a cross-entropy"),
         ({"hole": (8, 16, 32, 32)}, r"with the hole \[8, 16, 32, 32\]"),
         ({"image_size": 32, "hole": (8, 8, 16, 16)}, "for 32 pixels"),
     ],

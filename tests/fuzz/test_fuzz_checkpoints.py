@@ -59,7 +59,7 @@ def wrong_types(good):
                 yield f"{key} {number}", good | {key: value}
     for key in good["model"]:
         for number, value in enumerate(WRONG):
-            right = type(value) is type(good["model"][key]) and key in ("use_captions",)
+            right = type(value) is type(good["model"][key]) and (value is None or value is True)
             if not right:
                 yield f"model.{key} {number}", good | {"model": good["model"] | {key: value}}
     for size in (0, 3, 17, 1025, 65_536, 10**12):

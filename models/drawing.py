@@ -1,0 +1,121 @@
+"""Drawing a center from a causal stack, sub-pixel by sub-pixel: one loop, and two ways to know what comes next.
+
+`Cached` walks through the hole once and computes of each pixel what that pixel adds; `Plain` runs the whole model again
+for each sub-pixel. Stack and head run in float64 unless told otherwise, because a sample is a number rounded to a
+level: in float32 the two ways differ in the seventh digit, now and then round differently, and from there on paint
+different pictures.
+"""
+
+import copy
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from models.causal import Masked
+from models.head import Head
+from models.likelihoods import Likelihood
+from models.stack import Context, Stack, Walk
+
+Known = Callable[[], tuple[Context, Tensor]]
+
+
+class Cached:
+    """The params of each sub-pixel in turn, computed from what the last one changed."""
+
+    def __init__(self, stack: Stack, head: Head, canvas: Tensor, known: Known):
+        context, given = known()
+        self.stack, self.head, self.canvas = stack, head, canvas
+        self.walk = Walk(stack, canvas, context.to(canvas.dtype))
+        self.given = given.to(canvas.dtype)
+
+    def pixels(self) -> Iterator[tuple[int, int]]:
+        return self.walk.pixels()
+
+    def params(self, i: int, j: int, own: Tensor, channel: int | None) -> Tensor:
+        """(B, P), or the channel's alone; `own` (B, 3) is the pixel so far."""
+        if not channel or self.stack.grouped:
+            features = self.walk.features(final=channel in (None, 2) or not self.stack.grouped)
+            self.first = self.head.first(self.given[:, :, i, j], features)
+        return self.head.rest(self.first, own, channel)
+
+
+class Plain:
+    """The same, by running the whole model on the canvas so far."""
+
+    def __init__(self, stack: Stack, head: Head, canvas: Tensor, known: Known):
+        self.stack, self.head, self.canvas, self.known = stack, head, canvas, known
+
+    def pixels(self) -> Iterator[tuple[int, int]]:
+        return itertools.product(range(self.stack.canvas.height), range(self.stack.canvas.width))
+
+    def params(self, i: int, j: int, own: Tensor, channel: int | None) -> Tensor:
+        context, given = self.known()
+        center = self.stack.canvas.hole_of(self.canvas)[:, :3]
+        dtype = self.canvas.dtype
+        params = self.head(given.to(dtype), self.stack(self.canvas, context.to(dtype)), center)[:, :, i, j]
+        return params if channel is None else params.chunk(3, dim=1)[channel]
+
+
+def draw(
+    stack: Stack,
+    head: Head,
+    likelihood: Likelihood,
+    canvas: Tensor,
+    known: Known,
+    uniforms: Tensor,
+    temperature: float = 1.0,
+    cached: bool = True,
+    scored: bool = False,
+    dtype: torch.dtype = torch.float64,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> tuple[Tensor, Tensor | None]:
+    """Fill the hole.
+
+    Args:
+      stack, head, likelihood: the model's, in eval mode.
+      canvas: (B, 4, rows, columns), the border's intensities in -1..1 and the known-pixel mask; what lies in the hole
+        is not read.
+      known: gives the context of the whole canvas and the head's `given`, float32, as each forward pass computes them.
+      uniforms: (B, uniforms_per_pixel, h, w) in [0, 1).
+      temperature: > 0.
+      cached: which of the two ways.
+      scored: whether to score what is drawn.
+      dtype: in which stack and head run.
+      progress: wraps the rows of the hole, for a bar.
+
+    Returns: the center, uint8 (B, 3, h, w), and, where asked for, the log-probability of each sub-pixel as it was
+    drawn (not as temperature had it), float32 of the same shape.
+    """
+    stack, head = _copy(stack, dtype), _copy(head, dtype)
+    place, canvas, uniforms = stack.canvas, canvas.to(dtype), uniforms.to(dtype)
+    source = (Cached if cached else Plain)(stack, head, canvas, known)
+    hole = place.hole_of(canvas)  # a view: what is drawn appears on the canvas
+    hole[:, :3], hole[:, 3] = 0, 1
+    steps = (0, 1, 2) if head.by_colour else (None,)  # channels drawn one by one, or all from the same params
+    drawn, scores, pixels = [], [], source.pixels()
+    for i in progress(range(place.height)):
+        for _, j in itertools.islice(pixels, place.width):
+            own, u = hole[:, :3, i, j], uniforms[:, :, i, j]  # (B, 3), a view, and (B, uniforms_per_pixel)
+            for channel in steps:
+                params = source.params(i, j, own, channel)
+                colours = slice(None) if channel is None else slice(channel, channel + 1)
+                levels = likelihood.sample(params, u if channel is None else u[:, colours], temperature)
+                own[:, colours] = levels.to(dtype) / 127.5 - 1
+                drawn.append(levels)
+                if scored:
+                    scores.append(likelihood.log_prob(params, levels))
+    shape = (-1, place.height, place.width, 3)
+    center = torch.cat(drawn, dim=1).reshape(shape).permute(0, 3, 1, 2).contiguous()
+    return center, torch.cat(scores, dim=1).reshape(shape).permute(0, 3, 1, 2).float() if scored else None
+
+
+def _copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy of another precision, its masks applied to its weights once and for all."""
+    module = copy.deepcopy(module).to(dtype)
+    for layer in module.modules():
+        if isinstance(layer, Masked) and layer.mask is not None:
+            layer.weight.mul_(layer.mask)
+            layer.mask = None
+    return module

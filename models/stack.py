@@ -1,0 +1,189 @@
+"""What every causal stack is: a canvas it reads, two phases it runs in, and the one loop that draws from it.
+
+The canvas is the hole with MARGIN pixels of real border above it and to both sides, so that where a plain PixelCNN
+would read zero padding the stack reads the photo. A stack computes in two phases: `down` sees the rows above, whole
+rows at a time, `right` the pixels to the left in the same row. `Stack.forward` runs both on the whole canvas, every
+pixel known; `Walk` runs the same layers as the pixels become known, and is all the sampler that any family needs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.causal import Cache, Pointwise, shift_down, shift_right
+from models.window import Region, crop
+
+MARGIN = 4  # pixels of border around the hole that the stack reads itself; the tower sees all of it
+Hole = tuple[int, int, int, int]
+
+
+class Canvas:
+    """The part of the image that a stack reads: rows from above the hole to its end, columns on both sides of it.
+
+    Attributes:
+      region: of the image; top and left of the hole within it; height and width of the hole.
+    """
+
+    def __init__(self, hole: Hole, image_size: int):
+        self.hole = Region.of_hole(hole, image_size, image_size)
+        around = self.hole.grow(MARGIN)
+        self.region = Region(around.top, around.left, self.hole.bottom, around.right, image_size, image_size)
+        self.top, self.left = self.hole.top - around.top, self.hole.left - around.left
+        self.height, self.width = hole[2:]
+        self.columns = around.right - around.left
+
+    def of(self, image: Tensor) -> Tensor:
+        """The canvas (B, C, rows, columns) of an image (B, C, H, W); a copy."""
+        return crop(image, Region.whole(*image.shape[2:]), self.region).clone(memory_format=torch.channels_last)
+
+    def hole_of(self, canvas: Tensor) -> Tensor:
+        """(B, C, h, w): the hole's part of a canvas, a view."""
+        return canvas[:, :, self.top :, self.left : self.left + self.width]
+
+    def around(self, center: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, rows, columns), zero outside the hole."""
+        return F.pad(center, (self.left, self.columns - self.left - self.width, self.top, 0))
+
+
+@dataclass
+class Context:
+    """What is known before the first pixel is drawn.
+
+    Attributes:
+      tower: (B, C, n, columns), the border tower's features for some rows of the canvas, zero outside the hole.
+      caption: (B, K), the caption's vector; None unless captions enter every layer.
+      border: (B, 4, H, W), the tower's input: intensities and the known-pixel mask.
+    """
+
+    tower: Tensor
+    caption: Tensor | None
+    border: Tensor
+
+    def rows(self, first: int, end: int) -> "Context":
+        return Context(self.tower[:, :, first:end], self.caption, self.border)
+
+    def to(self, dtype: torch.dtype) -> "Context":
+        caption = None if self.caption is None else self.caption.to(dtype)
+        return Context(self.tower.to(dtype), caption, self.border.to(dtype))
+
+
+class Condition(nn.Module):
+    """Context -> a map (B, outputs, n, columns) to add to a layer's: linear in the tower's features and the caption."""
+
+    def __init__(self, tower_channels: int, caption_channels: int, outputs: int):
+        super().__init__()
+        self.tower = Pointwise(tower_channels, outputs, bias=False)
+        self.caption = nn.Linear(caption_channels, outputs, bias=False) if caption_channels else None
+
+    def forward(self, context: Context) -> Tensor:
+        y = self.tower(context.tower)
+        if self.caption is None:
+            return y
+        return y + self.caption(context.caption)[:, :, None, None]
+
+
+class Stack(nn.Module, ABC):
+    """A causal stack: the canvas so far and the context -> features at the hole's pixels.
+
+    Attributes:
+      channels: of the features.
+      grouped: whether these come in colour groups, of which G's have seen R and B's R and G of their own pixel.
+      looks_up: whether `right` has layers that read rows above, so that whole rows must pass through it.
+    """
+
+    channels: int
+    grouped = False
+    looks_up = True
+
+    def __init__(self, canvas: Canvas):
+        super().__init__()
+        self.canvas = canvas
+
+    @abstractmethod
+    def down(self, x: Tensor, context: Context, cache: Cache | None = None) -> list[Tensor]:
+        """From the rows above, and the context, what each layer of `right` is given.
+
+        Args:
+          x: (B, 4, n, columns), for each row the intensities in -1..1 and the known-pixel mask of the row above it.
+        """
+
+    @abstractmethod
+    def right(self, x: Tensor, own: Tensor, given: list[Tensor], cache: Cache | None = None) -> Tensor:
+        """The features (B, channels, ...), from what `down` gave and the pixels to the left.
+
+        Args:
+          x: (B, 4, n, columns), (B, 4, 1, n) or, for one pixel, (B, 4): for each pixel that to the left of it.
+          own: (B, 3, ...), the pixel itself, for colour groups.
+        """
+
+    def forward(self, canvas: Tensor, context: Context) -> Tensor:
+        """(B, 4, rows, columns), all of it known -> (B, channels, h, w), each pixel's from those before it."""
+        given = self.down(shift_down(canvas), context)
+        if self.looks_up:
+            return self.canvas.hole_of(self.right(shift_right(canvas), canvas[:, :3], given))
+        top = self.canvas.top  # rows above the hole have done their part
+        x = canvas[:, :, top:]
+        y = self.right(shift_right(x), x[:, :3], [g[:, :, top:] for g in given])
+        return y[..., self.canvas.left : self.canvas.left + self.canvas.width]
+
+
+class Walk:
+    """Goes through the hole in the order of drawing and gives each pixel's features as those before it become known.
+
+    Args:
+      stack: in eval mode.
+      canvas: (B, 4, rows, columns); each pixel of the hole must be put there before the next is asked for.
+      context: of the whole canvas.
+    """
+
+    def __init__(self, stack: Stack, canvas: Tensor, context: Context):
+        self.stack, self.context, self.place = stack, context, stack.canvas
+        self.image = canvas
+        self.cache = Cache(self.place.columns)
+        self._at = (0, 0)  # in the canvas
+        self._given: list[Tensor] = []
+
+    def pixels(self) -> Iterator[tuple[int, int]]:
+        """The hole's pixels (i, j), in order."""
+        place, cache = self.place, self.cache
+        if place.top:
+            self._rows(0, place.top)
+        for i in range(place.height):
+            row = place.top + i
+            self._rows(row, row + 1)
+            if place.left:
+                self._columns(row, 0, place.left)
+            for j in range(place.width):
+                self._at = (row, place.left + j)
+                yield i, j
+            if self.stack.looks_up and i + 1 < place.height:
+                if place.left + place.width < place.columns:
+                    self._columns(row, place.left + place.width, place.columns)
+                cache.end_row()
+
+    def features(self, final: bool = True) -> Tensor:
+        """(B, channels) of the pixel at hand. Where features depend on its own first colours, ask again once
+        they are put, and say which time is the last."""
+        row, column = self._at
+        self.cache.keep = final
+        self.cache.start_columns(column, column + 1)
+        left = self.image[:, :, row, column - 1] if column else torch.zeros_like(self.image[:, :, row, 0])
+        return self.stack.right(left, self.image[:, :3, row, column], self._given, self.cache)
+
+    def _rows(self, first: int, end: int) -> None:
+        self.cache.start_rows(first, end)
+        above = self.image[:, :, first - 1 : end - 1] if first else F.pad(self.image[:, :, : end - 1], (0, 0, 1, 0))
+        self._given = self.stack.down(above, self.context.rows(first, end), self.cache)
+        if self.stack.looks_up and end <= self.place.top:
+            x = self.image[:, :, first:end]
+            self.stack.right(shift_right(x), x[:, :3], self._given, self.cache)
+
+    def _columns(self, row: int, first: int, end: int) -> Tensor:
+        self.cache.start_columns(first, end)
+        line = self.image[:, :, row : row + 1]
+        x = line[..., first - 1 : end - 1] if first else F.pad(line[..., : end - 1], (1, 0))
+        return self.stack.right(x, line[:, :3, :, first:end], self._given, self.cache)

@@ -1,0 +1,280 @@
+"""Every causal stack: what a sub-pixel sees, found by gradients, and that drawing is what scoring says it is."""
+
+import itertools
+
+import pytest
+import torch
+from every_model import CAUSAL, STACKS, kind, name_of, shaken_model
+
+from models import captions as caption_text
+from models.stack import Context
+from models.window import Region, crop
+
+HOLE = (5, 4, 5, 7)
+SIDE = 16
+PHOTOS = 6
+OPTIONS = [
+    *CAUSAL,
+    *(kind(decoder, "categorical", levels=5, color_conditioning=False) for decoder in STACKS),
+    *(kind(decoder, "categorical", caption_injection="all") for decoder in STACKS),
+    kind("pixelcnn", "gaussian", layer_norm=False, skip_connections=False, blocks=4, dilation=False),
+    kind("gated", "gaussian", dilation=False),
+]
+CORNERS = [(0, 0, 5, 7), (0, 9, 5, 7), (11, 3, 5, 7), (3, 0, 6, 16), (0, 0, 16, 16)]
+
+
+def photos(n, hole=HOLE, side=SIDE, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    border = torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=generator)
+    return border, torch.randint(0, 256, (n, 3, *hole[2:]), dtype=torch.uint8, generator=generator)
+
+
+class Traced:
+    """One forward pass in float64 with gradients to the border, the center and the caption's vector.
+
+    Of several photos: what a clipped unit hides in one shows in another.
+    """
+
+    def __init__(self, model):
+        model = model.double()
+        border, center = photos(PHOTOS, model.hole, model.image_size)
+        self.border = model._masked(border, None).double().requires_grad_()  # (B, 4, H, W)
+        self.center = (model.likelihood.rounded(center).double() / 127.5 - 1).requires_grad_()  # (B, 3, h, w)
+        codes = caption_text.encode(["a dog on a red chair"] * PHOTOS)
+        encoder = model.caption_encoder
+        self.vector = encoder.float().vector(codes).detach().double().requires_grad_()  # (B, S)
+        size = model.image_size
+        whole = Region.whole(size, size)
+        caption_map = crop(encoder.map_of(self.vector), whole, Region.of_hole(model.hole, size, size))
+        features = model.tower(model._tower_input(self.border))
+        given = model.head.given(features, caption_map)
+        canvas = model.stack.canvas.of(self.border)
+        hole = model.stack.canvas.hole_of(canvas)
+        hole[:, :3], hole[:, 3] = self.center, 1
+        vector = self.vector if model.config["caption_injection"] == "all" else None
+        context = Context(model.stack.canvas.around(features), vector, self.border)
+        self.params = model.head(given, model.stack(canvas, context), self.center)
+        self.coupled = model.likelihood.coupled
+
+    def gradients(self, channel, row, column):
+        """Of a mixture of a sub-pixel's params, to border, center and caption vector: the largest of any photo."""
+        params = self.params if self.coupled else self.params.chunk(3, dim=1)[channel]
+        here = params[:, :, row, column]
+        weights = torch.randn(here.shape, generator=torch.Generator().manual_seed(0), dtype=here.dtype)
+        sources = [self.border, self.center, self.vector]
+        gradients = torch.autograd.grad((here * weights).sum(), sources, retain_graph=True)
+        return [gradient.abs().amax(0) for gradient in gradients]
+
+
+def lower_ranks(model, channel, row, column):
+    """bool (3, h, w): what the params of a sub-pixel may depend on, and must."""
+    rank = model.order
+    first = rank[0, row, column] if model.likelihood.coupled else rank[channel, row, column]
+    return rank < first
+
+
+def in_blind_spot(model, row, column):
+    """bool (3, h, w): what a PixelCNN's kernels cannot reach, to the right in the rows above. Its 7x7 kernel reaches
+    three columns to the right in the row above, each 3x3 one more column a row."""
+    _, _, h, w = model.hole
+    rows, columns = torch.arange(h)[:, None], torch.arange(w)[None]
+    blind = (columns - column > row - rows + 2) & (rows < row)
+    return blind.expand(3, h, w) if model.decoder == "pixelcnn" else torch.zeros(3, h, w, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
+def test_a_subpixel_sees_all_of_lower_rank_and_nothing_else(options):
+    model = shaken_model(options, image_size=SIDE, hole=HOLE)
+    traced = Traced(model)
+    for channel, row, column in itertools.product(range(3), range(HOLE[2]), range(HOLE[3])):
+        _, center, _ = traced.gradients(channel, row, column)
+        lower = lower_ranks(model, channel, row, column)
+        expected = lower & ~in_blind_spot(model, row, column)
+        seen = center != 0
+        assert not (seen & ~lower).any(), "a later sub-pixel reaches an earlier one"
+        assert torch.equal(seen, expected)
+
+
+@pytest.mark.parametrize("hole", CORNERS, ids=str)
+@pytest.mark.parametrize("decoder", STACKS)
+def test_holes_at_the_edges_are_causal_too(decoder, hole):
+    model = shaken_model(kind(decoder, "categorical", levels=4), image_size=SIDE, hole=hole)
+    traced = Traced(model)
+    for channel, row, column in ((0, 0, 0), (1, 2, 1), (2, 3, 6), (0, hole[2] - 1, hole[3] - 1)):
+        _, center, _ = traced.gradients(channel, row, column)
+        assert not ((center != 0) & ~lower_ranks(model, channel, row, column)).any()
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
+def test_every_border_pixel_and_the_caption_reach_every_subpixel(options):
+    model = shaken_model(options, image_size=SIDE, hole=HOLE)
+    traced = Traced(model)
+    top, left, h, w = HOLE
+    for channel, row, column in ((0, 0, 0), (1, 2, 3), (2, 4, 6)):
+        border, _, caption = traced.gradients(channel, row, column)
+        seen = border[:3].amin(0) > 0  # (H, W), all three channels
+        seen[top : top + h, left : left + w] = True
+        assert seen.all()
+        assert (caption != 0).any()
+        if model.config["caption_injection"] == "all":
+            assert (caption != 0).all()
+
+
+@pytest.mark.parametrize("decoder", STACKS)
+def test_the_last_pixel_of_a_32_x_32_hole_sees_every_pixel_before_it(decoder):
+    """At size s, as it is trained; the blind spot of pixelcnn lies to the right of what it sees and here is empty."""
+    model = shaken_model(kind(decoder, "logistic-mixture"), size="s")
+    center = Traced(model).gradients(0, 31, 31)[1]
+    seen = center != 0
+    assert torch.equal(seen, lower_ranks(model, 0, 31, 31) & ~in_blind_spot(model, 31, 31))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
+def test_scores_change_at_what_changed_and_at_higher_ranks_only(options):
+    """Through the front door, for every sub-pixel of the center at once."""
+    model = shaken_model(options, image_size=SIDE, hole=HOLE)
+    border, center = photos(1)
+    center = (center > 127).to(torch.uint8) * 255  # so that each change is one of level, however few there are
+    count = center.numel()
+    changed = center.expand(count, -1, -1, -1).clone()
+    changed.view(count, count)[torch.arange(count), torch.arange(count)] ^= 255
+    with torch.no_grad():
+        before = model.log_prob(border, center, ["a dog"])
+        after = model.log_prob(border.expand(count, -1, -1, -1), changed, ["a dog"] * count)
+    moved = (after - before).abs().view(count, count) > 1e-4
+    rank = model.order.flatten()
+    allowed = (rank[None] > rank[:, None]) | torch.eye(count, dtype=torch.bool)
+    assert not (moved & ~allowed).any()
+    assert moved.diagonal().float().mean() > 0.9
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
+def test_cached_and_plain_drawing_give_the_same_and_score_it_as_log_prob_does(options):
+    hole = (5, 4, 4, 5)
+    model = shaken_model(options, image_size=SIDE, hole=hole)
+    border, _ = photos(2, hole)
+    captions = ["a dog", ""]
+
+    def draw(**how):
+        return model.sample_with_log_prob(border, captions, generator=torch.Generator().manual_seed(3), **how)
+
+    (cached, nats), (plain, _) = draw(), draw(cached=False)
+    assert torch.equal(cached, plain)
+    with torch.no_grad():
+        scored = model.log_prob(border, cached, captions)
+    torch.testing.assert_close(nats, scored, atol=1e-4, rtol=1e-4)
+    assert not torch.equal(cached[0], cached[1])
+    again = model.sample(border, captions, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(cached, again)
+
+
+@pytest.mark.parametrize("hole", CORNERS[:4], ids=str)
+@pytest.mark.parametrize("decoder", STACKS)
+def test_drawing_is_the_same_both_ways_for_holes_at_the_edges(decoder, hole):
+    hole = (*hole[:2], 3, min(hole[3], 6) if hole[3] < SIDE else SIDE)
+    model = shaken_model(kind(decoder, "logistic-mixture"), image_size=SIDE, hole=hole)
+    border, _ = photos(2, hole)
+    drawn = [
+        model.sample(border, generator=torch.Generator().manual_seed(3), cached=cached) for cached in (True, False)
+    ]
+    assert torch.equal(*drawn)
+
+
+@pytest.mark.parametrize("decoder", STACKS)
+def test_a_photo_drawn_in_a_batch_is_the_photo_drawn_alone(decoder):
+    model = shaken_model(kind(decoder, "categorical", levels=8), image_size=SIDE, hole=HOLE)
+    border, _ = photos(3)
+    captions = ["a dog", "two cats", ""]
+    together = model.sample(border, captions, generator=torch.Generator().manual_seed(1))
+    uniforms = torch.rand((3, 3, *HOLE[2:]), generator=torch.Generator().manual_seed(1))
+
+    class Fixed:  # the second photo's share of the same noise
+        device = torch.device("cpu")
+
+    alone = []
+    for k in range(3):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch, "rand", lambda *_, k=k, **__: uniforms[k : k + 1])
+            alone.append(model.sample(border[k : k + 1], captions[k : k + 1], generator=Fixed()))
+    assert torch.equal(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_that_is_not_positive_is_refused(temperature):
+    model = shaken_model(kind("gated", "categorical", levels=2), image_size=SIDE, hole=HOLE)
+    with pytest.raises(ValueError, match="temperature"):
+        model.sample(photos(1)[0], temperature=temperature)
+
+
+def test_low_temperatures_are_tamer():
+    model = shaken_model(kind("gated", "gaussian"), image_size=SIDE, hole=HOLE)
+    border, _ = photos(8)
+    spread = [
+        model.sample(border, temperature=t, generator=torch.Generator().manual_seed(0)).float().std() for t in (0.1, 1)
+    ]
+    assert spread[0] < 0.7 * spread[1]
+
+
+ENUMERABLE = [
+    *((kind(decoder, "categorical", levels=4), (5, 4, 1, 2)) for decoder in STACKS),
+    *((kind(decoder, "categorical", levels=4, color_conditioning=False), (5, 4, 2, 1)) for decoder in STACKS),
+    *((kind(decoder, "bernoulli"), (5, 4, 2, 2)) for decoder in STACKS),
+]
+
+
+@pytest.mark.parametrize(("options", "hole"), ENUMERABLE, ids=lambda value: name_of(value) if "tower" in value else "")
+def test_the_probabilities_of_all_centers_sum_to_one(options, hole):
+    model = shaken_model(options, image_size=SIDE, hole=hole)
+    border, _ = photos(1, hole)
+    count = 3 * hole[2] * hole[3]
+    values = model.likelihood.intensity_of(torch.arange(model.likelihood.levels)).tolist()
+    centers = torch.tensor(list(itertools.product(values, repeat=count)), dtype=torch.uint8).view(-1, 3, *hole[2:])
+    assert len(centers) == 4096
+    with torch.no_grad():
+        log_prob = model.log_prob(border.expand(4096, -1, -1, -1), centers, ["a dog"] * 4096)
+    assert log_prob.double().sum((1, 2, 3)).exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("decoder", STACKS)
+@pytest.mark.parametrize("likelihood", ["gaussian", "categorical", "logistic-mixture"])
+def test_each_conditional_of_a_two_pixel_center_sums_to_one(decoder, likelihood):
+    """All 256 values of each sub-pixel, those before it at random: with causality, the sum over all centers is one."""
+    model = shaken_model(kind(decoder, likelihood), image_size=SIDE, hole=(5, 4, 1, 2))
+    border, center = photos(1, model.hole)
+    for column, channel in itertools.product(range(2), range(3)):
+        centers = center.expand(256, -1, -1, -1).clone()
+        centers[:, channel, 0, column] = torch.arange(256, dtype=torch.uint8)
+        with torch.no_grad():
+            log_prob = model.log_prob(border.expand(256, -1, -1, -1), centers, ["a dog"] * 256)
+        assert log_prob[:, channel, 0, column].double().exp().sum().item() == pytest.approx(1, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (kind("gated", "bernoulli", levels=256), "needs levels 2"),
+        (kind("pixelcnnpp", "logistic-mixture", color_conditioning=False), "color_conditioning"),
+        (kind("gated", "logistic-mixture", levels=4), "levels"),
+        (kind("gated", "categorical", blocks=3), "blocks"),
+        (kind("pixelsnail", "categorical", dilation=True), "dilation"),
+        (kind("pixelcnn", "categorical", blocks=0), "blocks"),
+        (kind("contour", "categorical", caption_injection="all"), "caption_injection"),
+        (kind("gated", "categorical", caption_injection="all", use_captions=False), "caption_injection"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_combined_is_refused_in_one_line(options, reason):
+    with pytest.raises(ValueError, match=reason) as refused:
+        shaken_model(options)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 7, 16, 100, 255, 256])
+def test_levels_are_evenly_spread_and_stand_for_themselves(levels):
+    likelihood = shaken_model(kind("contour", "categorical", levels=levels)).likelihood
+    values = likelihood.intensity_of(torch.arange(levels))
+    assert values[0] == 0 and values[-1] == 255 and torch.equal(likelihood.level_of(values), torch.arange(levels))
+    x = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(likelihood.rounded(x), values[likelihood.level_of(x)])
+    counts = likelihood.level_of(x).bincount()
+    assert counts.max() - counts.min() <= 1
