@@ -58,7 +58,9 @@ class Config:
         metavar="N",
     )
     color_conditioning: bool = option(True, "in a causal decoder green depends on its pixel's red, blue on both")
-    blocks: int | None = option(None, "pixelcnn: residual blocks (default: the size's)", low=1, high=MOST_BLOCKS)
+    blocks: int | None = option(
+        None, "pixelcnn, gated: blocks or layers (default: the size's)", low=1, high=MOST_BLOCKS
+    )
     layer_norm: bool | None = option(None, "pixelcnn: layer norm over channels in each block (default: yes)")
     skip_connections: bool | None = option(
         None, "pixelcnn: every block gives to the output, not the last alone (default: yes)"

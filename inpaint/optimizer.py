@@ -2,7 +2,7 @@
 
 Muon [1] makes each update of a matrix orthogonal, so that no direction of it learns at the cost of the others; scaled
 to the size of AdamW's updates [2], one learning rate serves both. A kernel counts as the matrix (out, in x height x
-width). On the default net it needs less than half of AdamW's steps for the same nats (benchmarks/optimizers.py).
+width). benchmarks/optimizers.py sets it beside AdamW alone.
 
 [1] Jordan et al. 2024, Muon: an optimizer for hidden layers in neural networks
 [2] Liu et al. 2025, arXiv:2502.16982   [3] Loshchilov and Hutter 2019, arXiv:1711.05101 (AdamW)
@@ -63,7 +63,8 @@ class MuonAdamW:
         if state.keys() != self._optimizers().keys():
             raise ValueError(f"the optimizer's state is of {', '.join(map(str, state))}")
         for name, optimizer in self._optimizers().items():
-            mine = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+            kept = ("params", "lr")  # lr is set anew before each step, and a run that has ended takes none
+            mine = [{key: value for key, value in group.items() if key not in kept} for group in optimizer.param_groups]
             optimizer.load_state_dict(state[name])
             for group, settings in zip(optimizer.param_groups, mine, strict=True):
                 group.update(settings)  # the run's options decide these, not the file

@@ -20,7 +20,7 @@ TOWERS = ("unet", "ift6266")
 CAPTION_INJECTIONS = ("last", "all")
 MOST_BLOCKS = 100
 OPTIONS_OF = {
-    "blocks": ("pixelcnn",),
+    "blocks": ("pixelcnn", "gated"),
     "layer_norm": ("pixelcnn",),
     "skip_connections": ("pixelcnn",),
     "dilation": ("pixelcnn", "gated"),
@@ -61,7 +61,8 @@ def build(
       caption_injection: `last` for the caption map in the last layers, `all` for the caption's vector in each layer
         of the causal stack as well.
       color_conditioning: whether, in a causal decoder, a pixel's green depends on its red and its blue on both.
-      blocks, layer_norm, skip_connections: of `pixelcnn`; None for the size's number, and yes.
+      blocks: of `pixelcnn` and `gated`: how many blocks or layers; None for the size's number.
+      layer_norm, skip_connections: of `pixelcnn`; None for yes.
       dilation: of `pixelcnn` and `gated`: whether kernels of successive layers spread 1, 2, 4 and 8 pixels; None for
         yes.
 

@@ -16,7 +16,7 @@ from models.causal import Cache, CausalConv, Pointwise, RowsAbove, dilation_of
 from models.stack import Canvas, Condition, Context, Stack
 
 SIZES = {
-    "xs": {"channels": 16, "layers": 3},
+    "xs": {"channels": 32, "layers": 3},
     "s": {"channels": 64, "layers": 8},
     "m": {"channels": 96, "layers": 12},
     "l": {"channels": 128, "layers": 16},
@@ -56,16 +56,24 @@ class GatedStack(Stack):
     """See the module; `channels` features.
 
     Args:
+      blocks: how many layers; None for the size's.
       dilation: whether kernels of successive layers spread 1, 2, 4 and 8 pixels; without, all are of 3.
     """
 
     looks_up = False  # the vertical stack does it for all
 
     def __init__(
-        self, canvas: Canvas, size: str, tower_channels: int, caption_channels: int, dilation: bool = True, **_
+        self,
+        canvas: Canvas,
+        size: str,
+        tower_channels: int,
+        caption_channels: int,
+        blocks: int | None = None,
+        dilation: bool = True,
+        **_,
     ):
         super().__init__(canvas)
-        channels, layers = SIZES[size]["channels"], SIZES[size]["layers"]
+        channels, layers = SIZES[size]["channels"], blocks or SIZES[size]["layers"]
         self.channels = channels
         self.first_vertical = RowsAbove(4, channels, rows=3, side=3)
         self.first_horizontal = CausalConv(4, channels, above=0, left=2)

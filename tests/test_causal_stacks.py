@@ -255,7 +255,7 @@ def test_each_conditional_of_a_two_pixel_center_sums_to_one(decoder, likelihood)
         (kind("gated", "bernoulli", levels=256), "needs levels 2"),
         (kind("pixelcnnpp", "logistic-mixture", color_conditioning=False), "color_conditioning"),
         (kind("gated", "logistic-mixture", levels=4), "levels"),
-        (kind("gated", "categorical", blocks=3), "blocks"),
+        (kind("pixelcnnpp", "categorical", blocks=3), "blocks"),
         (kind("pixelsnail", "categorical", dilation=True), "dilation"),
         (kind("pixelcnn", "categorical", blocks=0), "blocks"),
         (kind("contour", "categorical", caption_injection="all"), "caption_injection"),

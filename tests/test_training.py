@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from soak import of_tensors
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import inpaint
@@ -88,6 +90,16 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(root, demo
     assert_same(weights(tmp_path, "best.pt", "averaged"), weights(uninterrupted, "best.pt", "averaged"))
     log = EventAccumulator(str(tmp_path)).Reload()
     assert [event.step for event in log.Scalars("val/nats_per_image")] == [5, 10, 12]
+
+
+def test_resuming_a_run_that_is_over_changes_nothing(root, tmp_path, uninterrupted):
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    done = run([sys.executable, str(root / "train_inpaint.py"), "--out", str(tmp_path / "run"), "--resume"])
+    assert done.returncode == 0, done.stderr
+    before, after = (checkpoints.read(folder / "last.pt") for folder in (uninterrupted, tmp_path / "run"))
+    for key in ("weights", "averaged", "optimizer"):
+        assert of_tensors(after[key]) == of_tensors(before[key]), key
+    assert after["progress"]["step"] == before["progress"]["step"] == 12
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
