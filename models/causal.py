@@ -157,6 +157,12 @@ class Masked(nn.Conv2d):
         """(C_out, C_in, height, width), what is not to be seen zero."""
         return self.weight if self.mask is None else self.weight * self.mask
 
+    def freeze(self) -> None:
+        """For a copy that will not learn: the mask applied once and for all."""
+        with torch.no_grad():
+            self.weight.copy_(self.kernel())
+        self.mask = None
+
 
 class Pointwise(Masked):
     """A 1x1 convolution: (B, C_in, H, W) -> (B, C_out, H, W), of a pixel (B, C_in) -> (B, C_out).
@@ -168,10 +174,15 @@ class Pointwise(Masked):
     def __init__(self, inputs: int, outputs: int, bias: bool = True, mask_type: str | None = None):
         mask = None if mask_type is None else colour_mask(outputs, inputs, mask_type)[:, :, None, None]
         super().__init__(inputs, outputs, (1, 1), bias, mask)
+        self.frozen: tuple[Tensor, Tensor | None] | None = None
+
+    def freeze(self) -> None:
+        super().freeze()
+        self.frozen = self.weight.flatten(1), self.bias  # looked up for every pixel
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() == 2:
-            return F.linear(x, self.kernel().flatten(1), self.bias)
+            return F.linear(x, *(self.frozen or (self.kernel().flatten(1), self.bias)))
         return conv2d(x, self.kernel(), self.bias)
 
 

@@ -28,7 +28,7 @@ class Cached:
         context, given = known()
         self.stack, self.head, self.canvas = stack, head, canvas
         self.walk = Walk(stack, canvas, context.to(canvas.dtype))
-        self.given = given.to(canvas.dtype)
+        self.given = given.to(canvas.dtype).permute(2, 3, 0, 1)  # (h, w, B, width)
 
     def pixels(self) -> Iterator[tuple[int, int]]:
         return self.walk.pixels()
@@ -37,7 +37,7 @@ class Cached:
         """(B, P), or the channel's alone; `own` (B, 3) is the pixel so far."""
         if not channel or self.stack.grouped:
             features = self.walk.features(final=channel in (None, 2) or not self.stack.grouped)
-            self.first = self.head.first(self.given[:, :, i, j], features)
+            self.first = self.head.first(self.given[i, j], features)
         return self.head.rest(self.first, own, channel)
 
 
@@ -94,10 +94,11 @@ def draw(
     hole = place.hole_of(canvas)  # a view: what is drawn appears on the canvas
     hole[:, :3], hole[:, 3] = 0, 1
     steps = (0, 1, 2) if head.by_colour else (None,)  # channels drawn one by one, or all from the same params
+    colours_at, uniforms = hole[:, :3].permute(2, 3, 0, 1), uniforms.permute(2, 3, 0, 1)
     drawn, scores, pixels = [], [], source.pixels()
     for i in progress(range(place.height)):
         for _, j in itertools.islice(pixels, place.width):
-            own, u = hole[:, :3, i, j], uniforms[:, :, i, j]  # (B, 3), a view, and (B, uniforms_per_pixel)
+            own, u = colours_at[i, j], uniforms[i, j]  # (B, 3), a view, and (B, uniforms_per_pixel)
             for channel in steps:
                 params = source.params(i, j, own, channel)
                 colours = slice(None) if channel is None else slice(channel, channel + 1)
@@ -112,10 +113,9 @@ def draw(
 
 
 def _copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of another precision, its masks applied to its weights once and for all."""
+    """A copy of another precision that will not learn."""
     module = copy.deepcopy(module).to(dtype)
     for layer in module.modules():
-        if isinstance(layer, Masked) and layer.mask is not None:
-            layer.weight.mul_(layer.mask)
-            layer.mask = None
+        if isinstance(layer, Masked):
+            layer.freeze()
     return module

@@ -77,7 +77,9 @@ class Head(nn.Module):
 
     def rest(self, y: Tensor, own: Tensor | None = None, channel: int | None = None) -> Tensor:
         """From there to the params (B, P, h, w), or (B, P) of one pixel; `own` and `channel` are for `ColourHead`."""
-        return self.out(self.layers[1:](y))
+        for layer in list(self.layers)[1:]:
+            y = layer(y)
+        return self.out(y)
 
     def forward(self, given: Tensor, stack: Tensor | None = None, own: Tensor | None = None) -> Tensor:
         """`own` (B, 3, h, w) in -1..1, the pixels themselves, is for `ColourHead`."""
@@ -122,7 +124,7 @@ class ColourHead(Head):
         if self.own is not None:
             y = y + self.own(waves(own).to(y.dtype))
         if channel is None:
-            return self.out(self.layers[1:](y))
+            return super().rest(y)
         _, activation, second, _ = self.layers
         width, params = y.shape[1] // 3, self.out.out_channels // 3
         mine, seen = slice(channel * width, (channel + 1) * width), (channel + 1) * width

@@ -142,7 +142,7 @@ class Walk:
 
     def __init__(self, stack: Stack, canvas: Tensor, context: Context):
         self.stack, self.context, self.place = stack, context, stack.canvas
-        self.image = canvas
+        self.image, self._pixels = canvas, canvas.permute(2, 3, 0, 1)
         self.cache = Cache(self.place.columns)
         self._at = (0, 0)  # in the canvas
         self._given: list[Tensor] = []
@@ -171,8 +171,8 @@ class Walk:
         row, column = self._at
         self.cache.keep = final
         self.cache.start_columns(column, column + 1)
-        left = self.image[:, :, row, column - 1] if column else torch.zeros_like(self.image[:, :, row, 0])
-        return self.stack.right(left, self.image[:, :3, row, column], self._given, self.cache)
+        left = self._pixels[row, column - 1] if column else torch.zeros_like(self._pixels[row, 0])
+        return self.stack.right(left, self._pixels[row, column][:, :3], self._given, self.cache)
 
     def _rows(self, first: int, end: int) -> None:
         self.cache.start_rows(first, end)

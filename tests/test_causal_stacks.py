@@ -199,6 +199,28 @@ def test_a_photo_drawn_in_a_batch_is_the_photo_drawn_alone(decoder):
     assert torch.equal(together, torch.cat(alone))
 
 
+@pytest.mark.parametrize("decoder", STACKS)
+def test_drawing_in_float32_scores_what_it_draws_as_log_prob_does(decoder):
+    model = shaken_model(kind(decoder, "logistic-mixture"), image_size=SIDE, hole=HOLE)
+    border, _ = photos(2)
+    drawn, nats = model.sample_with_log_prob(border, generator=torch.Generator().manual_seed(3), dtype=torch.float32)
+    with torch.no_grad():
+        torch.testing.assert_close(nats, model.log_prob(border, drawn), atol=1e-4, rtol=1e-4)
+
+
+def test_progress_counts_the_rows_drawn():
+    model = shaken_model(kind("gated", "bernoulli"), image_size=SIDE, hole=HOLE)
+    rows = []
+
+    def bar(steps):
+        for step in steps:
+            rows.append(step)
+            yield step
+
+    model.sample(photos(1)[0], progress=bar)
+    assert rows == list(range(HOLE[2]))
+
+
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_a_temperature_that_is_not_positive_is_refused(temperature):
     model = shaken_model(kind("gated", "categorical", levels=2), image_size=SIDE, hole=HOLE)
