@@ -4,10 +4,10 @@
 
 The plain loop is the fastest form it has: float32, channels_last, one whole forward pass a pixel, the border tower's
 features computed once and not 1,024 times. Its passes are all alike, so some are timed, between the rounds of the
-cached sampler, and their median stands for all. Cached drawing is `Inpainter.sample` as shipped, tower included. The
-weights are fresh ones: they change no time. Then the time of one cached drawing is taken apart: multiply-adds of
-convolutions and matrix products (the limit: what any sampler must do), the other operations, and Python with the
-dispatch of operations.
+cached sampler, and their median stands for all. Cached drawing is `Inpainter.sample` as shipped (float64, in which
+cached and plain draw the same) and with dtype=torch.float32, tower included. The weights are fresh ones: they change no
+time. Then the time of drawing four rows is taken apart: convolutions and matrix products (the limit: what any sampler
+must do), the other operations, and Python with the dispatch of operations.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 from models import DECODERS, build
 
 PIXELS = 32 * 32
+DTYPES = (torch.float64, torch.float32)
 ARITHMETIC = ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm", "convolution", "conv2d", "scaled_dot_product")
 
 
@@ -39,10 +40,10 @@ def plain_pass(model, canvas, context, given, uniforms) -> float:
     return time.perf_counter() - began
 
 
-def cached(model, border) -> float:
+def cached(model, border, dtype) -> float:
     """Seconds of `sample`."""
     began = time.perf_counter()
-    model.sample(border, generator=torch.Generator().manual_seed(0))
+    model.sample(border, generator=torch.Generator().manual_seed(0), dtype=dtype)
     return time.perf_counter() - began
 
 
@@ -55,24 +56,28 @@ def compare(decoder: str, size: str, batch: int, rounds: int, passes: int) -> No
         canvas = model.stack.canvas.of(x)
     uniforms = torch.rand(batch, model.likelihood.uniforms_per_pixel, 1, 1)
     plain_pass(model, canvas, context, given, uniforms)
-    cached(model, border)
-    one_pass, whole = [], []
+    one_pass, whole = [], {dtype: [] for dtype in DTYPES}
     for _ in range(rounds):
         one_pass += [plain_pass(model, canvas, context, given, uniforms) for _ in range(passes)]
-        whole.append(cached(model, border))
-    plain, quick = PIXELS * statistics.median(one_pass), statistics.median(whole)
-    print(
-        f"{decoder:<11}{size:>3}{batch:>6} centers   plain {plain:8.1f} s   cached {quick:6.2f} s "
-        f"({min(whole):.2f} to {max(whole):.2f})   {plain / quick:6.0f} times"
-    )
-    take_apart(model, border)
+        for dtype, seconds in whole.items():
+            seconds.append(cached(model, border, dtype))
+    plain = PIXELS * statistics.median(one_pass)
+    print(f"{decoder} {size}, {batch} centers: plain loop {plain:.0f} s", flush=True)
+    for dtype, seconds in whole.items():
+        quick = statistics.median(seconds)
+        spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
+        name = str(dtype).removeprefix("torch.")
+        print(f"  cached, {name}: {quick:6.2f} s ({spread}), {plain / quick:.0f} times as fast", flush=True)
+    small = build(decoder, "logistic-mixture", size, hole=(16, 16, 4, 32)).eval()
+    for dtype in DTYPES:
+        take_apart(small, border, dtype)
 
 
-def take_apart(model, border) -> None:
+def take_apart(model, border, dtype) -> None:
     """Print where the time of one cached drawing goes."""
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         began = time.perf_counter()
-        cached(model, border)
+        cached(model, border, dtype)
         wall = time.perf_counter() - began
     arithmetic = other = 0.0
     for event in profiled.key_averages():
@@ -82,8 +87,10 @@ def take_apart(model, border) -> None:
         elif event.key.startswith("aten::"):
             other += seconds
     print(
-        f"{'':<11}of which convolutions and matrix products {arithmetic / wall:.0%}, other operations "
-        f"{other / wall:.0%}, Python and dispatch {1 - (arithmetic + other) / wall:.0%} (under the profiler)"
+        f"  of {str(dtype).removeprefix('torch.')}'s time under the profiler: convolutions and matrix products "
+        f"{arithmetic / wall:.0%}, other operations {other / wall:.0%}, Python and dispatch "
+        f"{1 - (arithmetic + other) / wall:.0%}",
+        flush=True,
     )
 
 
