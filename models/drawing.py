@@ -114,7 +114,7 @@ def draw(
 
 def _copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of another precision that will not learn."""
-    module = copy.deepcopy(module).to(dtype)
+    module = copy.deepcopy(module).to(dtype).eval()
     for layer in module.modules():
         if isinstance(layer, Masked):
             layer.freeze()

@@ -99,10 +99,14 @@ class Inpainter(nn.Module):
         """The likelihood's params, float32 (B, P, h, w); `everywhere` runs the tower on all of the image.
 
         A causal stack needs the center: the params of a pixel are made of those before it.
+
+        Raises: ValueError where it is missing, or as `log_prob`.
         """
         context, given, x = self._known(border, captions, known, everywhere)
         if self.stack is None:
             return self.head(given).float()  # (B, P, h, w)
+        if center is None:
+            raise ValueError(f"the params of decoder {self.decoder} depend on the center, and there is none")
         own = self.likelihood.rounded(center).float() / 127.5 - 1  # (B, 3, h, w)
         canvas = self.stack.canvas.of(x)  # (B, 4, rows, columns)
         hole = self.stack.canvas.hole_of(canvas)
