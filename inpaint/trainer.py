@@ -112,7 +112,8 @@ class Trainer:
                     break
                 began = time.monotonic()
                 rate = self._schedule(step, total)
-                nats, norm = self._step(batch.to(self.device), step, rate)
+                with self._compiling():
+                    nats, norm = self._step(batch.to(self.device), step, rate)
                 if math.isfinite(nats) and math.isfinite(norm):
                     bad_in_a_row = 0
                     recent.append(nats)
@@ -291,6 +292,20 @@ class Trainer:
         if not self._writes():
             return contextlib.nullcontext(None)
         return SummaryWriter(self.folder, purge_step=first + 1)
+
+    @contextlib.contextmanager
+    def _compiling(self):
+        """What torch.compile cannot do (no compiler, a compiled file that a kill cut short) is one clear line."""
+        if not self.config.compile:
+            yield
+            return
+        from torch._dynamo.exc import TorchDynamoException  # takes a second to load
+
+        try:
+            yield
+        except TorchDynamoException as error:
+            reason = [line for line in str(error).splitlines() if line.strip()][0]
+            raise InputError(f"{self.folder}: --compile: torch could not compile the network: {reason}") from error
 
     @contextlib.contextmanager
     def _signals(self):

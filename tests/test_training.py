@@ -303,3 +303,11 @@ def test_compiled_training_gives_checkpoints_without_prefixes(root, demo_file, t
     done = run(command(root, demo_file, tmp_path, "--compile", "--steps", "2"))
     assert done.returncode == 0, done.stderr
     assert inpaint.load(tmp_path / "last.pt").state_dict().keys() == models.build(size="xs").state_dict().keys()
+
+
+@pytest.mark.slow
+def test_what_cannot_be_compiled_is_one_clear_line(root, demo_file, tmp_path):
+    environment = {**os.environ, "CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    done = run(command(root, demo_file, tmp_path / "run", "--compile", "--steps", "2"), env=environment)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "--compile: torch could not compile the network" in done.stderr.splitlines()[-1]
