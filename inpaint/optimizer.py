@@ -28,6 +28,7 @@ class MuonAdamW:
     """
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float, beta2: float, muon: bool = True):
+        self._lr = lr
         parameters = list(model.parameters())
         hidden = [p for p in parameters if muon and p.dim() > 1 and min(p.shape[:2]) >= LEAST]
         chosen = set(map(id, hidden))
@@ -56,15 +57,19 @@ class MuonAdamW:
             optimizer.step()
 
     def state_dict(self) -> dict:
-        return {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()}
+        """Of both, with the learning rate of the run's options: that of the last step says nothing of the next."""
+        state = {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()}
+        for part in state.values():
+            for group in part["param_groups"]:
+                group["lr"] = self._lr
+        return state
 
     def load_state_dict(self, state: dict) -> None:
         """Raises: ValueError or KeyError for a state that does not fit, or that would only fail at the next step."""
         if state.keys() != self._optimizers().keys():
             raise ValueError(f"the optimizer's state is of {', '.join(map(str, state))}")
         for name, optimizer in self._optimizers().items():
-            kept = ("params", "lr")  # lr is set anew before each step, and a run that has ended takes none
-            mine = [{key: value for key, value in group.items() if key not in kept} for group in optimizer.param_groups]
+            mine = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
             optimizer.load_state_dict(state[name])
             for group, settings in zip(optimizer.param_groups, mine, strict=True):
                 group.update(settings)  # the run's options decide these, not the file

@@ -7,6 +7,7 @@ processes (torchrun) each takes its share of every batch, and one writes.
 
 import contextlib
 import copy
+import gc
 import math
 import signal
 import sys
@@ -104,7 +105,7 @@ class Trainer:
         started = time.monotonic() - self.progress["seconds"]
         bar = tqdm(total=total, initial=first, unit="step", disable=not self._writes(), smoothing=0.05)
         bad_in_a_row, recent = 0, self.progress["recent"]  # nats of the steps since the log was last written
-        with self._log(first) as log, self._signals(), bar:
+        with self._log(first) as log, self._signals(), bar, self._letting_go():
             for step, batch in enumerate(loader(self.batches, first, config.workers), start=first):
                 self.progress["seconds"] = self._agree(time.monotonic() - started)
                 stopped = self._agree(float(self.stop_signal is not None)) > 0  # all processes end after the same step
@@ -292,6 +293,16 @@ class Trainer:
         if not self._writes():
             return contextlib.nullcontext(None)
         return SummaryWriter(self.folder, purge_step=first + 1)
+
+    @contextlib.contextmanager
+    def _letting_go(self):
+        """DistributedDataParallel is gone before the group of processes is: were it the last to hold the group, that
+        would be torn down under Python's lock, for which gloo's threads may be waiting, and hang now and then."""
+        try:
+            yield
+        finally:
+            self.network = self.model
+            gc.collect()
 
     @contextlib.contextmanager
     def _compiling(self):
