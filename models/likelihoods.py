@@ -155,7 +155,8 @@ class Categorical(Likelihood):
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         logits = params.movedim(1, -1).unflatten(-1, (-1, self.levels))  # (B, h, w, 3, levels), as it lies in memory
         level = self.level_of(x).movedim(1, -1).unsqueeze(-1)  # (B, h, w, 3, 1)
-        return torch.log_softmax(logits, dim=-1).gather(-1, level).squeeze(-1).movedim(-1, 1)  # (B, 3, h, w)
+        log_p = torch.log_softmax(logits, dim=-1).gather(-1, level).squeeze(-1)  # (B, h, w, 3)
+        return log_p.movedim(-1, 1).contiguous()
 
     def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
         p = torch.softmax(self._logits(params).double() / temperature, dim=2)
