@@ -46,11 +46,6 @@ class Cache:
             self._half.start_rows(*_halved(self.rows))
         return self._half
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing of this map is due."""
-        return self.rows[0] == self.rows[1] or self.columns is not None and self.columns[0] == self.columns[1]
-
     def of(self, layer: nn.Module) -> dict:
         """What a layer keeps, its own to fill."""
         state = self._of.get(layer)

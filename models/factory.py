@@ -174,6 +174,7 @@ def _head_of(
     stack: Stack, tower_channels: int, likelihood: Likelihood, use_captions: bool, color_conditioning: bool
 ) -> Head:
     width = max(64, stack.channels)
+    rest = (likelihood, use_captions, nn.SiLU, stack.channels)
     if likelihood.coupled or not color_conditioning:
-        return Head(tower_channels, 2 * width, likelihood, use_captions, nn.SiLU, stack.channels)
-    return ColourHead(tower_channels, width, likelihood, use_captions, nn.SiLU, stack.channels, stack.grouped)
+        return Head(tower_channels, 2 * width, *rest)
+    return ColourHead(tower_channels, width, *rest, grouped=stack.grouped)

@@ -90,24 +90,17 @@ class ColourHead(Head):
     """A head of three times the width, a third for each colour, of which G's has seen R and B's R and G.
 
     Args:
+      arguments: those of `Head`, all of them.
       grouped: whether the stack's features come in colour groups themselves.
     """
 
     by_colour = True
 
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        likelihood: Likelihood,
-        with_map: bool,
-        activation: type[nn.Module],
-        stack_channels: int,
-        grouped: bool,
-    ):
+    def __init__(self, *arguments, grouped: bool):
         self.grouped = grouped
-        super().__init__(channels, width, likelihood, with_map, activation, stack_channels)
-        self.own = None if grouped else Pointwise(3 * (2 * PERIODS + 1), 3 * width, bias=False, mask_type="A")
+        super().__init__(*arguments)
+        width = self.layers[2].in_channels
+        self.own = None if grouped else Pointwise(3 * (2 * PERIODS + 1), width, bias=False, mask_type="A")
 
     def _layers(self, inputs: int, width: int, activation: type[nn.Module]) -> nn.Sequential:
         second = Pointwise(3 * width, 3 * width, mask_type="B")

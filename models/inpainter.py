@@ -140,27 +140,30 @@ class Inpainter(nn.Module):
 
         Raises: ValueError for a temperature that is not positive, or as `log_prob`.
         """
-        return self._sample(border, captions, generator, temperature, cached, dtype, progress, scored=False)[0]
+        options = {"generator": generator, "temperature": temperature, "cached": cached}
+        return self._sample(border, captions, scored=False, dtype=dtype, progress=progress, **options)[0]
 
     def sample_with_log_prob(
-        self,
-        border: Tensor,
-        captions: list[str] | None = None,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-        cached: bool = True,
-        dtype: torch.dtype = torch.float64,
-        progress: Callable[[Iterable], Iterable] = iter,
+        self, border: Tensor, captions: list[str] | None = None, **options
     ) -> tuple[Tensor, Tensor]:
-        """As `sample`, and nats of each sub-pixel as the sampler found them: what `log_prob` gives for the center.
+        """As `sample`, with its options, and nats of each sub-pixel as the sampler found them: what `log_prob` gives.
 
         Returns: uint8 and float32 (B, 3, h, w).
         """
-        return self._sample(border, captions, generator, temperature, cached, dtype, progress, scored=True)
+        return self._sample(border, captions, scored=True, **options)
 
     @torch.no_grad()
-    def _sample(self, border, captions, generator, temperature, cached, dtype, progress, scored):
+    def _sample(
+        self,
+        border,
+        captions,
+        scored,
+        generator=None,
+        temperature=1.0,
+        cached=True,
+        dtype=torch.float64,
+        progress=iter,
+    ):
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, not {temperature}")
         _, _, h, w = self.hole
