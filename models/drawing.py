@@ -9,10 +9,12 @@ different pictures.
 import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from models.anchor import Anchor, padded, trimmed
 from models.causal import Masked
 from models.head import Head
 from models.likelihoods import Likelihood
@@ -21,12 +23,27 @@ from models.stack import Context, Stack, Walk
 Known = Callable[[], tuple[Context, Tensor]]
 
 
+class Parts(NamedTuple):
+    """What of a model draws: its `Inpainter`'s attributes of the same names."""
+
+    stack: Stack
+    head: Head
+    likelihood: Likelihood
+    anchor: Anchor | None
+
+
 class Cached:
     """The params of each sub-pixel in turn, computed from what the last one changed."""
 
-    def __init__(self, stack: Stack, head: Head, canvas: Tensor, known: Known):
+    def __init__(self, parts: Parts, canvas: Tensor, known: Known):
         context, given = known()
-        self.stack, self.head, self.canvas = stack, head, canvas
+        stack, self.head, self.likelihood, self.anchor = parts
+        self.grouped = stack.grouped
+        if self.anchor is not None:
+            canvas = padded(canvas)
+            self.windows = self.anchor.windows(canvas)
+            canvas = trimmed(canvas)
+        self.canvas = canvas
         self.walk = Walk(stack, canvas, context.to(canvas.dtype))
         self.given = given.to(canvas.dtype).permute(2, 3, 0, 1)  # (h, w, B, width)
 
@@ -35,17 +52,23 @@ class Cached:
 
     def params(self, i: int, j: int, own: Tensor, channel: int | None) -> Tensor:
         """(B, P), or the channel's alone; `own` (B, 3) is the pixel so far."""
-        if not channel or self.stack.grouped:
-            features = self.walk.features(final=channel in (None, 2) or not self.stack.grouped)
+        if not channel or self.grouped:
+            features = self.walk.features(final=channel in (None, 2) or not self.grouped)
             self.first = self.head.first(self.given[i, j], features)
-        return self.head.rest(self.first, own, channel)
+        params = self.head.rest(self.first, own, channel)
+        if self.anchor is None:
+            return params
+        if not channel:
+            self.predicted = self.anchor.of_window(self.windows[i, j])
+        return self.likelihood.shifted(params, _of_channel(self.predicted, channel))
 
 
 class Plain:
     """The same, by running the whole model on the canvas so far."""
 
-    def __init__(self, stack: Stack, head: Head, canvas: Tensor, known: Known):
-        self.stack, self.head, self.canvas, self.known = stack, head, canvas, known
+    def __init__(self, parts: Parts, canvas: Tensor, known: Known):
+        self.stack, self.head, self.likelihood, self.anchor = parts
+        self.canvas, self.known = canvas, known
 
     def pixels(self) -> Iterator[tuple[int, int]]:
         return itertools.product(range(self.stack.canvas.height), range(self.stack.canvas.width))
@@ -54,14 +77,19 @@ class Plain:
         context, given = self.known()
         center = self.stack.canvas.hole_of(self.canvas)[:, :3]
         dtype = self.canvas.dtype
-        params = self.head(given.to(dtype), self.stack(self.canvas, context.to(dtype)), center)[:, :, i, j]
-        return params if channel is None else params.chunk(3, dim=1)[channel]
+        params = self.head(given.to(dtype), self.stack(self.canvas, context.to(dtype)), center)
+        if self.anchor is not None:
+            params = self.likelihood.shifted(params, self.anchor(self.canvas))
+        return _of_channel(params[:, :, i, j], channel)
+
+
+def _of_channel(params: Tensor, channel: int | None) -> Tensor:
+    """(B, P) -> a third of it, or all."""
+    return params if channel is None else params.chunk(3, dim=1)[channel]
 
 
 def draw(
-    stack: Stack,
-    head: Head,
-    likelihood: Likelihood,
+    parts: Parts,
     canvas: Tensor,
     known: Known,
     uniforms: Tensor,
@@ -74,7 +102,7 @@ def draw(
     """Fill the hole.
 
     Args:
-      stack, head, likelihood: the model's, in eval mode.
+      parts: the model's, in eval mode.
       canvas: (B, 4, rows, columns), the border's intensities in -1..1 and the known-pixel mask; what lies in the hole
         is not read.
       known: gives the context of the whole canvas and the head's `given`, float32, as each forward pass computes them.
@@ -88,10 +116,10 @@ def draw(
     Returns: the center, uint8 (B, 3, h, w), and, where asked for, the log-probability of each sub-pixel as it was
     drawn (not as temperature had it), float32 of the same shape.
     """
-    stack, head = _copy(stack, dtype), _copy(head, dtype)
-    place, canvas, uniforms = stack.canvas, canvas.to(dtype), uniforms.to(dtype)
-    source = (Cached if cached else Plain)(stack, head, canvas, known)
-    hole = place.hole_of(canvas)  # a view: what is drawn appears on the canvas
+    parts = Parts(*(part and _copy(part, dtype) for part in parts))
+    head, likelihood, place, uniforms = parts.head, parts.likelihood, parts.stack.canvas, uniforms.to(dtype)
+    source = (Cached if cached else Plain)(parts, canvas.to(dtype), known)
+    hole = place.hole_of(source.canvas)  # a view: what is drawn appears on the canvas
     hole[:, :3], hole[:, 3] = 0, 1
     steps = (0, 1, 2) if head.by_colour else (None,)  # channels drawn one by one, or all from the same params
     colours_at, uniforms = hole[:, :3].permute(2, 3, 0, 1), uniforms.permute(2, 3, 0, 1)

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from models import captions as caption_text
+from models.anchor import Anchor
 from models.gated import GatedStack
 from models.head import ColourHead, Head
 from models.inpainter import Inpainter
@@ -95,11 +96,12 @@ def build(
     if decoder == "contour":
         activation, width = (nn.ReLU, 32) if plain else (nn.SiLU, max(64, 2 * body.out_channels))
         head = Head(body.out_channels, width, distribution, use_captions, activation)
-        stack = None
+        stack = anchor = None
     else:
         stack = _stack(config, body.out_channels, distribution)
+        anchor = Anchor(stack.canvas, 3 * distribution.anchors) if distribution.anchors else None
         head = _head_of(stack, body.out_channels, distribution, use_captions, color_conditioning)
-    model = Inpainter(body, stack, distribution, head, encoder, config)
+    model = Inpainter(body, stack, distribution, head, anchor, encoder, config)
     return model.to(memory_format=torch.channels_last)
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.causal import Cache, CausalConv, Pointwise, RowsAbove, dilation_of
-from models.stack import Canvas, Condition, Context, Stack
+from models.stack import Canvas, Condition, Context, Position, Stack
 
 SIZES = {
     "xs": {"channels": 32, "layers": 3},
@@ -77,6 +77,7 @@ class GatedStack(Stack):
         self.channels = channels
         self.first_vertical = RowsAbove(4, channels, rows=3, side=3)
         self.first_horizontal = CausalConv(4, channels, above=0, left=2)
+        self.position = Position(canvas, channels)
         self.link = Pointwise(channels, channels)
         self.layers = nn.ModuleList(
             GatedLayer(channels, tower_channels, caption_channels, dilation_of(i) if dilation else 1)
@@ -84,7 +85,7 @@ class GatedStack(Stack):
         )
 
     def down(self, x: Tensor, context: Context, cache: Cache | None = None) -> list[Tensor]:
-        v = self.first_vertical(x, cache)  # (B, C, n, W)
+        v = self.first_vertical(x, cache) + self.position(cache)  # (B, C, n, W)
         given = [self.link(v)]
         for layer in self.layers:
             v, link = layer.down(v, context, cache)

@@ -54,7 +54,7 @@ class Head(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            self.out.bias.copy_(likelihood.initial_bias())
+            self.out.bias.copy_(likelihood.initial_bias(anchored=stack_channels > 0))
 
     def _layers(self, inputs: int, width: int, activation: type[nn.Module]) -> nn.Sequential:
         return nn.Sequential(Pointwise(inputs, width), activation(), Pointwise(width, width), activation())

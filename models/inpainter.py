@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from models import captions as caption_text
-from models.drawing import draw
+from models.anchor import Anchor
+from models.drawing import Parts, draw
 from models.head import Head
 from models.likelihoods import Likelihood
 from models.stack import Context, Hole, Stack
@@ -37,11 +38,12 @@ class Inpainter(nn.Module):
         stack: Stack | None,
         likelihood: Likelihood,
         head: Head,
+        anchor: Anchor | None,
         encoder: caption_text.CaptionEncoder | None,
         config: dict,
     ):
         super().__init__()
-        self.tower, self.stack, self.likelihood, self.head = tower, stack, likelihood, head
+        self.tower, self.stack, self.likelihood, self.head, self.anchor = tower, stack, likelihood, head, anchor
         self.caption_encoder = encoder
         self.config = config
         self.decoder: str = config["decoder"]
@@ -111,7 +113,11 @@ class Inpainter(nn.Module):
         canvas = self.stack.canvas.of(x)  # (B, 4, rows, columns)
         hole = self.stack.canvas.hole_of(canvas)
         hole[:, :3], hole[:, 3] = own, 1
-        return self.head(given, self.stack(canvas, context), own).float()
+        params = self.head(given, self.stack(canvas, context), own).float()
+        if self.anchor is None:
+            return params
+        with torch.autocast(border.device.type, enabled=False):
+            return self.likelihood.shifted(params, self.anchor(canvas))
 
     def sample(
         self,
@@ -178,7 +184,8 @@ class Inpainter(nn.Module):
         if self.stack is not None:
             canvas = self.stack.canvas.of(self._masked(border, None))
             how = {"cached": cached, "scored": scored, "dtype": dtype, "progress": progress}
-            return draw(self.stack, self.head, self.likelihood, canvas, known, uniforms, temperature, **how)
+            parts = Parts(self.stack, self.head, self.likelihood, self.anchor)
+            return draw(parts, canvas, known, uniforms, temperature, **how)
         params = self.head(known()[1]).float()
         center = self.likelihood.sample(params, uniforms, temperature)
         return center, self.likelihood.log_prob(params, center) if scored else None

@@ -29,6 +29,7 @@ class Likelihood(nn.Module, ABC):
       uniforms_per_pixel: how many uniform numbers one pixel's sample consumes.
       proper: whether masses over the levels sum to one.
       levels: of a sub-pixel.
+      anchors: how many predictions of each channel its means can be told as differences from; 0 where it has no means.
       coupled: whether it couples a pixel's three channels itself. Where it does not, each channel has a third of the
         params to itself, R's first, and scores and samples of one channel can be had by giving its own alone.
     """
@@ -37,10 +38,12 @@ class Likelihood(nn.Module, ABC):
     uniforms_per_pixel = 3
     proper = True
     levels = LEVELS
+    anchors = 0
     coupled = False
 
-    def initial_bias(self) -> Tensor:
-        """(P,) float32: the params of a fresh network, a broad distribution."""
+    def initial_bias(self, anchored: bool = False) -> Tensor:
+        """(P,) float32: the params of a fresh network, a broad distribution; narrower where means are told as
+        differences from predictions."""
         return torch.zeros(self.params_per_pixel)
 
     def level_of(self, x: Tensor) -> Tensor:
@@ -57,6 +60,10 @@ class Likelihood(nn.Module, ABC):
     def rounded(self, x: Tensor) -> Tensor:
         """uint8 intensities, each replaced by the one that stands for its level."""
         return x if self.levels == LEVELS else self.intensity_of(self.level_of(x))
+
+    def shifted(self, params: Tensor, anchor: Tensor) -> Tensor:
+        """The params whose means lie higher by `anchor`: (B, P, ...) and (B, 3 anchors, ...), R's first -> (B, P, ...)."""
+        raise NotImplementedError(f"{type(self).__name__} has no means to shift")
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
@@ -104,9 +111,15 @@ class Gaussian(Likelihood):
     tail."""
 
     params_per_pixel = 6
+    anchors = 1
 
-    def initial_bias(self) -> Tensor:
-        return torch.tensor([0.0, -0.7]).repeat(3)
+    def initial_bias(self, anchored: bool = False) -> Tensor:
+        return torch.tensor([0.0, -2.5 if anchored else -0.7]).repeat(3)
+
+    def shifted(self, params: Tensor, anchor: Tensor) -> Tensor:
+        """As any likelihood's; of one channel's params (B, 2) and anchor (B, 1), too."""
+        means, log_scales = params[:, ::2] + anchor, params[:, 1::2]
+        return torch.stack([means, log_scales], dim=2).flatten(1, 2)
 
     def _mean_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Of each sub-pixel, in grey levels."""
@@ -181,11 +194,14 @@ class LogisticMixture(Likelihood):
 
     def __init__(self, components: int = 10):
         super().__init__()
-        self.components = components
+        self.components = self.anchors = components
         self.params_per_pixel = 10 * components
 
-    def initial_bias(self) -> Tensor:
+    def initial_bias(self, anchored: bool = False) -> Tensor:
         k = self.components
+        if anchored:  # neighbours' errors are alike in all channels
+            coupling = torch.tensor([0.9, 0.0, 0.9]).repeat_interleave(k)
+            return torch.cat([torch.zeros(4 * k), torch.full((3 * k,), -3.5), coupling])
         spread = torch.linspace(-0.8, 0.8, k)  # equal components would stay equal under gradient descent
         return torch.cat([torch.zeros(k), spread.repeat(3), torch.full((3 * k,), -2.0), torch.zeros(3 * k)])
 
@@ -194,6 +210,16 @@ class LogisticMixture(Likelihood):
         k = self.components
         rest = params[:, k:].unflatten(1, (3, 3, k))
         return params[:, :k], rest[:, 0], rest[:, 1].clamp(-7.0, 5.0), torch.tanh(rest[:, 2])
+
+    def shifted(self, params: Tensor, anchor: Tensor) -> Tensor:
+        """As any likelihood's; a channel's anchor is where its mean lies when those before it are at theirs."""
+        k = self.components
+        logits, red, green, blue, scales, coupling = params.split([k, k, k, k, 3 * k, 3 * k], dim=1)
+        of_red, of_green, of_blue = anchor.chunk(3, dim=1)  # (B, K, ...)
+        by_red, by_red_2, by_green = torch.tanh(coupling).chunk(3, dim=1)
+        red, green = red + of_red, green + of_green - by_red * of_red
+        blue = blue + of_blue - by_red_2 * of_red - by_green * of_green
+        return torch.cat([logits, red, green, blue, scales, coupling], dim=1)
 
     @staticmethod
     def _coupled(channel: int, means: Tensor, coupling: Tensor, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.causal import Cache, CausalConv, PixelNorm, Pointwise, RowsAbove, dilation_of
-from models.stack import Canvas, Condition, Context, Stack
+from models.stack import Canvas, Condition, Context, Position, Stack
 
 SIZES = {
     "xs": {"channels": 24, "blocks": 3},
@@ -79,6 +79,7 @@ class PixelCNNStack(Stack):
         self.grouped = color_conditioning
         mask_type = "B" if color_conditioning else None
         self.above = RowsAbove(4, channels, rows=3, side=3)
+        self.position = Position(canvas, channels)
         self.left = CausalConv(4, channels, above=0, left=2, bias=False)
         self.own = Pointwise(3, channels, bias=False, mask_type="A") if color_conditioning else None
         self.blocks = nn.ModuleList(
@@ -90,7 +91,7 @@ class PixelCNNStack(Stack):
         )
 
     def down(self, x: Tensor, context: Context, cache: Cache | None = None) -> list[Tensor]:
-        return [self.above(x, cache), *(block.condition(context) for block in self.blocks)]
+        return [self.above(x, cache) + self.position(cache), *(block.condition(context) for block in self.blocks)]
 
     def right(self, x: Tensor, own: Tensor, given: list[Tensor], cache: Cache | None = None) -> Tensor:
         y = self.left(x, cache, given[0])  # (B, 2h, ...)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.causal import Cache, CausalConv, Pointwise, RowsAbove, Upsample
-from models.stack import Canvas, Condition, Context, Stack
+from models.stack import Canvas, Condition, Context, Position, Stack
 
 LEVELS = 3
 SIZES = {
@@ -100,6 +100,7 @@ class PixelCNNppStack(Stack):
         blocks = SIZES[size]["blocks"]
         self.first_down = RowsAbove(4, channels, rows=2, side=2)
         self.first_right = CausalConv(4, channels, above=1, left=1)
+        self.position = Position(canvas, channels)
         self.row_above = RowsAbove(4, channels, rows=1, side=canvas.columns - 1, bias=False)
         self.row_so_far = CausalConv(4, channels, above=0, left=canvas.columns - 1, bias=False)
 
@@ -122,7 +123,7 @@ class PixelCNNppStack(Stack):
         self.double_right = nn.ModuleList(Upsample(channels, channels) for _ in range(LEVELS - 1))
 
     def down(self, x: Tensor, context: Context, cache: Cache | None = None) -> list:
-        x = self.first_down(x, cache) + self.row_above(x, cache)  # (B, C, n, W)
+        x = self.first_down(x, cache) + self.row_above(x, cache) + self.position(cache)  # (B, C, n, W)
         given: list = [x]
         self._down(0, x, context, given, cache)
         return given

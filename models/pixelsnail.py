@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.causal import Cache, CausalConv, PixelNorm, Pointwise, RowsAbove
 from models.pixelcnnpp import concat_elu
-from models.stack import Canvas, Condition, Context, Stack
+from models.stack import Canvas, Condition, Context, Position, Stack
 
 PATCH = 4  # pixels, a side of the border patches attended to
 SIZES = {
@@ -157,6 +157,7 @@ class PixelSNAILStack(Stack):
         plan = SIZES[size]
         self.channels = channels = plan["channels"]
         self.above = RowsAbove(4, channels, rows=3, side=3)
+        self.position = Position(canvas, channels)
         self.left = CausalConv(4, channels, above=0, left=2, bias=False)
         self.blocks = nn.ModuleList(
             Block(canvas, channels, plan["convolutions"], plan["heads"], tower_channels, caption_channels, dropout)
@@ -164,7 +165,7 @@ class PixelSNAILStack(Stack):
         )
 
     def down(self, x: Tensor, context: Context, cache: Cache | None = None) -> list:
-        return [self.above(x, cache), *(block.down(context, cache) for block in self.blocks)]
+        return [self.above(x, cache) + self.position(cache), *(block.down(context, cache) for block in self.blocks)]
 
     def right(self, x: Tensor, own: Tensor, given: list, cache: Cache | None = None) -> Tensor:
         y = self.left(x, cache, given[0])  # (B, C, ...)

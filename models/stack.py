@@ -6,6 +6,7 @@ rows at a time, `right` the pixels to the left in the same row. `Stack.forward` 
 pixel known; `Walk` runs the same layers as the pixels become known, and is all the sampler that any family needs.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Canvas:
     """The part of the image that a stack reads: rows from above the hole to its end, columns on both sides of it.
 
     Attributes:
-      region: of the image; top and left of the hole within it; height and width of the hole.
+      region: of the image, rows x columns; top and left of the hole within it; height and width of the hole.
     """
 
     def __init__(self, hole: Hole, image_size: int):
@@ -34,7 +35,7 @@ class Canvas:
         self.region = Region(around.top, around.left, self.hole.bottom, around.right, image_size, image_size)
         self.top, self.left = self.hole.top - around.top, self.hole.left - around.left
         self.height, self.width = hole[2:]
-        self.columns = around.right - around.left
+        self.rows, self.columns = self.region.bottom - self.region.top, around.right - around.left
 
     def of(self, image: Tensor) -> Tensor:
         """The canvas (B, C, rows, columns) of an image (B, C, H, W); a copy."""
@@ -69,6 +70,25 @@ class Context:
     def to(self, dtype: torch.dtype) -> "Context":
         caption = None if self.caption is None else self.caption.to(dtype)
         return Context(self.tower.to(dtype), caption, self.border.to(dtype))
+
+
+class Position(nn.Module):
+    """Where each pixel of the canvas lies: (1, channels, n, columns) for some of its rows, linear in sines of periods
+    2 to 64 of its row and of its column. Layers that see only what lies around a pixel learn from it where that is."""
+
+    PERIODS = tuple(2**k for k in range(1, 7))
+
+    def __init__(self, canvas: "Canvas", channels: int):
+        super().__init__()
+        rows = torch.arange(canvas.rows).reshape(-1, 1).expand(-1, canvas.columns) - canvas.top
+        columns = torch.arange(canvas.columns).expand(canvas.rows, -1) - canvas.left
+        angles = [2 * math.pi / period * x for x in (rows, columns) for period in self.PERIODS]
+        waves = torch.stack([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)])
+        self.register_buffer("waves", waves.unsqueeze(0), persistent=False)  # (1, 24, rows, columns)
+        self.to_channels = Pointwise(len(waves), channels, bias=False)
+
+    def forward(self, cache: Cache | None) -> Tensor:
+        return self.to_channels(self.waves if cache is None else self.waves[:, :, slice(*cache.rows)])
 
 
 class Condition(nn.Module):
