@@ -1,9 +1,10 @@
-"""Causal layers that run over whole rows, or over one row column by column, and give the same numbers.
+"""Causal layers that run over whole maps, or over one row column by column, and give the same numbers.
 
-A causal stack is written once, as calls `layer(x, cache)`. Without a cache x is a whole map: training and scoring. With
-a `Cache` x is what has just become known: some whole rows, the next columns of the row at hand, or its next pixel,
-(B, C). Each layer keeps what its kernel will still read, so that a pixel costs one column of each layer however large
-the map is [1, 2]. Zeros stand for all that lies outside the map, either way.
+A causal stack is written once, as calls `layer(x, cache)`. Without a cache x is a whole map (B, C, H, W): training and
+scoring. With a `Cache` x is what has just become known, columns first: a row or some of its columns (n, B, C), or its
+next pixel (B, C). So all that a kernel reads at one of its taps is one matrix, and nothing is copied to multiply it.
+Each layer keeps what its kernel will still read, so that a pixel costs one column of each layer however large the map
+is [1, 2]. Zeros stand for all that lies outside the map, either way.
 
 A kernel is cut to what it may see when it is made; what a rectangle cannot express (columns to the right in the current
 row, colour groups of the current pixel) is masked here and nowhere else, by a constant that is part of the layer's
@@ -16,25 +17,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FEW = 16  # channels
+
 
 class Cache:
     """What the layers of one stack keep while one batch is drawn, rows from top to bottom, each from left to right.
+
+    Layers that run with a cache must be frozen (`freeze`).
 
     Args:
       width: of the map, in pixels.
 
     Attributes:
-      rows: (first, end) of the rows now given; with columns, of the one row that they lie in.
-      columns: (first, end) of the columns now given; None while whole rows are.
-      keep: whether the columns now given are final; while False layers compute on them and forget them, as when a
-        pixel's green is drawn after its red.
+      row: that at hand.
+      first, end: of its columns now given, end excluded.
     """
 
     def __init__(self, width: int):
         self.width = width
-        self.rows = (0, 0)
-        self.columns: tuple[int, int] | None = None
-        self.keep = True
+        self.row, self.first, self.end = 0, 0, width
         self._of: dict[nn.Module, dict] = {}
         self._half: Cache | None = None
 
@@ -42,8 +43,9 @@ class Cache:
     def half(self) -> "Cache":
         """That of the map of half the resolution, whose pixel (i, j) is due with this one's (2i, 2j)."""
         if self._half is None:
-            self._half = Cache((self.width + 1) // 2)
-            self._half.start_rows(*_halved(self.rows))
+            self._half = Cache(_halved(self.width))
+            self._half.start_row(_halved(self.row))
+            self._half.start_columns(_halved(self.first), _halved(self.end))
         return self._half
 
     def of(self, layer: nn.Module) -> dict:
@@ -53,29 +55,26 @@ class Cache:
             state = self._of[layer] = {}
         return state
 
-    def start_rows(self, first: int, end: int) -> None:
-        """What follows is given in whole rows, first to end (excluded)."""
-        self.rows, self.columns = (first, end), None
+    def start_row(self, row: int) -> None:
+        """What follows is of this row: first it as a whole, for what looks at rows above, then its columns."""
+        self.row, self.first, self.end = row, 0, self.width
         if self._half is not None:
-            self._half.start_rows(*_halved(self.rows))
+            self._half.start_row(_halved(row))
 
     def start_columns(self, first: int, end: int) -> None:
         """What follows is given as columns first to end (excluded) of the row begun last."""
-        self.columns = (first, end)
+        self.first, self.end = first, end
         if self._half is not None:
-            self._half.start_columns(*_halved(self.columns))
-
-    def end_row(self) -> None:
-        """All columns of the row were given: it lies above the next."""
-        for layer, state in self._of.items():
-            if "row" in state and state["row"].columns:
-                layer.end_row(state)
-        if self._half is not None:
-            self._half.end_row()
+            self._half.start_columns(_halved(first), _halved(end))
 
 
-def _halved(span: tuple[int, int]) -> tuple[int, int]:
-    return (span[0] + 1) // 2, (span[1] + 1) // 2
+def _halved(position: int) -> int:
+    return (position + 1) // 2
+
+
+def channel_dim(x: Tensor) -> int:
+    """Which dimension the channels are: of a map (B, C, H, W), or with a cache the last."""
+    return 1 if x.dim() == 4 else -1
 
 
 def shift_down(x: Tensor) -> Tensor:
@@ -122,14 +121,14 @@ def conv2d(
 
 
 class PixelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of each pixel, or over each of `groups` of them: (B, C, H, W) -> same."""
+    """Layer normalisation over the channels of each pixel, or over each of `groups` of them: the shape stays."""
 
     def __init__(self, channels: int, groups: int = 1):
         super().__init__(channels)
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._last(x) if x.dim() == 2 else self._last(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self._last(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) if x.dim() == 4 else self._last(x)
 
     def _last(self, x: Tensor) -> Tensor:
         if self.groups == 1:
@@ -160,7 +159,7 @@ class Masked(nn.Conv2d):
 
 
 class Pointwise(Masked):
-    """A 1x1 convolution: (B, C_in, H, W) -> (B, C_out, H, W), of a pixel (B, C_in) -> (B, C_out).
+    """A 1x1 convolution: (B, C_in, H, W) -> (B, C_out, H, W), with a cache (..., C_in) -> (..., C_out).
 
     Args:
       mask_type: None; or A or B, for channels in colour groups.
@@ -176,38 +175,115 @@ class Pointwise(Masked):
         self.frozen = self.weight.flatten(1), self.bias  # looked up for every pixel
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() == 2:
-            return F.linear(x, *(self.frozen or (self.kernel().flatten(1), self.bias)))
-        return conv2d(x, self.kernel(), self.bias)
+        return conv2d(x, self.kernel(), self.bias) if x.dim() == 4 else F.linear(x, *self.frozen)
 
 
-class RowsAbove(Masked):
-    """`rows` rows that end with the current one, `side` columns to either side: (B, C_in, n, W) -> (B, C_out, n, W).
+class RowTaps(Masked):
+    """A convolution whose kernel ends with the current row, and how it works on rows that lie columns first.
 
-    Whole rows only. Given rows shifted down, it sees what lies above. With `stride` 2 the map that comes out has half
-    the resolution, and None comes out where none of its rows is due. With `dilation` d rows and columns are d apart.
+    Args:
+      above, left, right: rows and columns that its kernel reaches over the pixel itself, before dilation.
+
+    Attributes:
+      above, left, right: the same in pixels.
+      taps: of a frozen layer, the matrices (C_in, C_out) of each kernel row, from the top and the left.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        above: int,
+        left: int,
+        right: int,
+        bias: bool = True,
+        mask: Tensor | None = None,
+        stride: int = 1,
+        dilation: int = 1,
+    ):
+        kernel = (above + 1, left + 1 + right)
+        super().__init__(inputs, outputs, kernel, bias, mask, stride=stride, dilation=dilation)
+        self.above, self.left, self.right = above * dilation, left * dilation, right * dilation
+        self.every, self.apart = stride, dilation  # of nn.Conv2d's own they are pairs
+        self.taps: list[list[Tensor]] = []
+
+    def freeze(self) -> None:
+        super().freeze()
+        self.taps = [[tap.contiguous() for tap in row] for row in self.weight.permute(2, 3, 1, 0)]
+
+    def rows_above(self, cache: Cache) -> list[Tensor | None]:
+        """The `above` rows kept, each (left + width + right, B, C_in), None for what lies above the map."""
+        state = cache.of(self)
+        rows = state.get("rows")
+        if rows is None:
+            rows = state["rows"] = [None] * self.above
+        return rows
+
+    def empty_row(self, cache: Cache, like: Tensor) -> Tensor:
+        """Zeros, with margins: (left + width + right, B, C_in)."""
+        return like.new_zeros(self.left + cache.width + self.right, *like.shape[-2:])
+
+    def given_by(self, rows: list[Tensor | None], like: Tensor, width: int, plus: Tensor | None) -> Tensor:
+        """What the bias and the kernel's upper rows, one for each of `rows`, add to `plus`, which is changed:
+        (ceil(width / stride), B, C_out)."""
+        if plus is None:
+            plus = like.new_zeros(-(-width // self.every), like.shape[-2], self.out_channels)
+        if self.bias is not None:
+            plus += self.bias
+        y = plus.view(-1, self.out_channels)
+        for taps, row in zip(self.taps, rows, strict=False):
+            if row is not None:
+                self.add(y, taps, row, 0, width)
+        return plus
+
+    def add(self, y: Tensor, taps: list[Tensor], row: Tensor, first: int, count: int) -> None:
+        """Add what a kernel row's taps give those of `count` columns from `first` on that a stride leaves: y (n B,
+        C_out)."""
+        starts = range(first, first + len(taps) * self.apart, self.apart)
+        seen = [row[start : start + count : self.every] for start in starts]  # (n, B, C_in) each
+        if self.in_channels < FEW:  # matrices too thin to be worth a product each
+            seen, taps = [torch.cat(seen, dim=-1)], [torch.cat(taps)]
+        for part, tap in zip(seen, taps, strict=True):
+            y.addmm_(part.flatten(0, 1), tap)
+
+
+class RowsAbove(RowTaps):
+    """`rows` rows that end with the current one, `side` columns to either side: (B, C_in, H, W) -> (B, C_out, H, W).
+
+    With a cache: one whole row, (W, B, C_in) -> (W, B, C_out). Given rows shifted down, it sees what lies above. With
+    `stride` 2 the map that comes out has half the resolution, and None comes out where a row of it is not due. With
+    `dilation` d rows and columns are d apart.
     """
 
     def __init__(
         self, inputs: int, outputs: int, rows: int, side: int, bias: bool = True, stride: int = 1, dilation: int = 1
     ):
-        super().__init__(inputs, outputs, (rows, 2 * side + 1), bias, None, stride=stride, dilation=dilation)
-        self.above, self.side = (rows - 1) * dilation, side * dilation  # pixels
+        super().__init__(inputs, outputs, rows - 1, side, side, bias, None, stride, dilation)
 
-    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor | None:
-        x, skipped = _with_rows_above(self, x, self.above, cache)
-        if x.shape[2] - skipped <= self.above:
-            return None
-        x = x[:, :, skipped:]
-        return conv2d(x, self.weight, self.bias, self.stride, (0, self.side), self.dilation)
+    def forward(self, x: Tensor, cache: Cache | None = None, plus: Tensor | None = None) -> Tensor | None:
+        """`plus` is added to what comes out; with a cache it may be changed."""
+        if cache is None:
+            x = F.pad(x, (self.left, self.right, self.above, 0))
+            y = conv2d(x, self.weight, self.bias, self.stride, dilation=self.dilation)
+            return y if plus is None else y + plus
+        rows = self.rows_above(cache)
+        row = self.empty_row(cache, x)
+        row[self.left : self.left + cache.width] = x
+        rows.append(row)
+        y = None
+        if cache.row % self.every == 0:
+            y = self.given_by(rows[:: self.apart], x, cache.width, plus)
+        del rows[0]
+        return y
 
 
-class CausalConv(Masked):
+class CausalConv(RowTaps):
     """The current pixel and `left` columns before it, and in `above` rows above these and `right` columns after it.
 
-    Whole rows: (B, C_in, n, W) -> (B, C_out, n, W). Columns of one row: (B, C_in, 1, n) -> (B, C_out, 1, n), a pixel:
-    (B, C_in) -> (B, C_out). With `stride` 2 the map that comes out has half the resolution, and None comes out where
-    none of its pixels is due. With `dilation` d rows and columns are d apart.
+    (B, C_in, H, W) -> (B, C_out, H, W); with a cache columns of the row at hand, (n, B, C_in) -> (n, B, C_out), or its
+    next pixel, (B, C_in) -> (B, C_out). A pixel may be given again, as when a pixel's green is drawn after its red.
+    With `stride` 2 the map that comes out has half the resolution, and None comes out where none of its pixels is due.
+    With `dilation` d rows and columns are d apart.
 
     Args:
       mask_type: None; or B, for channels in colour groups, of which a pixel's own see one another only so.
@@ -231,114 +307,59 @@ class CausalConv(Masked):
             mask[:, :, above, left + 1 :] = 0
             if mask_type:
                 mask[:, :, above, left] = colour_mask(outputs, inputs, mask_type)
-        kernel = (above + 1, left + 1 + right)
-        super().__init__(inputs, outputs, kernel, bias, mask, stride=stride, dilation=dilation)
-        self.above, self.left, self.right = above * dilation, left * dilation, right * dilation  # pixels
+        super().__init__(inputs, outputs, above, left, right, bias, mask, stride, dilation)
+        self.own: Tensor | None = None
+
+    def freeze(self) -> None:
+        super().freeze()
+        self.taps[-1] = self.taps[-1][: self.left // self.apart + 1]  # none to the right
+        self.own = torch.cat(self.taps[-1])  # (taps C_in, C_out)
 
     def forward(self, x: Tensor, cache: Cache | None = None, plus: Tensor | None = None) -> Tensor | None:
-        """`plus` is added to what comes out: a map of its shape, or, where columns are given, the whole row of it."""
-        if cache is not None and cache.columns is not None:
-            return self._columns(x, cache, plus)
-        x, skipped = _with_rows_above(self, x, self.above, cache)
-        if x.shape[2] - skipped <= self.above:
-            return None
-        x = F.pad(x[:, :, skipped:], (self.left, self.right))
-        y = conv2d(x, self.kernel(), self.bias, self.stride, dilation=self.dilation)
-        return y if plus is None else y + plus
-
-    def _columns(self, x: Tensor, cache: Cache, plus: Tensor | None) -> Tensor | None:
-        row = cache.of(self).get("row")
-        if row is None or row.at != cache.rows:
-            row = self._start_row(x, cache, plus)
-        if x.dim() == 2:
-            return self._pixel(x, row, cache.columns[0], cache.keep)
-        return self._chunk(x, row, cache.columns[0], cache.keep)
-
-    def _pixel(self, x: Tensor, row: "_Row", column: int, keep: bool) -> Tensor | None:
-        """(B, C_in) -> (B, C_out), None where a stride makes none due."""
-        window, stride = row.left, self.stride[0]
-        window.append(x)
-        y = None
-        if row.due and column % stride == 0:
-            seen = x if self.left == 0 else torch.cat(window[:: self.dilation[1]], dim=1)  # (B, taps C_in)
-            y = torch.addmm(row.given[column // stride], seen, row.weight)
-        if keep:
-            del window[0]
-            if self.above:
-                row.columns.append(x)
-        else:
-            window.pop()
-        return y
-
-    def _chunk(self, x: Tensor, row: "_Row", first: int, keep: bool) -> Tensor | None:
-        """(B, C_in, 1, n) -> (B, C_out, 1, n or fewer), None where a stride makes none due."""
-        columns, stride = list(x[:, :, 0].unbind(2)), self.stride[0]
-        window = torch.stack(row.left + columns, dim=2).unsqueeze(2)  # (B, C_in, 1, left + n)
-        y = None
-        if row.due and (start := -first % stride) < len(columns):
-            kernel = self.kernel()[:, :, -1:, : self.left // self.dilation[1] + 1]
-            y = conv2d(window[..., start:], kernel, None, (1, stride), dilation=self.dilation)
-            out = (first + start) // stride
-            y = y + torch.stack(row.given[out : out + y.shape[3]], dim=2).unsqueeze(2)
-        if keep:
-            row.left = (row.left + columns)[len(columns) :]
-            if self.above:
-                row.columns.extend(columns)
-        return y
-
-    def _start_row(self, x: Tensor, cache: Cache, plus: Tensor | None) -> "_Row":
-        """Zeros to the left; and what the rows above, the bias and `plus` give each of the row's pixels."""
+        """`plus` is added to what comes out: a map of its shape, or with a cache the whole row of it, which may be
+        changed."""
+        if cache is None:
+            x = F.pad(x, (self.left, self.right, self.above, 0))
+            y = conv2d(x, self.kernel(), self.bias, self.stride, dilation=self.dilation)
+            return y if plus is None else y + plus
         state = cache.of(self)
-        batch, inputs = x.shape[:2]
-        (stride, _), (dilation, _) = self.stride, self.dilation
-        row = state["row"] = _Row(cache.rows, [x.new_zeros(batch, inputs)] * self.left)
-        row.due = cache.rows[0] % stride == 0
-        if not row.due:
-            return row
-        if "weight" not in state:
-            own = self.kernel()[:, :, -1, : self.left // dilation + 1]  # (C_out, C_in, taps)
-            state["weight"] = own.permute(2, 1, 0).flatten(0, 1).contiguous()  # (taps C_in, C_out)
-        row.weight = state["weight"]
-        if self.above:
-            rows = state.get("rows")
-            if rows is None:
-                rows = x.new_zeros(batch, inputs, self.above, cache.width)
-            rows = F.pad(rows[:, :, : self.above - dilation + 1], (self.left, self.right))
-            kernel = self.kernel()[:, :, :-1]
-            given = conv2d(rows, kernel, self.bias, (1, stride), dilation=self.dilation)  # (B, C_out, 1, W)
-        else:
-            bias = x.new_zeros(self.out_channels) if self.bias is None else self.bias
-            given = bias.reshape(1, -1, 1, 1).expand(batch, -1, -1, -(-cache.width // stride))
-        if plus is not None:
-            given = given + plus
-        row.given = given[:, :, 0].unbind(2)  # W of (B, C_out)
-        return row
+        if state.get("at") != cache.row:
+            self._start_row(state, x, cache, plus)
+        row, given, first = state["row"], state["given"], cache.first
+        if x.dim() == 2:
+            row[self.left + first] = x
+            if given is None or first % self.every:
+                return None
+            if self.left == self.apart:
+                x = torch.cat((row[first], x), dim=1)  # (B, taps C_in)
+            elif self.left:
+                x = row[first : first + self.left + 1 : self.apart].transpose(0, 1).flatten(1)
+            return torch.addmm(given[first // self.every], x, self.own)
+        row[self.left + first : self.left + cache.end] = x
+        first += -first % self.every
+        if given is None or first >= cache.end:
+            return None
+        y = given[first // self.every : -(-cache.end // self.every)].clone()
+        self.add(y.flatten(0, 1), self.taps[-1], row, first, cache.end - first)
+        return y
 
-    def end_row(self, state: dict) -> None:
-        """Put the row's columns below the rows kept, and forget the uppermost of these."""
-        row = torch.stack(state["row"].columns, dim=2).unsqueeze(2)  # (B, C_in, 1, W)
-        before = state.get("rows")
-        if before is None:
-            before = row.new_zeros(*row.shape[:2], self.above, row.shape[3])
-        state["rows"] = torch.cat([before, row], dim=2)[:, :, 1:]  # (B, C_in, above, W)
-        state["row"].columns = []
-
-
-class _Row:
-    """What a `CausalConv` has of the row at hand: where it is; the columns that its kernel will still read and all so
-    far, (B, C_in) each; what is given to each of its pixels, (B, C_out); and the kernel's own part, (taps C_in, C_out).
-    """
-
-    __slots__ = ("at", "columns", "due", "given", "left", "weight")
-
-    def __init__(self, at: tuple[int, int], left: list[Tensor]):
-        self.at, self.left, self.columns = at, left, []
+    def _start_row(self, state: dict, x: Tensor, cache: Cache, plus: Tensor | None) -> None:
+        """Zeros where pixels will come, and what the rows above, the bias and `plus` give each of them."""
+        rows = self.rows_above(cache)
+        if self.above and "row" in state:
+            rows.append(state["row"])
+            del rows[0]
+        state["at"], state["row"] = cache.row, self.empty_row(cache, x)
+        state["given"] = None
+        if cache.row % self.every == 0:
+            state["given"] = self.given_by(rows[:: self.apart], x, cache.width, plus)
 
 
 class Upsample(Pointwise):
     """To twice the resolution, each pixel giving four: (B, C_in, H, W) -> (B, C_out, height, width).
 
-    As a cache's map is due before its half's next pixel, what the half gave last is kept.
+    With a cache its own row or columns, or a pixel. As a cache's map is due before its half's next pixel, what the half
+    gave last is kept.
     """
 
     def __init__(self, inputs: int, outputs: int):
@@ -346,41 +367,22 @@ class Upsample(Pointwise):
 
     def forward(self, x: Tensor | None, like: Tensor, cache: Cache | None = None) -> Tensor:
         """`like` is a map of the shape that is due, or the columns; x is None where nothing of it is due."""
-        y = None if x is None else super().forward(x)  # (B, 4 C_out, H, W)
-        state = {} if cache is None else cache.of(self)
-        if cache is not None and cache.columns is not None:
-            return self._columns(y, like, cache, state)
-        odd = 0 if cache is None else cache.rows[0] % 2
-        if odd:
-            y = state["last"] if y is None else torch.cat([state["last"], y], dim=2)
-        state["last"], state["columns"] = y[:, :, -1:], None
-        b, c, h, w = y.shape
-        y = y.reshape(b, 2, 2, c // 4, h, w).permute(0, 3, 4, 1, 5, 2).reshape(b, c // 4, 2 * h, 2 * w)
-        return y[:, :, odd : odd + like.shape[2], : like.shape[3]]
-
-    def _columns(self, y: Tensor | None, like: Tensor, cache: Cache, state: dict) -> Tensor:
-        row, (first, end) = cache.rows[0], cache.columns
-        if first == 0 and row % 2 == 0:
-            state["columns"] = []
-        elif state["columns"] is None:  # the row before this one was given whole
-            state["columns"] = list(state["last"][:, :, 0].unbind(2))
+        y = None if x is None else super().forward(x)  # (..., 4 C_out), of a map (B, 4 C_out, h, w)
+        if cache is None:
+            y = F.pixel_shuffle(y.unflatten(1, (4, -1)).transpose(1, 2).flatten(1, 2), 2)
+            return y[:, :, : like.shape[2], : like.shape[3]]
+        state = cache.of(self)
         if y is not None:
-            state["columns"].extend([y] if y.dim() == 2 else y[:, :, 0].unbind(2))
-        quarters = [state["columns"][j // 2].chunk(4, dim=1)[row % 2 * 2 + j % 2] for j in range(first, end)]
-        return quarters[0] if like.dim() == 2 else torch.stack(quarters, dim=2).unsqueeze(2)
+            if "row" not in state:
+                state["row"] = y.new_zeros(cache.half.width, *y.shape[-2:])
+            state["row"][cache.half.first : cache.half.end] = y
+        quarters, own = state["row"].unflatten(-1, (4, -1)), cache.row % 2 * 2  # (w, B, 4, C_out)
+        if like.dim() == 2:
+            return quarters[cache.first // 2, :, own + cache.first % 2]
+        both = quarters[:, :, own : own + 2].transpose(1, 2).flatten(0, 1)  # (2 w, B, C_out)
+        return both[cache.first : cache.end]
 
 
 def dilation_of(layer: int) -> int:
     """1, 2, 4, 8 and again: four layers of 3x3 see 15 pixels far, eight 30."""
     return 2 ** (layer % 4)
-
-
-def _with_rows_above(layer: nn.Module, x: Tensor, above: int, cache: Cache | None) -> tuple[Tensor, int]:
-    """Rows with `above` more before them, kept or zero, and how many of these a stride makes superfluous."""
-    state = {} if cache is None else cache.of(layer)
-    before = state.get("rows")
-    x = F.pad(x, (0, 0, above, 0)) if before is None else torch.cat([before, x], dim=2)  # (B, C, above + n, W)
-    if above:
-        state["rows"] = x[:, :, x.shape[2] - above :]
-    first = 0 if cache is None else cache.rows[0]
-    return x, -first % layer.stride[0]

@@ -37,7 +37,7 @@ class Cached:
 
     def __init__(self, parts: Parts, canvas: Tensor, known: Known):
         context, given = known()
-        stack, self.head, self.likelihood, self.anchor = parts
+        stack, self.head, _, self.anchor = parts
         self.grouped = stack.grouped
         if self.anchor is not None:
             canvas = padded(canvas)
@@ -50,37 +50,37 @@ class Cached:
     def pixels(self) -> Iterator[tuple[int, int]]:
         return self.walk.pixels()
 
-    def params(self, i: int, j: int, own: Tensor, channel: int | None) -> Tensor:
-        """(B, P), or the channel's alone; `own` (B, 3) is the pixel so far."""
+    def params(self, i: int, j: int, own: Tensor, channel: int | None) -> tuple[Tensor, Tensor | None]:
+        """(B, P) and the anchor (B, A), or the channel's alone; `own` (B, 3) is the pixel so far."""
         if not channel or self.grouped:
-            features = self.walk.features(final=channel in (None, 2) or not self.grouped)
-            self.first = self.head.first(self.given[i, j], features)
+            self.first = self.head.first(self.given[i, j], self.walk.features())
         params = self.head.rest(self.first, own, channel)
         if self.anchor is None:
-            return params
+            return params, None
         if not channel:
             self.predicted = self.anchor.of_window(self.windows[i, j])
-        return self.likelihood.shifted(params, _of_channel(self.predicted, channel))
+        return params, _of_channel(self.predicted, channel)
 
 
 class Plain:
     """The same, by running the whole model on the canvas so far."""
 
     def __init__(self, parts: Parts, canvas: Tensor, known: Known):
-        self.stack, self.head, self.likelihood, self.anchor = parts
+        self.stack, self.head, _, self.anchor = parts
         self.canvas, self.known = canvas, known
 
     def pixels(self) -> Iterator[tuple[int, int]]:
         return itertools.product(range(self.stack.canvas.height), range(self.stack.canvas.width))
 
-    def params(self, i: int, j: int, own: Tensor, channel: int | None) -> Tensor:
+    def params(self, i: int, j: int, own: Tensor, channel: int | None) -> tuple[Tensor, Tensor | None]:
         context, given = self.known()
         center = self.stack.canvas.hole_of(self.canvas)[:, :3]
         dtype = self.canvas.dtype
         params = self.head(given.to(dtype), self.stack(self.canvas, context.to(dtype)), center)
-        if self.anchor is not None:
-            params = self.likelihood.shifted(params, self.anchor(self.canvas))
-        return _of_channel(params[:, :, i, j], channel)
+        params = _of_channel(params[:, :, i, j], channel)
+        if self.anchor is None:
+            return params, None
+        return params, _of_channel(self.anchor(self.canvas)[:, :, i, j], channel)
 
 
 def _of_channel(params: Tensor, channel: int | None) -> Tensor:
@@ -92,7 +92,7 @@ def draw(
     parts: Parts,
     canvas: Tensor,
     known: Known,
-    uniforms: Tensor,
+    noise: Tensor,
     temperature: float = 1.0,
     cached: bool = True,
     scored: bool = False,
@@ -106,7 +106,7 @@ def draw(
       canvas: (B, 4, rows, columns), the border's intensities in -1..1 and the known-pixel mask; what lies in the hole
         is not read.
       known: gives the context of the whole canvas and the head's `given`, float32, as each forward pass computes them.
-      uniforms: (B, uniforms_per_pixel, h, w) in [0, 1).
+      noise: the likelihood's, (B, uniforms_per_pixel, h, w).
       temperature: > 0.
       cached: which of the two ways.
       scored: whether to score what is drawn.
@@ -117,23 +117,24 @@ def draw(
     drawn (not as temperature had it), float32 of the same shape.
     """
     parts = Parts(*(part and _copy(part, dtype) for part in parts))
-    head, likelihood, place, uniforms = parts.head, parts.likelihood, parts.stack.canvas, uniforms.to(dtype)
+    head, likelihood, place, noise = parts.head, parts.likelihood, parts.stack.canvas, noise.to(dtype)
     source = (Cached if cached else Plain)(parts, canvas.to(dtype), known)
     hole = place.hole_of(source.canvas)  # a view: what is drawn appears on the canvas
     hole[:, :3], hole[:, 3] = 0, 1
     steps = (0, 1, 2) if head.by_colour else (None,)  # channels drawn one by one, or all from the same params
-    colours_at, uniforms = hole[:, :3].permute(2, 3, 0, 1), uniforms.permute(2, 3, 0, 1)
+    colours_at, noise_at = hole[:, :3].permute(2, 3, 0, 1), noise.permute(2, 3, 0, 1).contiguous()
     drawn, scores, pixels = [], [], source.pixels()
     for i in progress(range(place.height)):
         for _, j in itertools.islice(pixels, place.width):
-            own, u = colours_at[i, j], uniforms[i, j]  # (B, 3), a view, and (B, uniforms_per_pixel)
+            own, u = colours_at[i, j], noise_at[i, j]  # (B, 3), a view, and (B, uniforms_per_pixel)
             for channel in steps:
-                params = source.params(i, j, own, channel)
+                params, anchor = source.params(i, j, own, channel)
                 colours = slice(None) if channel is None else slice(channel, channel + 1)
-                levels = likelihood.sample(params, u if channel is None else u[:, colours], temperature)
+                levels = likelihood.sample(params, u if channel is None else u[:, colours], temperature, anchor)
                 own[:, colours] = levels.to(dtype) / 127.5 - 1
                 drawn.append(levels)
                 if scored:
+                    params = params if anchor is None else likelihood.shifted(params, anchor)
                     scores.append(likelihood.log_prob(params, levels))
     shape = (-1, place.height, place.width, 3)
     center = torch.cat(drawn, dim=1).reshape(shape).permute(0, 3, 1, 2).contiguous()

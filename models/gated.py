@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.causal import Cache, CausalConv, Pointwise, RowsAbove, dilation_of
+from models.causal import Cache, CausalConv, Pointwise, RowsAbove, channel_dim, dilation_of
 from models.stack import Canvas, Condition, Context, Position, Stack
 
 SIZES = {
@@ -24,15 +24,15 @@ SIZES = {
 
 
 def gate(x: Tensor) -> Tensor:
-    """tanh(a) sigmoid(b) of the two halves of the channels: (B, 2C, ...) -> (B, C, ...)."""
-    a, b = x.chunk(2, dim=1)
-    if a.requires_grad:
+    """tanh(a) sigmoid(b) of the two halves of the channels: 2C of them -> C."""
+    a, b = x.chunk(2, dim=channel_dim(x))
+    if a.requires_grad or a.dim() == 2:
         return torch.tanh(a) * torch.sigmoid(b)
-    return (2 * torch.sigmoid(2 * a) - 1) * torch.sigmoid(b)  # a third of torch.tanh's time on a CPU
+    return (2 * torch.sigmoid(2 * a) - 1) * torch.sigmoid(b)  # of a map, a third of torch.tanh's time on a CPU
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks, kernel 3: the vertical one's map and the horizontal one's, (B, C, ...) each."""
+    """One layer of both stacks, kernel 3: the vertical one's map and the horizontal one's, of C channels each."""
 
     def __init__(self, channels: int, tower_channels: int, caption_channels: int, dilation: int):
         super().__init__()
@@ -44,8 +44,8 @@ class GatedLayer(nn.Module):
         self.out = Pointwise(channels, channels)
 
     def down(self, v: Tensor, context: Context, cache: Cache | None) -> tuple[Tensor, Tensor]:
-        """The vertical map, and what the horizontal convolution is given: (B, C, n, W), (B, 2C, n, W)."""
-        y = self.vertical(v, cache) + self.vertical_condition(context)  # (B, 2C, n, W)
+        """The vertical map, and what the horizontal convolution is given: of C and of 2C channels."""
+        y = self.vertical(v, cache, self.vertical_condition(context))  # of 2C
         return v + gate(y), self.link(y) + self.horizontal_condition(context)
 
     def right(self, h: Tensor, given: Tensor, cache: Cache | None) -> Tensor:
@@ -85,7 +85,7 @@ class GatedStack(Stack):
         )
 
     def down(self, x: Tensor, context: Context, cache: Cache | None = None) -> list[Tensor]:
-        v = self.first_vertical(x, cache) + self.position(cache)  # (B, C, n, W)
+        v = self.first_vertical(x, cache) + self.position(cache)  # (B, C, H, W)
         given = [self.link(v)]
         for layer in self.layers:
             v, link = layer.down(v, context, cache)
@@ -93,7 +93,7 @@ class GatedStack(Stack):
         return given
 
     def right(self, x: Tensor, own: Tensor, given: list[Tensor], cache: Cache | None = None) -> Tensor:
-        h = self.first_horizontal(x, cache, given[0])  # (B, C, ...)
+        h = self.first_horizontal(x, cache, given[0])
         for layer, link in zip(self.layers, given[1:], strict=True):
             h = layer.right(h, link, cache)
         return F.silu(h)

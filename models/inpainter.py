@@ -176,6 +176,7 @@ class Inpainter(nn.Module):
         device = generator.device if generator is not None else border.device
         shape = (border.shape[0], self.likelihood.uniforms_per_pixel, h, w)
         uniforms = torch.rand(shape, generator=generator, device=device).to(border.device)
+        noise = self.likelihood.noise(uniforms)
 
         def known() -> tuple[Context, Tensor]:
             context, given, _ = self._known(border, captions)
@@ -185,9 +186,9 @@ class Inpainter(nn.Module):
             canvas = self.stack.canvas.of(self._masked(border, None))
             how = {"cached": cached, "scored": scored, "dtype": dtype, "progress": progress}
             parts = Parts(self.stack, self.head, self.likelihood, self.anchor)
-            return draw(parts, canvas, known, uniforms, temperature, **how)
+            return draw(parts, canvas, known, noise, temperature, **how)
         params = self.head(known()[1]).float()
-        center = self.likelihood.sample(params, uniforms, temperature)
+        center = self.likelihood.sample(params, noise, temperature)
         return center, self.likelihood.log_prob(params, center) if scored else None
 
     @torch.no_grad()

@@ -62,16 +62,23 @@ class Likelihood(nn.Module, ABC):
         return x if self.levels == LEVELS else self.intensity_of(self.level_of(x))
 
     def shifted(self, params: Tensor, anchor: Tensor) -> Tensor:
-        """The params whose means lie higher by `anchor`: (B, P, ...) and (B, 3 anchors, ...), R's first -> (B, P, ...)."""
+        """The params whose means lie higher by `anchor`: (B, P, ...), (B, 3 anchors, ...), R's first -> (B, P, ...)."""
         raise NotImplementedError(f"{type(self).__name__} has no means to shift")
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         """(B, P, h, w) float32, (B, 3, h, w) uint8 -> (B, 3, h, w) float32 nats."""
 
+    def noise(self, uniforms: Tensor) -> Tensor:
+        """What `sample` reads: uniforms in [0, 1) as they are, or made what the family needs, (B, n, h, w) -> same."""
+        return uniforms
+
     @abstractmethod
-    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-        """(B, P, h, w) float32 and uniforms (B, uniforms_per_pixel, h, w) in [0, 1) -> (B, 3, h, w) uint8."""
+    def sample(self, params: Tensor, noise: Tensor, temperature: float = 1.0, anchor: Tensor | None = None) -> Tensor:
+        """(B, P, h, w) float32 and noise (B, uniforms_per_pixel, h, w) -> (B, 3, h, w) uint8.
+
+        With an anchor (B, 3 anchors, h, w), as from the params `shifted` by it.
+        """
 
     @abstractmethod
     def mean(self, params: Tensor) -> Tensor:
@@ -97,9 +104,9 @@ class Bernoulli(Likelihood):
         target = self.rounded(x).float() / 255
         return target * params - F.softplus(params)  # (B, 3, h, w)
 
-    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+    def sample(self, params, noise, temperature=1.0, anchor=None) -> Tensor:
         if self.levels == 2:
-            return self.intensity_of((uniforms < torch.sigmoid(params / temperature)).long())
+            return self.intensity_of((noise < torch.sigmoid(params / temperature)).long())
         return self.mean(params).round().to(torch.uint8)
 
     def mean(self, params: Tensor) -> Tensor:
@@ -140,10 +147,13 @@ class Gaussian(Likelihood):
         edge = torch.special.log_ndtr(torch.where(first, above, -below))
         return torch.where(first | last, edge, inside).float()
 
-    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-        mean, scale = self._mean_scale(params)
-        z = torch.special.ndtri(uniforms.clamp(1e-7, 1 - 1e-7))
-        return (mean + temperature * scale * z).round().clamp(0, 255).to(torch.uint8)
+    def noise(self, uniforms: Tensor) -> Tensor:
+        """Standard normal."""
+        return torch.special.ndtri(uniforms.clamp(1e-7, 1 - 1e-7))
+
+    def sample(self, params, noise, temperature=1.0, anchor=None) -> Tensor:
+        mean, scale = self._mean_scale(params if anchor is None else self.shifted(params, anchor))
+        return (mean + temperature * scale * noise).round().clamp(0, 255).to(torch.uint8)
 
     def mean(self, params: Tensor) -> Tensor:
         mean, scale = self._mean_scale(params)
@@ -171,9 +181,9 @@ class Categorical(Likelihood):
         log_p = torch.log_softmax(logits, dim=-1).gather(-1, level).squeeze(-1)  # (B, h, w, 3)
         return log_p.movedim(-1, 1).contiguous()
 
-    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+    def sample(self, params, noise, temperature=1.0, anchor=None) -> Tensor:
         p = torch.softmax(self._logits(params).double() / temperature, dim=2)
-        below = p.cumsum(2) <= uniforms.double().unsqueeze(2)  # (B, 3, levels, h, w)
+        below = p.cumsum(2) <= noise.double().unsqueeze(2)  # (B, 3, levels, h, w)
         return self.intensity_of(below.sum(2).clamp(max=self.levels - 1))
 
     def mean(self, params: Tensor) -> Tensor:
@@ -189,13 +199,13 @@ class LogisticMixture(Likelihood):
     the mixture's joint mass with it to that without it.
     """
 
-    uniforms_per_pixel = 4  # one chooses the component
     coupled = True
 
     def __init__(self, components: int = 10):
         super().__init__()
         self.components = self.anchors = components
         self.params_per_pixel = 10 * components
+        self.uniforms_per_pixel = components + 3
 
     def initial_bias(self, anchored: bool = False) -> Tensor:
         k = self.components
@@ -250,24 +260,33 @@ class LogisticMixture(Likelihood):
             before = so_far
         return torch.stack(out, dim=1)
 
-    def sample(self, params: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+    def noise(self, uniforms: Tensor) -> Tensor:
+        """Gumbel's for the choice of a component, standard logistic for the three channels."""
+        gumbel = -torch.log(-torch.log(uniforms[:, : self.components].clamp(1e-30, 1 - 1e-7)))
+        return torch.cat([gumbel, torch.logit(uniforms[:, self.components :], eps=1e-7)], dim=1)
+
+    def sample(self, params, noise, temperature=1.0, anchor=None) -> Tensor:
         k = self.components
-        cumulative = torch.softmax(params[:, :k].double() / temperature, dim=1).cumsum(1)
-        chosen = (cumulative <= uniforms[:, :1].double()).sum(1, keepdim=True).clamp(max=k - 1)  # (B, 1, h, w)
-        rest = params[:, k:].unflatten(1, (9, k))  # (B, 9, K, h, w)
-        rest = rest.gather(2, chosen.unsqueeze(1).expand(-1, 9, *chosen.shape[1:])).squeeze(2)
-        means, log_scales, coupling = rest.chunk(3, dim=1)  # (B, 3, h, w)
-        coupling = torch.tanh(coupling)
-        noise = torch.logit(uniforms[:, 1:], eps=1e-7)  # standard logistic
-        drawn = means + temperature * torch.exp(log_scales.clamp(-7.0, 5.0)) * noise
-
-        def level(value: Tensor) -> Tensor:
-            return (127.5 * value + 127.5).round_().clamp_(0, 255)
-
-        red = level(drawn[:, :1])
-        green = level(drawn[:, 1:2] + coupling[:, :1] * (red / 127.5 - 1))
-        blue = level(drawn[:, 2:] + coupling[:, 1:2] * (red / 127.5 - 1) + coupling[:, 2:] * (green / 127.5 - 1))
-        return torch.cat([red, green, blue], dim=1).to(torch.uint8)
+        logits = params[:, :k] if temperature == 1 else params[:, :k] / temperature
+        chosen = torch.argmax(logits + noise[:, :k], dim=1, keepdim=True).unsqueeze(1)  # (B, 1, 1, h, w)
+        own = params[:, k:].unflatten(1, (9, k))  # (B, 9, K, h, w)
+        means, log_scales, coupling = own.gather(2, chosen.expand(-1, 9, *chosen.shape[2:])).squeeze(2).split(3, dim=1)
+        coupling = torch.tanh(coupling)  # (B, 3, h, w)
+        scales = log_scales.clamp(-7.0, 5.0).exp_()
+        drawn = torch.addcmul(means, scales, noise[:, k:], value=temperature)
+        middle = 0.0
+        if anchor is not None:  # what couples channels is how far they lie from it
+            middle = anchor.unflatten(1, (3, k)).gather(2, chosen.expand(-1, 3, *chosen.shape[2:])).squeeze(2)
+            drawn += middle
+        drawn, middle = drawn.mul_(127.5), 127.5 * middle  # in levels
+        red, green, blue = drawn.split(1, dim=1)  # views
+        by_red, by_red_2, by_green = coupling.split(1, dim=1)
+        _round(red)
+        off_red = red if anchor is None else red - middle[:, :1]
+        _round(green.addcmul_(by_red, off_red))
+        off_green = green if anchor is None else green - middle[:, 1:2]
+        _round(blue.addcmul_(by_red_2, off_red).addcmul_(by_green, off_green))
+        return drawn.add_(127.5).to(torch.uint8)
 
     def mean(self, params: Tensor) -> Tensor:
         """Each component's clipped mean, G and B at the expected R and G: exact for R, close for the others."""
@@ -286,6 +305,11 @@ class LogisticMixture(Likelihood):
             expected.append(1 - scale * (F.softplus(high) - F.softplus(low)))
         value = torch.stack([(weights * e).sum(1) for e in expected], dim=1)  # (B, 3, h, w)
         return (127.5 * (value + 1)).clamp(0, 255)
+
+
+def _round(levels: Tensor) -> None:
+    """To the nearest of the 256, in place; levels are told from their middle."""
+    levels.add_(127.5).round_().clamp_(0, 255).sub_(127.5)
 
 
 LIKELIHOODS = {

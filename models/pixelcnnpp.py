@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.causal import Cache, CausalConv, Pointwise, RowsAbove, Upsample
+from models.causal import Cache, CausalConv, Pointwise, RowsAbove, Upsample, channel_dim
 from models.stack import Canvas, Condition, Context, Position, Stack
 
 LEVELS = 3
@@ -27,12 +27,12 @@ SIZES = {
 
 
 def concat_elu(x: Tensor) -> Tensor:
-    """elu(x) and elu(-x): (B, C, ...) -> (B, 2C, ...)."""
-    return F.elu(torch.cat([x, -x], dim=1))
+    """elu(x) and elu(-x): C channels -> 2C."""
+    return F.elu(torch.cat([x, -x], dim=channel_dim(x)))
 
 
 class DownBlock(nn.Module):
-    """A block of the stream that sees the rows above: (B, C, n, W) -> the same shape.
+    """A block of the stream that sees the rows above: C channels -> C.
 
     Args:
       shortcut: whether it reads the map of a block before it.
@@ -46,15 +46,15 @@ class DownBlock(nn.Module):
         self.conv2 = RowsAbove(2 * channels, 2 * channels, rows=2, side=1)
 
     def forward(self, x: Tensor, condition: Tensor, shortcut: Tensor | None, cache: Cache | None) -> Tensor:
-        y = self.conv1(concat_elu(x), cache)  # (B, C, n, W)
+        y = self.conv1(concat_elu(x), cache)
         if shortcut is not None:
             y = y + self.shortcut(concat_elu(shortcut))
-        y = self.conv2(self.dropout(concat_elu(y)), cache) + condition  # (B, 2C, n, W)
-        return x + F.glu(y, dim=1)
+        y = self.conv2(self.dropout(concat_elu(y)), cache, condition)
+        return x + F.glu(y, dim=channel_dim(y))
 
 
 class RightBlock(nn.Module):
-    """A block of the stream that also sees the pixels to the left: (B, C, ...) -> the same shape."""
+    """A block of the stream that also sees the pixels to the left: C channels -> C."""
 
     def __init__(self, channels: int, shortcut: bool, dropout: float):
         super().__init__()
@@ -65,11 +65,11 @@ class RightBlock(nn.Module):
         self.conv2 = CausalConv(2 * channels, 2 * channels, above=1, left=1)
 
     def forward(self, x: Tensor, given: list[Tensor], shortcut: Tensor | None, cache: Cache | None) -> Tensor:
-        y = self.conv1(concat_elu(x), cache, given[0])  # (B, C, ...)
+        y = self.conv1(concat_elu(x), cache, given[0])
         if shortcut is not None:
             y = y + self.shortcut(concat_elu(shortcut))
-        y = self.conv2(self.dropout(concat_elu(y)), cache, given[1])  # (B, 2C, ...)
-        return x + F.glu(y, dim=1)
+        y = self.conv2(self.dropout(concat_elu(y)), cache, given[1])
+        return x + F.glu(y, dim=channel_dim(y))
 
 
 class Pair(nn.Module):
@@ -123,7 +123,7 @@ class PixelCNNppStack(Stack):
         self.double_right = nn.ModuleList(Upsample(channels, channels) for _ in range(LEVELS - 1))
 
     def down(self, x: Tensor, context: Context, cache: Cache | None = None) -> list:
-        x = self.first_down(x, cache) + self.row_above(x, cache) + self.position(cache)  # (B, C, n, W)
+        x = self.first_down(x, cache, self.row_above(x, cache)) + self.position(cache)
         given: list = [x]
         self._down(0, x, context, given, cache)
         return given
@@ -146,7 +146,7 @@ class PixelCNNppStack(Stack):
         return x
 
     def right(self, x: Tensor, own: Tensor, given: list, cache: Cache | None = None) -> Tensor:
-        x = self.first_right(x, cache, given[0]) + self.row_so_far(x, cache)  # (B, C, ...)
+        x = self.first_right(x, cache, given[0]) + self.row_so_far(x, cache)
         return F.elu(self._right(0, x, iter(given[1:]), cache))
 
     def _right(self, level: int, x: Tensor, given, cache: Cache | None) -> Tensor:
@@ -166,6 +166,6 @@ class PixelCNNppStack(Stack):
 
 
 def _halved(context: Context, cache: Cache | None) -> Context:
-    """The context of the half-resolution rows: that of every second pixel."""
-    first = 0 if cache is None else cache.rows[0] % 2
-    return Context(context.tower[:, :, first::2, ::2], context.caption, context.border)
+    """The context of the map of half the resolution: that of every second pixel."""
+    tower = context.tower[:, :, ::2, ::2] if cache is None else context.tower[::2]
+    return Context(tower, context.caption, context.border)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.causal import Cache, CausalConv, PixelNorm, Pointwise, RowsAbove
+from models.causal import Cache, CausalConv, PixelNorm, Pointwise, RowsAbove, channel_dim
 from models.pixelcnnpp import concat_elu
 from models.stack import Canvas, Condition, Context, Position, Stack
 
@@ -26,7 +26,7 @@ SIZES = {
 
 
 class GatedBlock(nn.Module):
-    """x + glu of two causal 3x3 convolutions with concatenated ELUs: (B, C, ...) -> the same shape."""
+    """x + glu of two causal 3x3 convolutions with concatenated ELUs: C channels -> C."""
 
     def __init__(self, channels: int, tower_channels: int, caption_channels: int, dropout: float):
         super().__init__()
@@ -36,15 +36,15 @@ class GatedBlock(nn.Module):
         self.condition = Condition(tower_channels, caption_channels, 2 * channels)
 
     def forward(self, x: Tensor, given: Tensor, cache: Cache | None) -> Tensor:
-        y = self.conv1(concat_elu(x), cache)  # (B, C, ...)
-        y = self.conv2(self.dropout(concat_elu(y)), cache, given)  # (B, 2C, ...)
-        return x + F.glu(y, dim=1)
+        y = self.conv1(concat_elu(x), cache)
+        y = self.conv2(self.dropout(concat_elu(y)), cache, given)
+        return x + F.glu(y, dim=channel_dim(y))
 
 
 class CausalAttention(nn.Module):
     """Each pixel of the hole attends to those before it and to the border's patches; zero outside the hole.
 
-    Keys and values are made of a pixel's features and of the pixel itself. (B, C, ...) -> the same shape.
+    Keys and values are made of a pixel's features and of the pixel itself. C channels -> C.
     """
 
     def __init__(self, canvas: Canvas, channels: int, heads: int):
@@ -82,16 +82,15 @@ class CausalAttention(nn.Module):
         if cache is None:
             y = self._attend_all(self.canvas.hole_of(x), self.canvas.hole_of(own), given)
             return self.canvas.around(y)
-        place = self.canvas
-        inside = cache.columns is not None and place.left <= cache.columns[0] < place.left + place.width
-        return self._attend_one(x, own, given, cache) if inside else torch.zeros_like(x)
+        return self._attend_one(x, own, given, cache) if x.dim() == 2 else torch.zeros_like(x)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(1, (self.heads, -1)).transpose(2, 3)  # (B, heads, N, C / heads)
 
     def _queries(self, x: Tensor, position: Tensor) -> list[Tensor]:
-        """Queries, keys and values, (B, heads, N, C / heads) each."""
-        x = self.query_key_value(self.norm(x) + position).flatten(2)  # (B, 3C, N)
+        """Queries, keys and values, (B, heads, N, C / heads) each; of one pixel N is 1."""
+        x = self.query_key_value(self.norm(x) + position)  # (B, 3C, ...)
+        x = x.flatten(2) if x.dim() == 4 else x.unsqueeze(2)  # (B, 3C, N)
         return [self._split(part) for part in x.chunk(3, dim=1)]
 
     def _attend_all(self, x: Tensor, own: Tensor, given: tuple[Tensor, Tensor]) -> Tensor:
@@ -110,7 +109,7 @@ class CausalAttention(nn.Module):
         """Of the pixel at hand, (B, C). Its key and value wait for the next one: by then `own`, a view of the canvas,
         holds what was drawn."""
         state, place = cache.of(self), self.canvas
-        i, j = cache.rows[0] - place.top, cache.columns[0] - place.left
+        i, j = cache.row - place.top, cache.first - place.left
         at = given[0].shape[2] + i * place.width + j
         if "keys" not in state:
             room = (0, 0, 0, place.height * place.width)
@@ -120,7 +119,7 @@ class CausalAttention(nn.Module):
             own_k, own_v = self.own(drawn).unsqueeze(2).chunk(2, dim=1)
             state["keys"][:, :, at - 1] = (k + self._split(own_k))[:, :, 0]
             state["values"][:, :, at - 1] = (v + self._split(own_v))[:, :, 0]
-        q, k, v = self._queries(x[:, :, None, None], self.position[:, :, i : i + 1, j : j + 1])
+        q, k, v = self._queries(x, self.position[:, :, i, j])
         state["before"] = k, v, own
         y = F.scaled_dot_product_attention(q, state["keys"][:, :, :at], state["values"][:, :, :at])
         return self.out(y.flatten(1))
@@ -144,7 +143,8 @@ class Block(nn.Module):
         for block, extra in zip(self.convolutions, given[:-1], strict=True):
             x = block(x, extra, cache)
         y = self.attention.right(x, own, given[-1], cache)
-        return x + F.glu(self.join(F.elu(torch.cat([x, y], dim=1))), dim=1)
+        dim = channel_dim(x)
+        return x + F.glu(self.join(F.elu(torch.cat([x, y], dim=dim))), dim=dim)
 
 
 class PixelSNAILStack(Stack):
@@ -168,7 +168,7 @@ class PixelSNAILStack(Stack):
         return [self.above(x, cache) + self.position(cache), *(block.down(context, cache) for block in self.blocks)]
 
     def right(self, x: Tensor, own: Tensor, given: list, cache: Cache | None = None) -> Tensor:
-        y = self.left(x, cache, given[0])  # (B, C, ...)
+        y = self.left(x, cache, given[0])
         for block, extra in zip(self.blocks, given[1:], strict=True):
             y = block.right(y, own, extra, cache)
         return F.elu(y)

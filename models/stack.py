@@ -55,7 +55,8 @@ class Context:
     """What is known before the first pixel is drawn.
 
     Attributes:
-      tower: (B, C, n, columns), the border tower's features for some rows of the canvas, zero outside the hole.
+      tower: (B, C, rows, columns), the border tower's features on the canvas, zero outside the hole; or of one row of
+        it, (columns, B, C).
       caption: (B, K), the caption's vector; None unless captions enter every layer.
       border: (B, 4, H, W), the tower's input: intensities and the known-pixel mask.
     """
@@ -64,17 +65,14 @@ class Context:
     caption: Tensor | None
     border: Tensor
 
-    def rows(self, first: int, end: int) -> "Context":
-        return Context(self.tower[:, :, first:end], self.caption, self.border)
-
     def to(self, dtype: torch.dtype) -> "Context":
         caption = None if self.caption is None else self.caption.to(dtype)
         return Context(self.tower.to(dtype), caption, self.border.to(dtype))
 
 
 class Position(nn.Module):
-    """Where each pixel of the canvas lies: (1, channels, n, columns) for some of its rows, linear in sines of periods
-    2 to 64 of its row and of its column. Layers that see only what lies around a pixel learn from it where that is."""
+    """Where each pixel of the canvas lies: (1, channels, rows, columns), or with a cache (columns, 1, channels), linear
+    in sines of periods 2 to 64 of its row and of its column. A convolution alone could not tell."""
 
     PERIODS = tuple(2**k for k in range(1, 7))
 
@@ -88,11 +86,14 @@ class Position(nn.Module):
         self.to_channels = Pointwise(len(waves), channels, bias=False)
 
     def forward(self, cache: Cache | None) -> Tensor:
-        return self.to_channels(self.waves if cache is None else self.waves[:, :, slice(*cache.rows)])
+        if cache is None:
+            return self.to_channels(self.waves)
+        return self.to_channels(self.waves[:, :, cache.row].permute(2, 0, 1))
 
 
 class Condition(nn.Module):
-    """Context -> a map (B, outputs, n, columns) to add to a layer's: linear in the tower's features and the caption."""
+    """Context -> a map (B, outputs, rows, columns) to add to a layer's, or of one row (columns, B, outputs): linear in
+    the tower's features and the caption."""
 
     def __init__(self, tower_channels: int, caption_channels: int, outputs: int):
         super().__init__()
@@ -103,7 +104,8 @@ class Condition(nn.Module):
         y = self.tower(context.tower)
         if self.caption is None:
             return y
-        return y + self.caption(context.caption)[:, :, None, None]
+        caption = self.caption(context.caption)  # (B, outputs)
+        return y + (caption[:, :, None, None] if y.dim() == 4 else caption)
 
 
 class Stack(nn.Module, ABC):
@@ -128,16 +130,18 @@ class Stack(nn.Module, ABC):
         """From the rows above, and the context, what each layer of `right` is given.
 
         Args:
-          x: (B, 4, n, columns), for each row the intensities in -1..1 and the known-pixel mask of the row above it.
+          x: (B, 4, rows, columns), for each row the intensities in -1..1 and the known-pixel mask of the row above it;
+            with a cache that of one row, (columns, B, 4), and so is what comes out.
         """
 
     @abstractmethod
     def right(self, x: Tensor, own: Tensor, given: list[Tensor], cache: Cache | None = None) -> Tensor:
-        """The features (B, channels, ...), from what `down` gave and the pixels to the left.
+        """The features (B, channels, ...) or (..., channels), from what `down` gave and the pixels to the left.
 
         Args:
-          x: (B, 4, n, columns), (B, 4, 1, n) or, for one pixel, (B, 4): for each pixel that to the left of it.
-          own: (B, 3, ...), the pixel itself, for colour groups.
+          x: (B, 4, rows, columns), for each pixel that to the left of it; with a cache that of the columns now given,
+            (n, B, 4), or of one pixel, (B, 4).
+          own: (B, 3, rows, columns), (n, B, 3) or (B, 3), the pixel itself, for colour groups.
         """
 
     def forward(self, canvas: Tensor, context: Context) -> Tensor:
@@ -155,55 +159,54 @@ class Walk:
     """Goes through the hole in the order of drawing and gives each pixel's features as those before it become known.
 
     Args:
-      stack: in eval mode.
+      stack: in eval mode and frozen.
       canvas: (B, 4, rows, columns); each pixel of the hole must be put there before the next is asked for.
       context: of the whole canvas.
     """
 
     def __init__(self, stack: Stack, canvas: Tensor, context: Context):
         self.stack, self.context, self.place = stack, context, stack.canvas
-        self.image, self._pixels = canvas, canvas.permute(2, 3, 0, 1)
+        self._pixels = canvas.permute(2, 3, 0, 1)  # (rows, columns, B, 4)
+        self._own = self._pixels[..., :3]
+        self._outside = torch.zeros_like(self._pixels[0])  # what lies above the canvas, and to its left
+        self._tower = context.tower.permute(2, 3, 0, 1).contiguous()  # (rows, columns, B, C)
         self.cache = Cache(self.place.columns)
-        self._at = (0, 0)  # in the canvas
-        self._given: list[Tensor] = []
+        self._given: list = []
 
     def pixels(self) -> Iterator[tuple[int, int]]:
         """The hole's pixels (i, j), in order."""
         place, cache = self.place, self.cache
-        if place.top:
-            self._rows(0, place.top)
-        for i in range(place.height):
-            row = place.top + i
-            self._rows(row, row + 1)
+        after = place.left + place.width
+        for row in range(place.top + place.height):
+            self._start_row(row)
+            if row < place.top:
+                if self.stack.looks_up:
+                    self._columns(row, 0, place.columns)
+                continue
             if place.left:
                 self._columns(row, 0, place.left)
             for j in range(place.width):
-                self._at = (row, place.left + j)
-                yield i, j
-            if self.stack.looks_up and i + 1 < place.height:
-                if place.left + place.width < place.columns:
-                    self._columns(row, place.left + place.width, place.columns)
-                cache.end_row()
+                column = place.left + j
+                cache.start_columns(column, column + 1)
+                yield row - place.top, j
+            if self.stack.looks_up and after < place.columns:
+                self._columns(row, after, place.columns)
 
-    def features(self, final: bool = True) -> Tensor:
-        """(B, channels) of the pixel at hand. Where features depend on its own first colours, ask again once
-        they are put, and say which time is the last."""
-        row, column = self._at
-        self.cache.keep = final
-        self.cache.start_columns(column, column + 1)
-        left = self._pixels[row, column - 1] if column else torch.zeros_like(self._pixels[row, 0])
-        return self.stack.right(left, self._pixels[row, column][:, :3], self._given, self.cache)
+    def features(self) -> Tensor:
+        """(B, channels) of the pixel at hand. Where they depend on its own first colours, ask again once these are
+        put."""
+        row, column = self.cache.row, self.cache.first
+        left = self._pixels[row, column - 1] if column else self._outside[0]
+        return self.stack.right(left, self._own[row, column], self._given, self.cache)
 
-    def _rows(self, first: int, end: int) -> None:
-        self.cache.start_rows(first, end)
-        above = self.image[:, :, first - 1 : end - 1] if first else F.pad(self.image[:, :, : end - 1], (0, 0, 1, 0))
-        self._given = self.stack.down(above, self.context.rows(first, end), self.cache)
-        if self.stack.looks_up and end <= self.place.top:
-            x = self.image[:, :, first:end]
-            self.stack.right(shift_right(x), x[:, :3], self._given, self.cache)
+    def _start_row(self, row: int) -> None:
+        self.cache.start_row(row)
+        above = self._pixels[row - 1] if row else self._outside
+        context = Context(self._tower[row], self.context.caption, self.context.border)
+        self._given = self.stack.down(above, context, self.cache)
 
-    def _columns(self, row: int, first: int, end: int) -> Tensor:
+    def _columns(self, row: int, first: int, end: int) -> None:
         self.cache.start_columns(first, end)
-        line = self.image[:, :, row : row + 1]
-        x = line[..., first - 1 : end - 1] if first else F.pad(line[..., : end - 1], (1, 0))
-        return self.stack.right(x, line[:, :3, :, first:end], self._given, self.cache)
+        line = self._pixels[row]
+        x = line[first - 1 : end - 1] if first else torch.cat([self._outside[:1], line[: end - 1]])
+        self.stack.right(x, self._own[row, first:end], self._given, self.cache)
