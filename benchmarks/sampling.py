@@ -32,11 +32,12 @@ def photos(batch: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def plain_pass(model, canvas, context, given, uniforms) -> float:
+def plain_pass(model, canvas, context, given, noise) -> float:
     """Seconds of one step of the plain loop: a whole pass, and one pixel drawn from it."""
     began = time.perf_counter()
     params = model.head(given, model.stack(canvas, context))
-    model.likelihood.sample(params[:, :, 5:6, 5:6], uniforms)
+    anchor = model.anchor(canvas, context.border)
+    model.likelihood.sample(params[:, :, 5:6, 5:6], noise, 1.0, anchor[:, :, 5:6, 5:6])
     return time.perf_counter() - began
 
 
@@ -54,11 +55,11 @@ def compare(decoder: str, size: str, batch: int, rounds: int, passes: int) -> No
     with torch.no_grad():
         context, given, x = model._known(border, None)
         canvas = model.stack.canvas.of(x)
-    uniforms = torch.rand(batch, model.likelihood.uniforms_per_pixel, 1, 1)
-    plain_pass(model, canvas, context, given, uniforms)
+    noise = model.likelihood.noise(torch.rand(batch, model.likelihood.uniforms_per_pixel, 1, 1))
+    plain_pass(model, canvas, context, given, noise)
     one_pass, whole = [], {dtype: [] for dtype in DTYPES}
     for _ in range(rounds):
-        one_pass += [plain_pass(model, canvas, context, given, uniforms) for _ in range(passes)]
+        one_pass += [plain_pass(model, canvas, context, given, noise) for _ in range(passes)]
         for dtype, seconds in whole.items():
             seconds.append(cached(model, border, dtype))
     plain = PIXELS * statistics.median(one_pass)

@@ -1,15 +1,18 @@
-"""Where a likelihood's means begin: linear predictions of a pixel from those around it, in full precision.
+"""What a likelihood starts from, beside the network: pixels known already, in full precision.
 
 Lossless coders predict a pixel from its neighbours (left + above - above left, and the like [1]) and code the
 difference. A network trained in bfloat16 knows intensities to two levels at best, so here too it says the difference:
-each mean is a prediction of this layer, which begins as the coders' own and learns, plus what the network adds.
+each mean is one of `Predictions`, which begin as the coders' own and learn, plus what the network adds. A softmax over
+levels has no mean; its network instead weighs `Copies` of known pixels against the levels themselves [2].
 
-[1] Wu and Memon 1997, Context-based, adaptive, lossless image coding
+[1] Wu and Memon 1997, Context-based, adaptive, lossless image coding   [2] See, Liu, Manning 2017, arXiv:1704.04368
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.causal import Masked, conv2d
 from models.stack import Canvas
@@ -28,45 +31,86 @@ PREDICTORS = (  # what they take of which pixel; the pixel itself is at (0, 0)
     {W: 0.25, N: 0.25, NW: 0.25, NE: 0.25},
     {},
 )
+NEIGHBOURS = (W, N, NW, NE)
+At = Callable[[int, int], Tensor]
 
 
-class Anchor(Masked):
-    """The canvas (B, 4, rows, columns), all of it known -> predictions of the hole's pixels (B, outputs, h, w), -1..1.
-
-    Reads two pixels to the left and five in each of the two rows above, zeros outside the canvas.
+class Predictions(Masked):
+    """k linear predictions of each channel of the hole's pixels, -1..1, from two pixels to the left and five in each of
+    the two rows above, zeros outside the canvas.
 
     Args:
       canvas: that it is computed on.
-      outputs: 3 k, for k predictions of each channel, R's first; they begin as PREDICTORS, in turn.
+      count: k; they begin as PREDICTORS, in turn.
     """
 
-    def __init__(self, canvas: Canvas, outputs: int):
+    def __init__(self, canvas: Canvas, count: int):
         kernel = (ABOVE + 1, 2 * SIDE + 1)
-        mask = torch.ones(outputs, 3, *kernel)
+        mask = torch.ones(3 * count, 3, *kernel)
         mask[:, :, ABOVE, SIDE:] = 0
-        super().__init__(3, outputs, kernel, bias=False, mask=mask)
+        super().__init__(3, 3 * count, kernel, bias=False, mask=mask)
         self.canvas = canvas
-        weight = torch.zeros(3, outputs // 3, 3, *kernel)  # of, which, from, row, column
-        for k in range(outputs // 3):
+        weight = torch.zeros(3, count, 3, *kernel)  # of, which, from, row, column
+        for k in range(count):
             for (row, column), share in PREDICTORS[k % len(PREDICTORS)].items():
                 weight[range(3), k, range(3), ABOVE + row, SIDE + column] = share
         with torch.no_grad():
             self.weight.copy_(weight.flatten(0, 1))
 
-    def forward(self, canvas: Tensor) -> Tensor:
+    def forward(self, canvas: Tensor, border: Tensor) -> Tensor:
+        """(B, 4, rows, columns), all of it known, and the whole border (B, 4, H, W) -> (B, 3 k, h, w), R's first."""
         return self.canvas.hole_of(conv2d(padded(canvas)[:, :3], self.kernel(), None))
 
-    def windows(self, with_margin: Tensor) -> Tensor:
-        """What is read for each pixel of the hole, of a canvas that was `padded`: (h, w, B, 3, height, width), a view."""
-        _, _, height, width = self.weight.shape
-        windows = with_margin[:, :3].unfold(2, height, 1).unfold(3, width, 1)  # (B, 3, rows, columns, height, width)
-        place = self.canvas
-        windows = windows[:, :, place.top :, place.left : place.left + place.width]
-        return windows.permute(2, 3, 0, 1, 4, 5)
+    def drawing(self, with_margin: Tensor, border: Tensor) -> At:
+        """The same, (B, 3 k), of the hole's pixel (i, j) as those before it appear on a canvas that was `padded`."""
+        windows = windows_of(self.canvas, with_margin)
+        return lambda i, j: F.linear(windows[i, j].flatten(1), self.kernel().flatten(1))
 
-    def of_window(self, window: Tensor) -> Tensor:
-        """(B, 3, height, width) -> (B, outputs)."""
-        return F.linear(window.flatten(1), self.kernel().flatten(1))
+
+class Copies(nn.Module):
+    """Of each of the hole's pixels the four NEIGHBOURS and the border pixels nearest to it above, to the left, to the
+    right and below, -1..1; zeros outside the image.
+
+    Args:
+      canvas: that it is computed on.
+    """
+
+    COUNT = len(NEIGHBOURS) + 4
+
+    def __init__(self, canvas: Canvas):
+        super().__init__()
+        self.canvas = canvas
+
+    def forward(self, canvas: Tensor, border: Tensor) -> Tensor:
+        """(B, 4, rows, columns), all of it known, and the whole border (B, 4, H, W) -> (B, 24, h, w), R's first."""
+        windows = windows_of(self.canvas, padded(canvas)).permute(2, 3, 0, 1, 4, 5)  # (B, 3, h, w, rows, columns)
+        near = [windows[..., ABOVE + row, SIDE + column] for row, column in NEIGHBOURS]  # (B, 3, h, w) each
+        return torch.stack([*near, *self._far(border)], dim=2).flatten(1, 2)
+
+    def drawing(self, with_margin: Tensor, border: Tensor) -> At:
+        """The same, (B, 24), of the hole's pixel (i, j) as those before it appear on a canvas that was `padded`."""
+        windows = windows_of(self.canvas, with_margin)
+        far = torch.stack(self._far(border.to(with_margin.dtype)), dim=-1).permute(2, 3, 0, 1, 4)  # (h, w, B, 3, 4)
+
+        def at(i: int, j: int) -> Tensor:
+            window = windows[i, j]
+            near = [window[:, :, ABOVE + row, SIDE + column] for row, column in NEIGHBOURS]
+            return torch.cat([torch.stack(near, dim=2), far[i, j]], dim=2).flatten(1)
+
+        return at
+
+    def _far(self, border: Tensor) -> list[Tensor]:
+        """(B, 3, h, w) each."""
+        hole = self.canvas.hole
+        x = F.pad(border[:, :3], (1, 1, 1, 1))  # so the pixel (i, j) is at (i + 1, j + 1)
+        rows, columns = slice(hole.top + 1, hole.bottom + 1), slice(hole.left + 1, hole.right + 1)
+        sides = (
+            x[:, :, hole.top : hole.top + 1, columns],
+            x[:, :, rows, hole.left : hole.left + 1],
+            x[:, :, rows, hole.right + 1 : hole.right + 2],
+            x[:, :, hole.bottom + 1 : hole.bottom + 2, columns],
+        )
+        return [side.expand(-1, -1, self.canvas.height, self.canvas.width) for side in sides]
 
 
 def padded(canvas: Tensor) -> Tensor:
@@ -77,3 +121,9 @@ def padded(canvas: Tensor) -> Tensor:
 def trimmed(with_margin: Tensor) -> Tensor:
     """A padded canvas without its padding, a view."""
     return with_margin[:, :, ABOVE:, SIDE:-SIDE]
+
+
+def windows_of(canvas: Canvas, with_margin: Tensor) -> Tensor:
+    """The pixel and what is around and above it, a view (h, w, B, 3, ABOVE + 1, 2 SIDE + 1) of a padded canvas."""
+    windows = with_margin[:, :3].unfold(2, ABOVE + 1, 1).unfold(3, 2 * SIDE + 1, 1)  # (B, 3, rows, columns, ...)
+    return windows[:, :, canvas.top :, canvas.left : canvas.left + canvas.width].permute(2, 3, 0, 1, 4, 5)

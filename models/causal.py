@@ -211,6 +211,15 @@ class RowTaps(Masked):
         super().freeze()
         self.taps = [[tap.contiguous() for tap in row] for row in self.weight.permute(2, 3, 1, 0)]
 
+    def over_map(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) -> (B, C_out, H, W). Few inputs are intensities: bfloat16 would blur them by a level, so
+        these are read in the precision of the weights."""
+        x = F.pad(x, (self.left, self.right, self.above, 0))
+        if self.in_channels >= FEW:
+            return conv2d(x, self.kernel(), self.bias, self.stride, dilation=self.dilation)
+        with torch.autocast(x.device.type, enabled=False):
+            return conv2d(x, self.kernel(), self.bias, self.stride, dilation=self.dilation)
+
     def rows_above(self, cache: Cache) -> list[Tensor | None]:
         """The `above` rows kept, each (left + width + right, B, C_in), None for what lies above the map."""
         state = cache.of(self)
@@ -263,8 +272,7 @@ class RowsAbove(RowTaps):
     def forward(self, x: Tensor, cache: Cache | None = None, plus: Tensor | None = None) -> Tensor | None:
         """`plus` is added to what comes out; with a cache it may be changed."""
         if cache is None:
-            x = F.pad(x, (self.left, self.right, self.above, 0))
-            y = conv2d(x, self.weight, self.bias, self.stride, dilation=self.dilation)
+            y = self.over_map(x)
             return y if plus is None else y + plus
         rows = self.rows_above(cache)
         row = self.empty_row(cache, x)
@@ -319,8 +327,7 @@ class CausalConv(RowTaps):
         """`plus` is added to what comes out: a map of its shape, or with a cache the whole row of it, which may be
         changed."""
         if cache is None:
-            x = F.pad(x, (self.left, self.right, self.above, 0))
-            y = conv2d(x, self.kernel(), self.bias, self.stride, dilation=self.dilation)
+            y = self.over_map(x)
             return y if plus is None else y + plus
         state = cache.of(self)
         if state.get("at") != cache.row:

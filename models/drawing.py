@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.anchor import Anchor, padded, trimmed
+from models.anchor import Copies, Predictions, padded, trimmed
 from models.causal import Masked
 from models.head import Head
 from models.likelihoods import Likelihood
@@ -29,7 +29,7 @@ class Parts(NamedTuple):
     stack: Stack
     head: Head
     likelihood: Likelihood
-    anchor: Anchor | None
+    anchor: Predictions | Copies | None
 
 
 class Cached:
@@ -41,7 +41,7 @@ class Cached:
         self.grouped = stack.grouped
         if self.anchor is not None:
             canvas = padded(canvas)
-            self.windows = self.anchor.windows(canvas)
+            self.predict = self.anchor.drawing(canvas, context.border)
             canvas = trimmed(canvas)
         self.canvas = canvas
         self.walk = Walk(stack, canvas, context.to(canvas.dtype))
@@ -58,7 +58,7 @@ class Cached:
         if self.anchor is None:
             return params, None
         if not channel:
-            self.predicted = self.anchor.of_window(self.windows[i, j])
+            self.predicted = self.predict(i, j)
         return params, _of_channel(self.predicted, channel)
 
 
@@ -80,7 +80,7 @@ class Plain:
         params = _of_channel(params[:, :, i, j], channel)
         if self.anchor is None:
             return params, None
-        return params, _of_channel(self.anchor(self.canvas)[:, :, i, j], channel)
+        return params, _of_channel(self.anchor(self.canvas, context.border.to(dtype))[:, :, i, j], channel)
 
 
 def _of_channel(params: Tensor, channel: int | None) -> Tensor:
@@ -134,7 +134,7 @@ def draw(
                 own[:, colours] = levels.to(dtype) / 127.5 - 1
                 drawn.append(levels)
                 if scored:
-                    params = params if anchor is None else likelihood.shifted(params, anchor)
+                    params = params if anchor is None else likelihood.anchored(params, anchor)
                     scores.append(likelihood.log_prob(params, levels))
     shape = (-1, place.height, place.width, 3)
     center = torch.cat(drawn, dim=1).reshape(shape).permute(0, 3, 1, 2).contiguous()

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from models import captions as caption_text
-from models.anchor import Anchor
+from models.anchor import Copies, Predictions
 from models.gated import GatedStack
 from models.head import ColourHead, Head
 from models.inpainter import Inpainter
-from models.likelihoods import LEVELS, LIKELIHOODS, Likelihood
+from models.likelihoods import LEVELS, LIKELIHOODS, Categorical, Likelihood
 from models.pixelcnn import PixelCNNStack
 from models.pixelcnnpp import PixelCNNppStack
 from models.pixelsnail import PixelSNAILStack
@@ -89,7 +89,7 @@ def build(
     }
     _check_ranges(config)
     check_combination(config)
-    distribution = LIKELIHOODS[likelihood](levels) if levels < LEVELS else LIKELIHOODS[likelihood]()
+    distribution = _likelihood(config)
     plain = tower == "ift6266"
     body = Ift6266Tower(hole, image_size) if plain else UNetTower(hole, image_size, size, dropout=dropout)
     encoder = caption_text.CaptionEncoder(image_size, xavier=plain) if use_captions else None
@@ -99,7 +99,11 @@ def build(
         stack = anchor = None
     else:
         stack = _stack(config, body.out_channels, distribution)
-        anchor = Anchor(stack.canvas, 3 * distribution.anchors) if distribution.anchors else None
+        anchor = None
+        if likelihood == "categorical":
+            anchor = Copies(stack.canvas)
+        elif distribution.anchors:
+            anchor = Predictions(stack.canvas, distribution.anchors)
         head = _head_of(stack, body.out_channels, distribution, use_captions, color_conditioning)
     model = Inpainter(body, stack, distribution, head, anchor, encoder, config)
     return model.to(memory_format=torch.channels_last)
@@ -154,6 +158,13 @@ def _check_ranges(options: dict) -> None:
         value = options[name]
         if value is not None and not (type(value) is int and low <= value <= high):
             raise ValueError(f"{name} must be between {low} and {high}, not {value!r}")
+
+
+def _likelihood(config: dict) -> Likelihood:
+    name, levels = config["likelihood"], config["levels"]
+    if name == "categorical":
+        return Categorical(levels, 0 if config["decoder"] == "contour" else Copies.COUNT)
+    return LIKELIHOODS[name](levels) if levels < LEVELS else LIKELIHOODS[name]()
 
 
 def _stack(config: dict, tower_channels: int, likelihood: Likelihood) -> Stack:

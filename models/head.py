@@ -77,9 +77,8 @@ class Head(nn.Module):
 
     def rest(self, y: Tensor, own: Tensor | None = None, channel: int | None = None) -> Tensor:
         """From there to the params (B, P, h, w), or (B, P) of one pixel; `own` and `channel` are for `ColourHead`."""
-        for layer in list(self.layers)[1:]:
-            y = layer(y)
-        return self.out(y)
+        _, activation, second, _ = self.layers
+        return self.out(activation(second(activation(y))))
 
     def forward(self, given: Tensor, stack: Tensor | None = None, own: Tensor | None = None) -> Tensor:
         """`own` (B, 3, h, w) in -1..1, the pixels themselves, is for `ColourHead`."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models import captions as caption_text
-from models.anchor import Anchor
+from models.anchor import Copies, Predictions
 from models.drawing import Parts, draw
 from models.head import Head
 from models.likelihoods import Likelihood
@@ -38,7 +38,7 @@ class Inpainter(nn.Module):
         stack: Stack | None,
         likelihood: Likelihood,
         head: Head,
-        anchor: Anchor | None,
+        anchor: Predictions | Copies | None,
         encoder: caption_text.CaptionEncoder | None,
         config: dict,
     ):
@@ -117,7 +117,7 @@ class Inpainter(nn.Module):
         if self.anchor is None:
             return params
         with torch.autocast(border.device.type, enabled=False):
-            return self.likelihood.shifted(params, self.anchor(canvas))
+            return self.likelihood.anchored(params, self.anchor(canvas, x))
 
     def sample(
         self,

@@ -29,7 +29,7 @@ class Likelihood(nn.Module, ABC):
       uniforms_per_pixel: how many uniform numbers one pixel's sample consumes.
       proper: whether masses over the levels sum to one.
       levels: of a sub-pixel.
-      anchors: how many predictions of each channel its means can be told as differences from; 0 where it has no means.
+      anchors: how many numbers made of known pixels (see models/anchor.py) it can start from, for each channel.
       coupled: whether it couples a pixel's three channels itself. Where it does not, each channel has a third of the
         params to itself, R's first, and scores and samples of one channel can be had by giving its own alone.
     """
@@ -42,8 +42,8 @@ class Likelihood(nn.Module, ABC):
     coupled = False
 
     def initial_bias(self, anchored: bool = False) -> Tensor:
-        """(P,) float32: the params of a fresh network, a broad distribution; narrower where means are told as
-        differences from predictions."""
+        """(P,) float32: the params of a fresh network, a broad distribution; narrower where it starts from
+        known pixels."""
         return torch.zeros(self.params_per_pixel)
 
     def level_of(self, x: Tensor) -> Tensor:
@@ -61,9 +61,10 @@ class Likelihood(nn.Module, ABC):
         """uint8 intensities, each replaced by the one that stands for its level."""
         return x if self.levels == LEVELS else self.intensity_of(self.level_of(x))
 
-    def shifted(self, params: Tensor, anchor: Tensor) -> Tensor:
-        """The params whose means lie higher by `anchor`: (B, P, ...), (B, 3 anchors, ...), R's first -> (B, P, ...)."""
-        raise NotImplementedError(f"{type(self).__name__} has no means to shift")
+    def anchored(self, params: Tensor, anchor: Tensor) -> Tensor:
+        """Params told relative to known pixels made ones that stand by themselves: (B, P, ...), (B, 3 anchors, ...),
+        R's first -> (B, ..., ...)."""
+        raise NotImplementedError(f"{type(self).__name__} has no anchors")
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ class Likelihood(nn.Module, ABC):
     def sample(self, params: Tensor, noise: Tensor, temperature: float = 1.0, anchor: Tensor | None = None) -> Tensor:
         """(B, P, h, w) float32 and noise (B, uniforms_per_pixel, h, w) -> (B, 3, h, w) uint8.
 
-        With an anchor (B, 3 anchors, h, w), as from the params `shifted` by it.
+        With an anchor (B, 3 anchors, h, w), as from the params `anchored` by it.
         """
 
     @abstractmethod
@@ -123,7 +124,7 @@ class Gaussian(Likelihood):
     def initial_bias(self, anchored: bool = False) -> Tensor:
         return torch.tensor([0.0, -2.5 if anchored else -0.7]).repeat(3)
 
-    def shifted(self, params: Tensor, anchor: Tensor) -> Tensor:
+    def anchored(self, params: Tensor, anchor: Tensor) -> Tensor:
         """As any likelihood's; of one channel's params (B, 2) and anchor (B, 1), too."""
         means, log_scales = params[:, ::2] + anchor, params[:, 1::2]
         return torch.stack([means, log_scales], dim=2).flatten(1, 2)
@@ -152,7 +153,7 @@ class Gaussian(Likelihood):
         return torch.special.ndtri(uniforms.clamp(1e-7, 1 - 1e-7))
 
     def sample(self, params, noise, temperature=1.0, anchor=None) -> Tensor:
-        mean, scale = self._mean_scale(params if anchor is None else self.shifted(params, anchor))
+        mean, scale = self._mean_scale(params if anchor is None else self.anchored(params, anchor))
         return (mean + temperature * scale * noise).round().clamp(0, 255).to(torch.uint8)
 
     def mean(self, params: Tensor) -> Tensor:
@@ -166,11 +167,23 @@ class Gaussian(Likelihood):
 
 
 class Categorical(Likelihood):
-    """A softmax over all levels, 256 or fewer, per sub-pixel [2]."""
+    """A softmax over all levels, 256 or fewer, per sub-pixel [2].
 
-    def __init__(self, levels: int = LEVELS):
+    Args:
+      copies: of how many known pixels the network says, after the levels' logits, what to add to that of their level.
+    """
+
+    def __init__(self, levels: int = LEVELS, copies: int = 0):
         super().__init__()
-        self.levels, self.params_per_pixel = levels, 3 * levels
+        self.levels, self.anchors, self.params_per_pixel = levels, copies, 3 * (levels + copies)
+
+    def anchored(self, params: Tensor, anchor: Tensor) -> Tensor:
+        """As any likelihood's; -> (B, 3 levels, ...). Of one channel's params and anchor, too."""
+        params = params.movedim(1, -1).unflatten(-1, (-1, self.levels + self.anchors))  # (B, ..., 3, levels + copies)
+        logits, more = params.split([self.levels, self.anchors], dim=-1)
+        intensity = (127.5 * anchor + 127.5).round().movedim(1, -1).unflatten(-1, (-1, self.anchors))
+        logits = logits.scatter_add(-1, self.level_of(intensity), more)
+        return logits.flatten(-2).movedim(-1, 1)
 
     def _logits(self, params: Tensor) -> Tensor:
         return params.unflatten(1, (-1, self.levels))  # (B, 3, levels, h, w)
@@ -182,6 +195,7 @@ class Categorical(Likelihood):
         return log_p.movedim(-1, 1).contiguous()
 
     def sample(self, params, noise, temperature=1.0, anchor=None) -> Tensor:
+        params = params if anchor is None else self.anchored(params, anchor)
         p = torch.softmax(self._logits(params).double() / temperature, dim=2)
         below = p.cumsum(2) <= noise.double().unsqueeze(2)  # (B, 3, levels, h, w)
         return self.intensity_of(below.sum(2).clamp(max=self.levels - 1))
@@ -192,7 +206,7 @@ class Categorical(Likelihood):
 
 
 class LogisticMixture(Likelihood):
-    """Ten discretized logistics, one component for the pixel's three channels, G and B shifted by those before them
+    """Ten discretized logistics, one component for the pixel's three channels, G and B anchored by those before them
     [1].
 
     Works on intensities scaled to -1..1, where a level is 2/255 wide. The conditional of a sub-pixel is the ratio of
@@ -221,7 +235,7 @@ class LogisticMixture(Likelihood):
         rest = params[:, k:].unflatten(1, (3, 3, k))
         return params[:, :k], rest[:, 0], rest[:, 1].clamp(-7.0, 5.0), torch.tanh(rest[:, 2])
 
-    def shifted(self, params: Tensor, anchor: Tensor) -> Tensor:
+    def anchored(self, params: Tensor, anchor: Tensor) -> Tensor:
         """As any likelihood's; a channel's anchor is where its mean lies when those before it are at theirs."""
         k = self.components
         logits, red, green, blue, scales, coupling = params.split([k, k, k, k, 3 * k, 3 * k], dim=1)
@@ -273,20 +287,17 @@ class LogisticMixture(Likelihood):
         means, log_scales, coupling = own.gather(2, chosen.expand(-1, 9, *chosen.shape[2:])).squeeze(2).split(3, dim=1)
         coupling = torch.tanh(coupling)  # (B, 3, h, w)
         scales = log_scales.clamp(-7.0, 5.0).exp_()
-        drawn = torch.addcmul(means, scales, noise[:, k:], value=temperature)
-        middle = 0.0
-        if anchor is not None:  # what couples channels is how far they lie from it
+        drawn, middle = torch.addcmul(means, scales, noise[:, k:], value=temperature), torch.zeros_like(means)
+        if anchor is not None:
             middle = anchor.unflatten(1, (3, k)).gather(2, chosen.expand(-1, 3, *chosen.shape[2:])).squeeze(2)
             drawn += middle
-        drawn, middle = drawn.mul_(127.5), 127.5 * middle  # in levels
+        drawn, middle = drawn.mul_(127.5).add_(127.5), 127.5 * middle + 127.5  # in levels
         red, green, blue = drawn.split(1, dim=1)  # views
-        by_red, by_red_2, by_green = coupling.split(1, dim=1)
-        _round(red)
-        off_red = red if anchor is None else red - middle[:, :1]
-        _round(green.addcmul_(by_red, off_red))
-        off_green = green if anchor is None else green - middle[:, 1:2]
-        _round(blue.addcmul_(by_red_2, off_red).addcmul_(by_green, off_green))
-        return drawn.add_(127.5).to(torch.uint8)
+        by_red, by_red_2, by_green = coupling.split(1, dim=1)  # of how far these lie from their middle
+        off_red = red.round_().clamp_(0, 255) - middle[:, :1]
+        off_green = green.addcmul_(by_red, off_red).round_().clamp_(0, 255) - middle[:, 1:2]
+        blue.addcmul_(by_red_2, off_red).addcmul_(by_green, off_green).round_().clamp_(0, 255)
+        return drawn.to(torch.uint8)
 
     def mean(self, params: Tensor) -> Tensor:
         """Each component's clipped mean, G and B at the expected R and G: exact for R, close for the others."""
@@ -305,11 +316,6 @@ class LogisticMixture(Likelihood):
             expected.append(1 - scale * (F.softplus(high) - F.softplus(low)))
         value = torch.stack([(weights * e).sum(1) for e in expected], dim=1)  # (B, 3, h, w)
         return (127.5 * (value + 1)).clamp(0, 255)
-
-
-def _round(levels: Tensor) -> None:
-    """To the nearest of the 256, in place; levels are told from their middle."""
-    levels.add_(127.5).round_().clamp_(0, 255).sub_(127.5)
 
 
 LIKELIHOODS = {
