@@ -125,8 +125,9 @@ class Gaussian(Likelihood):
         return torch.tensor([0.0, -2.5 if anchored else -0.7]).repeat(3)
 
     def anchored(self, params: Tensor, anchor: Tensor) -> Tensor:
-        """As any likelihood's; of one channel's params (B, 2) and anchor (B, 1), too."""
-        means, log_scales = params[:, ::2] + anchor, params[:, 1::2]
+        """As any likelihood's, means told in scales; of one channel's params (B, 2) and anchor (B, 1), too."""
+        means, log_scales = params[:, ::2], params[:, 1::2]
+        means = anchor + means * torch.exp(log_scales.clamp(-7.0, 2.0))
         return torch.stack([means, log_scales], dim=2).flatten(1, 2)
 
     def _mean_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
@@ -236,14 +237,16 @@ class LogisticMixture(Likelihood):
         return params[:, :k], rest[:, 0], rest[:, 1].clamp(-7.0, 5.0), torch.tanh(rest[:, 2])
 
     def anchored(self, params: Tensor, anchor: Tensor) -> Tensor:
-        """As any likelihood's; a channel's anchor is where its mean lies when those before it are at theirs."""
+        """As any likelihood's; means are told in scales from the anchor, so that a flat sky's pixels do not drown the
+        others' gradients. A channel's anchor is where its mean lies when the channels before it are at theirs."""
         k = self.components
-        logits, red, green, blue, scales, coupling = params.split([k, k, k, k, 3 * k, 3 * k], dim=1)
+        logits, means, log_scales, coupling = params.split([k, 3 * k, 3 * k, 3 * k], dim=1)
+        red, green, blue = (means * torch.exp(log_scales.clamp(-7.0, 5.0))).chunk(3, dim=1)  # (B, K, ...)
         of_red, of_green, of_blue = anchor.chunk(3, dim=1)  # (B, K, ...)
         by_red, by_red_2, by_green = torch.tanh(coupling).chunk(3, dim=1)
         red, green = red + of_red, green + of_green - by_red * of_red
         blue = blue + of_blue - by_red_2 * of_red - by_green * of_green
-        return torch.cat([logits, red, green, blue, scales, coupling], dim=1)
+        return torch.cat([logits, red, green, blue, log_scales, coupling], dim=1)
 
     @staticmethod
     def _coupled(channel: int, means: Tensor, coupling: Tensor, x: Tensor) -> Tensor:
@@ -287,10 +290,12 @@ class LogisticMixture(Likelihood):
         means, log_scales, coupling = own.gather(2, chosen.expand(-1, 9, *chosen.shape[2:])).squeeze(2).split(3, dim=1)
         coupling = torch.tanh(coupling)  # (B, 3, h, w)
         scales = log_scales.clamp(-7.0, 5.0).exp_()
-        drawn, middle = torch.addcmul(means, scales, noise[:, k:], value=temperature), torch.zeros_like(means)
+        middle = torch.zeros_like(means)
         if anchor is not None:
+            means = means * scales
             middle = anchor.unflatten(1, (3, k)).gather(2, chosen.expand(-1, 3, *chosen.shape[2:])).squeeze(2)
-            drawn += middle
+            means += middle
+        drawn = torch.addcmul(means, scales, noise[:, k:], value=temperature)
         drawn, middle = drawn.mul_(127.5).add_(127.5), 127.5 * middle + 127.5  # in levels
         red, green, blue = drawn.split(1, dim=1)  # views
         by_red, by_red_2, by_green = coupling.split(1, dim=1)  # of how far these lie from their middle
