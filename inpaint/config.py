@@ -82,6 +82,9 @@ class Config:
         "muon", "Muon for the hidden layers, AdamW for all else; or AdamW for all", choices=("muon", "adamw")
     )
     lr: float = option(1.5e-3, "peak learning rate", low=0, metavar="X")
+    caption_lr: float = option(
+        1.0, "the caption encoder learns at this share of the learning rate", low=0, high=10, metavar="X"
+    )
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
     warmup: int = option(200, "steps over which the learning rate rises", low=0, metavar="STEPS")
     weight_decay: float = option(0.05, "decoupled, on weights of two dimensions or more", low=0, metavar="X")
@@ -136,6 +139,8 @@ class Config:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
         check_combination(self.model_options())
+        if self.caption_lr != 1 and not self.use_captions:
+            raise ValueError("caption_lr needs use_captions")
         given = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{given[1]}: give one of epochs, steps and minutes, not {' and '.join(given)}")

@@ -25,29 +25,46 @@ class MuonAdamW:
         their scale.
       beta2: AdamW's second-moment decay.
       muon: whether to use Muon at all; without it everything is AdamW's.
+      slow, share: a part of the model that learns at this share of the learning rate; None for none.
     """
 
-    def __init__(self, model: nn.Module, lr: float, weight_decay: float, beta2: float, muon: bool = True):
+    def __init__(
+        self,
+        model: nn.Module,
+        lr: float,
+        weight_decay: float,
+        beta2: float,
+        muon: bool = True,
+        slow: nn.Module | None = None,
+        share: float = 1.0,
+    ):
         self._lr = lr
-        parameters = list(model.parameters())
-        hidden = [p for p in parameters if muon and p.dim() > 1 and min(p.shape[:2]) >= LEAST]
-        chosen = set(map(id, hidden))
-        rest = [p for p in parameters if id(p) not in chosen]
-        groups = [
-            {"params": [p for p in rest if p.dim() > 1], "weight_decay": weight_decay},
-            {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-        self.adamw = torch.optim.AdamW(groups, lr=lr, betas=(0.9, beta2), fused=True)
-        self._hidden = [(p, nn.Parameter(_as_matrix(p.detach(), p))) for p in hidden]  # each shares its p's memory
-        matrices = [matrix for _, matrix in self._hidden]
+        self._hidden: list[tuple[nn.Parameter, nn.Parameter]] = []
+        slow_ones = set() if slow is None or share == 1 else set(map(id, slow.parameters()))
+        by_adamw, by_muon = [], []
+        for part, pace in ((False, 1.0), (True, share)):
+            parameters = [p for p in model.parameters() if (id(p) in slow_ones) == part]
+            hidden = [p for p in parameters if muon and p.dim() > 1 and min(p.shape[:2]) >= LEAST]
+            chosen = set(map(id, hidden))
+            rest = [p for p in parameters if id(p) not in chosen]
+            pairs = [(p, nn.Parameter(_as_matrix(p.detach(), p))) for p in hidden]  # each shares its p's memory
+            common = {"lr": lr * pace, "share": pace}
+            by_adamw += [
+                {"params": [p for p in rest if p.dim() > 1], "weight_decay": weight_decay, **common},
+                {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0, **common},
+            ]
+            by_muon.append({"params": [matrix for _, matrix in pairs], **common})
+            self._hidden += pairs
+        by_adamw, by_muon = ([group for group in groups if group["params"]] for groups in (by_adamw, by_muon))
+        self.adamw = torch.optim.AdamW(by_adamw, lr=lr, betas=(0.9, beta2), fused=True)
         self.muon = None
-        if matrices:
-            self.muon = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        if by_muon:
+            self.muon = torch.optim.Muon(by_muon, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
     def set_lr(self, lr: float) -> None:
         for optimizer in self._optimizers().values():
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group["share"]
 
     def step(self) -> None:
         """One step along the parameters' gradients."""
@@ -61,7 +78,7 @@ class MuonAdamW:
         state = {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()}
         for part in state.values():
             for group in part["param_groups"]:
-                group["lr"] = self._lr
+                group["lr"] = self._lr * group["share"]
         return state
 
     def load_state_dict(self, state: dict) -> None:

@@ -71,7 +71,13 @@ class Trainer:
         self.model.to(device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = MuonAdamW(
-            self.model, config.lr, config.weight_decay, config.beta2, muon=config.optimizer == "muon"
+            self.model,
+            config.lr,
+            config.weight_decay,
+            config.beta2,
+            muon=config.optimizer == "muon",
+            slow=self.model.caption_encoder,
+            share=config.caption_lr,
         )
         self.progress = {"step": 0, "seconds": 0.0, "best": math.inf, "skipped": 0, "recent": []}
         if saved:

@@ -50,6 +50,23 @@ def test_the_update_of_a_hidden_kernel_is_orthogonal_whatever_its_memory_format(
     assert (gradient * (before[0] - kernel.detach())).sum() > 0  # downhill
 
 
+def test_a_slow_part_moves_by_its_share_and_the_rest_as_ever():
+    models = [fresh_model(use_captions=True), fresh_model(use_captions=True)]
+    before = copy.deepcopy(models[0].state_dict())
+    shares = [{}, {"slow": models[1].caption_encoder, "share": 0.25}]
+    for model, how in zip(models, shares, strict=True):
+        optimizer = MuonAdamW(model, **settings(), **how)
+        optimizer.set_lr(2e-3)
+        give_gradients(model)
+        optimizer.step()
+        state = optimizer.state_dict()
+        MuonAdamW(model, **settings(), **how).load_state_dict(state)
+    for name, plain in models[0].named_parameters():
+        moved, slowly = plain - before[name], models[1].get_parameter(name) - before[name]
+        share = 0.25 if name.startswith("caption_encoder.") else 1.0
+        torch.testing.assert_close(slowly, share * moved, atol=1e-6, rtol=1e-3)
+
+
 def test_a_saved_state_continues_as_if_never_saved():
     models = [fresh_model(), fresh_model()]
     optimizers = [MuonAdamW(model, **settings()) for model in models]
