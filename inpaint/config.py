@@ -47,7 +47,7 @@ class Config:
     use_captions: bool = option(False, "condition on captions")
     caption_injection: str = option(
         "last",
-        "captions enter as the map in the last layers; or their vector in every layer of a causal decoder as well",
+        "captions enter as the map in the last layers; or their summary in every layer of a causal decoder as well",
         choices=CAPTION_INJECTIONS,
     )
     levels: int = option(

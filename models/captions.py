@@ -47,14 +47,16 @@ class CaptionEncoder(nn.Module):
         it they differ by about half of it.
     """
 
+    STATES = 64  # of the GRU, both directions
+
     def __init__(self, image_size: int = 64, xavier: bool = False):
         super().__init__()
         self.conv1 = nn.Conv1d(len(ALPHABET), 64, 5)
         self.conv2 = nn.Conv1d(64, 64, 4, stride=2)
         self.conv3 = nn.Conv1d(64, 32, 5)
         self.conv4 = nn.Conv1d(32, 32, 4, stride=2)
-        self.gru = BidirectionalGRU(32, 32)
-        self.number = nn.Linear(64, 1)
+        self.gru = BidirectionalGRU(32, self.STATES // 2)
+        self.number = nn.Linear(self.STATES, 1)
         self.linear = nn.Linear(LENGTH // 4, image_size)
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.number, self.linear):
             nn.init.xavier_uniform_(layer.weight)
@@ -74,13 +76,25 @@ class CaptionEncoder(nn.Module):
 
     def vector(self, codes: Tensor) -> Tensor:
         """v: (B, image_size)."""
+        return self._vector(self._states(codes))
+
+    def summary(self, codes: Tensor) -> Tensor:
+        """v, and of each of the GRU's STATES its largest value: (B, image_size + STATES). Where v weighs places in the
+        caption, the rest tells that a word occurs, wherever it does."""
+        states = self._states(codes)
+        return torch.cat([self._vector(states), states.amax(1)], dim=1)
+
+    def _states(self, codes: Tensor) -> Tensor:
+        """(B, 64, STATES): of the GRU, at 64 places."""
         x = F.one_hot(codes, len(ALPHABET) + 1)[..., 1:].transpose(1, 2).float()  # (B, 70, 256), padding all zero
         x = F.relu(self.conv1(F.pad(x, (2, 2))))  # (B, 64, 256)
         x = F.relu(self.conv2(F.pad(x, (1, 1))))  # (B, 64, 128)
         x = F.relu(self.conv3(F.pad(x, (2, 2))))  # (B, 32, 128)
         x = F.relu(self.conv4(F.pad(x, (1, 1))))  # (B, 32, 64)
-        x, _ = self.gru(x.transpose(1, 2))  # (B, 64, 64)
-        return self.linear(self.number(x).squeeze(-1))  # (B, image_size)
+        return self.gru(x.transpose(1, 2))[0]
+
+    def _vector(self, states: Tensor) -> Tensor:
+        return self.linear(self.number(states).squeeze(-1))  # (B, image_size)
 
     @staticmethod
     def map_of(v: Tensor) -> Tensor:

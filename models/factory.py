@@ -59,7 +59,7 @@ def build(
       dropout: rate of the tower's channel dropout, and of that in the blocks of pixelcnnpp and pixelsnail,
         0 <= rate < 1.
       levels: to which sub-pixels are rounded, 2 to 256; fewer than 256 for `categorical` and, 2, for `bernoulli`.
-      caption_injection: `last` for the caption map in the last layers, `all` for the caption's vector in each layer
+      caption_injection: `last` for the caption map in the last layers, `all` for the caption's summary in each layer
         of the causal stack as well.
       color_conditioning: whether, in a causal decoder, a pixel's green depends on its red and its blue on both.
       blocks: of `pixelcnn` and `gated`: how many blocks or layers; None for the size's number.
@@ -169,7 +169,8 @@ def _likelihood(config: dict) -> Likelihood:
 
 def _stack(config: dict, tower_channels: int, likelihood: Likelihood) -> Stack:
     canvas = Canvas(config["hole"], config["image_size"])
-    caption_channels = config["image_size"] if config["caption_injection"] == "all" else 0
+    injected = config["caption_injection"] == "all"
+    caption_channels = config["image_size"] + caption_text.CaptionEncoder.STATES if injected else 0
     options = {name: config[name] for name in OPTIONS_OF if config[name] is not None}
     by_colour = config["color_conditioning"] and not likelihood.coupled
     return STACKS[config["decoder"]](

@@ -208,12 +208,12 @@ class Inpainter(nn.Module):
             raise ValueError(f"{len(captions)} captions for {border.shape[0]} borders")
         x = self._masked(border, known)  # (B, 4, H, W)
         features = self.tower(self._tower_input(x), everywhere=everywhere)  # (B, C, h, w)
-        vector, caption_map = self._caption(captions, border.device)
+        summary, caption_map = self._caption(captions, border.device)
         given = self.head.given(features, caption_map)
         if self.stack is None:
             return None, given, x
-        vector = vector if self.config["caption_injection"] == "all" else None
-        return Context(self.stack.canvas.around(features), vector, x), given, x
+        summary = summary if self.config["caption_injection"] == "all" else None
+        return Context(self.stack.canvas.around(features), summary, x), given, x
 
     def _masked(self, border: Tensor, known: Tensor | None) -> Tensor:
         """Intensities in -1..1, zero where unknown, and the mask of what is known: float32 (B, 4, H, W)."""
@@ -231,15 +231,15 @@ class Inpainter(nn.Module):
         return x if self.tower.uses_mask else (x[:, :3] + x[:, 3:]) / 2
 
     def _caption(self, captions: list[str], device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-        """The captions' vectors (B, S) and their maps (B, 1, h, w) cropped to the hole, float32; None, None for a
-        model without captions."""
+        """The captions' summaries (B, S + STATES) and their maps (B, 1, h, w) cropped to the hole, float32; None, None
+        for a model without captions."""
         if self.caption_encoder is None:
             return None, None
         with torch.autocast(device.type, enabled=False):
-            vector = self.caption_encoder.vector(caption_text.encode(captions).to(device))  # (B, S)
-            whole = self.caption_encoder.map_of(vector)  # (B, 1, S, S)
-        size = self.image_size
-        return vector, crop(whole, Region.whole(size, size), Region.of_hole(self.hole, size, size))
+            size = self.image_size
+            summary = self.caption_encoder.summary(caption_text.encode(captions).to(device))  # (B, S + STATES)
+            whole = self.caption_encoder.map_of(summary[:, :size])  # (B, 1, S, S)
+        return summary, crop(whole, Region.whole(size, size), Region.of_hole(self.hole, size, size))
 
     @staticmethod
     def _check(name: str, x: Tensor, shape: tuple[int, ...]) -> None:

@@ -57,7 +57,7 @@ class Context:
     Attributes:
       tower: (B, C, rows, columns), the border tower's features on the canvas, zero outside the hole; or of one row of
         it, (columns, B, C).
-      caption: (B, K), the caption's vector; None unless captions enter every layer.
+      caption: (B, K), the caption's summary; None unless captions enter every layer.
       border: (B, 4, H, W), the tower's input: intensities and the known-pixel mask.
     """
 

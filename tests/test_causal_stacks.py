@@ -30,7 +30,7 @@ def photos(n, hole=HOLE, side=SIDE, seed=0):
 
 
 class Traced:
-    """One forward pass in float64 with gradients to the border, the center and the caption's vector.
+    """One forward pass in float64 with gradients to the border, the center and the caption's summary.
 
     Of several photos: what a clipped unit hides in one shows in another.
     """
@@ -42,26 +42,26 @@ class Traced:
         self.center = (model.likelihood.rounded(center).double() / 127.5 - 1).requires_grad_()  # (B, 3, h, w)
         codes = caption_text.encode(["a dog on a red chair"] * PHOTOS)
         encoder = model.caption_encoder
-        self.vector = encoder.float().vector(codes).detach().double().requires_grad_()  # (B, S)
+        self.summary = encoder.float().summary(codes).detach().double().requires_grad_()  # (B, S + STATES)
         size = model.image_size
         whole = Region.whole(size, size)
-        caption_map = crop(encoder.map_of(self.vector), whole, Region.of_hole(model.hole, size, size))
+        caption_map = crop(encoder.map_of(self.summary[:, :size]), whole, Region.of_hole(model.hole, size, size))
         features = model.tower(model._tower_input(self.border))
         given = model.head.given(features, caption_map)
         canvas = model.stack.canvas.of(self.border)
         hole = model.stack.canvas.hole_of(canvas)
         hole[:, :3], hole[:, 3] = self.center, 1
-        vector = self.vector if model.config["caption_injection"] == "all" else None
-        context = Context(model.stack.canvas.around(features), vector, self.border)
+        summary = self.summary if model.config["caption_injection"] == "all" else None
+        context = Context(model.stack.canvas.around(features), summary, self.border)
         self.params = model.head(given, model.stack(canvas, context), self.center)
         self.coupled = model.likelihood.coupled
 
     def gradients(self, channel, row, column):
-        """Of a mixture of a sub-pixel's params, to border, center and caption vector: the largest of any photo."""
+        """Of a mixture of a sub-pixel's params, to border, center and caption summary: the largest of any photo."""
         params = self.params if self.coupled else self.params.chunk(3, dim=1)[channel]
         here = params[:, :, row, column]
         weights = torch.randn(here.shape, generator=torch.Generator().manual_seed(0), dtype=here.dtype)
-        sources = [self.border, self.center, self.vector]
+        sources = [self.border, self.center, self.summary]
         gradients = torch.autograd.grad((here * weights).sum(), sources, retain_graph=True)
         return [gradient.abs().amax(0) for gradient in gradients]
 
