@@ -47,16 +47,16 @@ class CaptionEncoder(nn.Module):
         it they differ by about half of it.
     """
 
-    STATES = 64  # of the GRU, both directions
+    FOUND = 64
 
     def __init__(self, image_size: int = 64, xavier: bool = False):
         super().__init__()
-        self.conv1 = nn.Conv1d(len(ALPHABET), 64, 5)
-        self.conv2 = nn.Conv1d(64, 64, 4, stride=2)
+        self.conv1 = nn.Conv1d(len(ALPHABET), self.FOUND, 5)
+        self.conv2 = nn.Conv1d(self.FOUND, 64, 4, stride=2)
         self.conv3 = nn.Conv1d(64, 32, 5)
         self.conv4 = nn.Conv1d(32, 32, 4, stride=2)
-        self.gru = BidirectionalGRU(32, self.STATES // 2)
-        self.number = nn.Linear(self.STATES, 1)
+        self.gru = BidirectionalGRU(32, 32)
+        self.number = nn.Linear(64, 1)
         self.linear = nn.Linear(LENGTH // 4, image_size)
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.number, self.linear):
             nn.init.xavier_uniform_(layer.weight)
@@ -76,25 +76,27 @@ class CaptionEncoder(nn.Module):
 
     def vector(self, codes: Tensor) -> Tensor:
         """v: (B, image_size)."""
-        return self._vector(self._states(codes))
+        return self._vector(self._found(codes))
 
     def summary(self, codes: Tensor) -> Tensor:
-        """v, and of each of the GRU's STATES its largest value: (B, image_size + STATES). Where v weighs places in the
-        caption, the rest tells that a word occurs, wherever it does."""
-        states = self._states(codes)
-        return torch.cat([self._vector(states), states.amax(1)], dim=1)
+        """v, and the largest value of each of the first convolution's FOUND channels, normalised: (B, image_size +
+        FOUND). v weighs places in the caption; the rest tells which runs of five characters occur anywhere in it, and
+        tells words apart before anything is learned, as v does not."""
+        found = self._found(codes)
+        return torch.cat([self._vector(found), F.layer_norm(found.amax(2), (self.FOUND,))], dim=1)
 
-    def _states(self, codes: Tensor) -> Tensor:
-        """(B, 64, STATES): of the GRU, at 64 places."""
+    def _found(self, codes: Tensor) -> Tensor:
+        """(B, FOUND, 256): what the first convolution makes of each place."""
         x = F.one_hot(codes, len(ALPHABET) + 1)[..., 1:].transpose(1, 2).float()  # (B, 70, 256), padding all zero
-        x = F.relu(self.conv1(F.pad(x, (2, 2))))  # (B, 64, 256)
+        return F.relu(self.conv1(F.pad(x, (2, 2))))
+
+    def _vector(self, x: Tensor) -> Tensor:
+        """(B, FOUND, 256) -> (B, image_size)."""
         x = F.relu(self.conv2(F.pad(x, (1, 1))))  # (B, 64, 128)
         x = F.relu(self.conv3(F.pad(x, (2, 2))))  # (B, 32, 128)
         x = F.relu(self.conv4(F.pad(x, (1, 1))))  # (B, 32, 64)
-        return self.gru(x.transpose(1, 2))[0]
-
-    def _vector(self, states: Tensor) -> Tensor:
-        return self.linear(self.number(states).squeeze(-1))  # (B, image_size)
+        x, _ = self.gru(x.transpose(1, 2))  # (B, 64, 64)
+        return self.linear(self.number(x).squeeze(-1))
 
     @staticmethod
     def map_of(v: Tensor) -> Tensor:

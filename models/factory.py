@@ -170,7 +170,7 @@ def _likelihood(config: dict) -> Likelihood:
 def _stack(config: dict, tower_channels: int, likelihood: Likelihood) -> Stack:
     canvas = Canvas(config["hole"], config["image_size"])
     injected = config["caption_injection"] == "all"
-    caption_channels = config["image_size"] + caption_text.CaptionEncoder.STATES if injected else 0
+    caption_channels = config["image_size"] + caption_text.CaptionEncoder.FOUND if injected else 0
     options = {name: config[name] for name in OPTIONS_OF if config[name] is not None}
     by_colour = config["color_conditioning"] and not likelihood.coupled
     return STACKS[config["decoder"]](

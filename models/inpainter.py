@@ -231,13 +231,13 @@ class Inpainter(nn.Module):
         return x if self.tower.uses_mask else (x[:, :3] + x[:, 3:]) / 2
 
     def _caption(self, captions: list[str], device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-        """The captions' summaries (B, S + STATES) and their maps (B, 1, h, w) cropped to the hole, float32; None, None
+        """The captions' summaries (B, S + FOUND) and their maps (B, 1, h, w) cropped to the hole, float32; None, None
         for a model without captions."""
         if self.caption_encoder is None:
             return None, None
         with torch.autocast(device.type, enabled=False):
             size = self.image_size
-            summary = self.caption_encoder.summary(caption_text.encode(captions).to(device))  # (B, S + STATES)
+            summary = self.caption_encoder.summary(caption_text.encode(captions).to(device))  # (B, S + FOUND)
             whole = self.caption_encoder.map_of(summary[:, :size])  # (B, 1, S, S)
         return summary, crop(whole, Region.whole(size, size), Region.of_hole(self.hole, size, size))
 

@@ -42,7 +42,7 @@ class Traced:
         self.center = (model.likelihood.rounded(center).double() / 127.5 - 1).requires_grad_()  # (B, 3, h, w)
         codes = caption_text.encode(["a dog on a red chair"] * PHOTOS)
         encoder = model.caption_encoder
-        self.summary = encoder.float().summary(codes).detach().double().requires_grad_()  # (B, S + STATES)
+        self.summary = encoder.float().summary(codes).detach().double().requires_grad_()  # (B, S + FOUND)
         size = model.image_size
         whole = Region.whole(size, size)
         caption_map = crop(encoder.map_of(self.summary[:, :size]), whole, Region.of_hole(model.hole, size, size))
