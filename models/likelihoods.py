@@ -63,8 +63,8 @@ class Likelihood(nn.Module, ABC):
 
     def anchored(self, params: Tensor, anchor: Tensor) -> Tensor:
         """Params told relative to known pixels made ones that stand by themselves: (B, P, ...), (B, 3 anchors, ...),
-        R's first -> (B, ..., ...)."""
-        raise NotImplementedError(f"{type(self).__name__} has no anchors")
+        R's first -> (B, ..., ...). As they are, without anchors."""
+        return params
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
@@ -207,8 +207,7 @@ class Categorical(Likelihood):
 
 
 class LogisticMixture(Likelihood):
-    """Ten discretized logistics, one component for the pixel's three channels, G and B anchored by those before them
-    [1].
+    """Ten discretized logistics [1], one component for a pixel's three channels, G and B shifted by those before them.
 
     Works on intensities scaled to -1..1, where a level is 2/255 wide. The conditional of a sub-pixel is the ratio of
     the mixture's joint mass with it to that without it.
