@@ -2,12 +2,12 @@
 
     python benchmarks/sampling.py [--decoders gated pixelcnnpp] [--batches 16 64] [--size s] [--rounds 3]
 
-The plain loop is the fastest form it has: float32, channels_last, one whole forward pass a pixel, the border tower's
-features computed once and not 1,024 times. Its passes are all alike, so some are timed, between the rounds of the
-cached sampler, and their median stands for all. Cached drawing is `Inpainter.sample` as shipped (float64, in which
-cached and plain draw the same) and with dtype=torch.float32, tower included. The weights are fresh ones: they change no
-time. Then the time of drawing four rows is taken apart: convolutions and matrix products (the limit: what any sampler
-must do), the other operations, and Python with the dispatch of operations.
+The plain loop runs the whole model for each pixel, float32 and channels_last; beside it stands the fastest form that
+it has, in which the border tower's features are computed once and not 1,024 times. Passes are all alike, so some are
+timed, between the rounds of the cached sampler, and their median stands for all. Cached drawing is `Inpainter.sample`
+as shipped (float64, in which cached and plain draw the same) and with dtype=torch.float32, tower included. The weights
+are fresh ones: they change no time. Then the time of drawing four rows is taken apart: convolutions and matrix products
+(the limit: what any sampler must do), the other operations, and Python with the dispatch of operations.
 """
 
 import argparse
@@ -32,13 +32,17 @@ def photos(batch: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def plain_pass(model, canvas, context, given, noise) -> float:
-    """Seconds of one step of the plain loop: a whole pass, and one pixel drawn from it."""
+def plain_pass(model, border, noise) -> tuple[float, float]:
+    """Seconds of one step of the plain loop, a whole pass and one pixel drawn from it; and those without the tower."""
     began = time.perf_counter()
+    context, given, x = model._known(border, None)
+    canvas = model.stack.canvas.of(x)
+    known = time.perf_counter()
     params = model.head(given, model.stack(canvas, context))
     anchor = model.anchor(canvas, context.border)
     model.likelihood.sample(params[:, :, 5:6, 5:6], noise, 1.0, anchor[:, :, 5:6, 5:6])
-    return time.perf_counter() - began
+    ended = time.perf_counter()
+    return ended - began, ended - known
 
 
 def cached(model, border, dtype) -> float:
@@ -52,23 +56,20 @@ def compare(decoder: str, size: str, batch: int, rounds: int, passes: int) -> No
     torch.manual_seed(0)
     model = build(decoder, "logistic-mixture", size).eval()
     border = photos(batch)
-    with torch.no_grad():
-        context, given, x = model._known(border, None)
-        canvas = model.stack.canvas.of(x)
     noise = model.likelihood.noise(torch.rand(batch, model.likelihood.uniforms_per_pixel, 1, 1))
-    plain_pass(model, canvas, context, given, noise)
-    one_pass, whole = [], {dtype: [] for dtype in DTYPES}
+    plain_pass(model, border, noise)
+    passes_of, whole = [], {dtype: [] for dtype in DTYPES}
     for _ in range(rounds):
-        one_pass += [plain_pass(model, canvas, context, given, noise) for _ in range(passes)]
+        passes_of += [plain_pass(model, border, noise) for _ in range(passes)]
         for dtype, seconds in whole.items():
             seconds.append(cached(model, border, dtype))
-    plain = PIXELS * statistics.median(one_pass)
-    print(f"{decoder} {size}, {batch} centers: plain loop {plain:.0f} s", flush=True)
+    plain, without_tower = (PIXELS * statistics.median(seconds) for seconds in zip(*passes_of, strict=True))
+    print(f"{decoder} {size}, {batch} centers: plain loop {plain:.0f} s, {without_tower:.0f} s with the tower run once")
     for dtype, seconds in whole.items():
         quick = statistics.median(seconds)
-        spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
-        name = str(dtype).removeprefix("torch.")
-        print(f"  cached, {name}: {quick:6.2f} s ({spread}), {plain / quick:.0f} times as fast", flush=True)
+        name, spread = str(dtype).removeprefix("torch."), f"{min(seconds):.2f} to {max(seconds):.2f}"
+        times = f"{plain / quick:.0f} times as fast, {without_tower / quick:.0f} beside the tower run once"
+        print(f"  cached, {name}: {quick:6.2f} s ({spread}), {times}", flush=True)
     small = build(decoder, "logistic-mixture", size, hole=(16, 16, 4, 32)).eval()
     for dtype in DTYPES:
         take_apart(small, border, dtype)
