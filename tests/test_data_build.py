@@ -131,6 +131,11 @@ def test_a_build_killed_again_and_again_ends_in_the_same_bytes(photos, built, tm
     assert beside(out) == ["file.h5", "file.rejects.csv"]
 
 
+def _hears_ctrl_c():
+    """A shell that starts the tests in the background has them, and what they start, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted_with_some_shards(photos, out, which):
     """Start a build, send it a signal as soon as it has some shards, and give the ended process.
 
@@ -143,6 +148,7 @@ def interrupted_with_some_shards(photos, out, which):
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_hears_ctrl_c,
         )
         while process.poll() is None and len(list(out.parent.glob("*.work/*/*.shard"))) < 2:
             time.sleep(0.002)
