@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a script, from anywhere
 
 from data_prep.build import Options, Summary, build
+from data_prep.demo import COUNTS, MOST_SCENES
 from data_prep.errors import InputError, run_main
 from data_prep.h5file import HOLE, IMAGE_SIZE, LARGEST_IMAGE, valid_hole
 
@@ -80,7 +81,7 @@ def _read(source: dict, args):
         return read_webdataset(path)
     from data_prep.demo import read_demo
 
-    return read_demo(args.seed, args.limit, args.image_size, args.hole)
+    return read_demo(args.seed, args.limit, args.image_size, args.hole, args.scenes)
 
 
 def _build(sources, args, options: Options, all_demo: bool) -> Summary:
@@ -142,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--image-size", metavar="N", type=_positive, default=IMAGE_SIZE, help="pixels a side (default: %(default)s)")
     add("--hole", metavar="T,L,H,W", type=_hole, default=HOLE, help="top,left,height,width (default: 16,16,32,32)")
     add("--seed", metavar="N", type=int, default=0, help="of the demo's scenes (default: %(default)s)")
+    add("--scenes", metavar="N", type=_scenes, default=COUNTS["train"], help="of the demo, to train on (%(default)s)")
     add("--verify", metavar="FILE.h5", type=Path, help="re-hash and check a file; exit code 0 only if it is whole")
     return parser
 
@@ -166,6 +168,12 @@ class _AddCaptions(argparse.Action):
 def _positive(text: str) -> int:
     if not (text.isdecimal() and len(text) < 19 and int(text)):
         raise argparse.ArgumentTypeError(f"{text[:60]!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _scenes(text: str) -> int:
+    if _positive(text) > MOST_SCENES:
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is more than {MOST_SCENES:,}")
     return int(text)
 
 

@@ -60,7 +60,8 @@ TRUTH = {
     "truth_nats_border_caption": math.log(POSITIONS),
     "truth_nats_caption": math.log(OBJECTS),
 }
-COUNTS = {"train": 5000, "val": 500, "test": 500}
+COUNTS = {"train": 5000, "val": 500, "test": 500}  # of train unless more are asked for
+MOST_SCENES = 1_000_000
 FIRST_ID = {split: number * 1_000_000_000 for number, split in enumerate(SPLITS)}
 
 
@@ -85,17 +86,27 @@ class Scene(NamedTuple):
     column: int
 
 
-def read_demo(seed: int, limit: int | None, image_size: int, hole: tuple[int, int, int, int]) -> Source:
-    """The demo world as a source: COUNTS scenes of each split, and at most `limit`.
+def read_demo(
+    seed: int,
+    limit: int | None,
+    image_size: int,
+    hole: tuple[int, int, int, int],
+    scenes: int = COUNTS["train"],
+) -> Source:
+    """The demo world as a source: `scenes` to train on, COUNTS of val and test, and of each split at most `limit`.
+
+    More scenes are the same ones and further ones; val and test stay as they are.
 
     Raises:
       InputError: another image size or hole was asked for; the world's entropies hold for these alone.
     """
     if image_size != IMAGE_SIZE or tuple(hole) != HOLE:
         raise InputError(f"--demo: is drawn for --image-size {IMAGE_SIZE} and --hole {','.join(map(str, HOLE))} only")
-    source = Source(label=f"demo (seed {seed})")
+    counts = {**COUNTS, "train": scenes}
+    more = "" if counts == COUNTS else f", {scenes} scenes of train"
+    source = Source(label=f"demo (seed {seed}{more})")
     for split in SPLITS:
-        for index in range(min(COUNTS[split], limit or COUNTS[split])):
+        for index in range(min(counts[split], limit or counts[split])):
             scene = scene_at(seed, split, index)
             captions = tuple(caption.encode() for caption in captions_of(scene))
             photo = Photo(f"demo_{split}_{index:09d}", FIRST_ID[split] + index, captions, scene)

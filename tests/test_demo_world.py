@@ -120,6 +120,12 @@ def test_the_built_file_carries_the_truths_and_the_scenes(demo_file):
     assert np.array_equal(border, demo.draw(scene))
 
 
+def test_more_scenes_are_the_same_and_further_ones_to_train_on():
+    usual, more = (demo.read_demo(0, None, 64, HOLE, scenes).photos for scenes in (30, 50))
+    assert usual["train"] == more["train"][:30] and len(more["train"]) == 50
+    assert usual["val"] == more["val"] and len(more["val"]) == demo.COUNTS["val"]
+
+
 def test_another_hole_is_refused_for_its_entropies_would_be_others():
     with pytest.raises(InputError, match="--demo"):
         demo.read_demo(0, None, 64, (0, 0, 64, 64))
