@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a script, from anywhere
 
 from data_prep.build import Options, Summary, build
-from data_prep.demo import COUNTS, MOST_SCENES
+from data_prep.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
 from data_prep.errors import InputError, run_main
 from data_prep.h5file import HOLE, IMAGE_SIZE, LARGEST_IMAGE, valid_hole
 
@@ -79,15 +79,11 @@ def _read(source: dict, args):
         from data_prep.webdataset import read_webdataset
 
         return read_webdataset(path)
-    from data_prep.demo import read_demo
-
     return read_demo(args.seed, args.limit, args.image_size, args.hole, args.scenes)
 
 
 def _build(sources, args, options: Options, all_demo: bool) -> Summary:
     from tqdm import tqdm
-
-    from data_prep.demo import TRUTH
 
     tqdm.monitor_interval = 0  # no thread of its own: the workers are forked from this process
     with tqdm(unit="img", disable=None, smoothing=0.1) as progress:
@@ -172,9 +168,10 @@ def _positive(text: str) -> int:
 
 
 def _scenes(text: str) -> int:
-    if _positive(text) > MOST_SCENES:
+    scenes = _positive(text)
+    if scenes > MOST_SCENES:
         raise argparse.ArgumentTypeError(f"{text[:60]!r} is more than {MOST_SCENES:,}")
-    return int(text)
+    return scenes
 
 
 def _hole(text: str) -> tuple[int, ...]:
