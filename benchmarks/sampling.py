@@ -2,12 +2,13 @@
 
     python benchmarks/sampling.py [--decoders gated pixelcnnpp] [--batches 16 64] [--size s] [--rounds 3]
 
-The plain loop runs the whole model for each pixel, float32 and channels_last; beside it stands the fastest form that
-it has, in which the border tower's features are computed once and not 1,024 times. Passes are all alike, so some are
-timed, between the rounds of the cached sampler, and their median stands for all. Cached drawing is `Inpainter.sample`
-as shipped (float64, in which cached and plain draw the same) and with dtype=torch.float32, tower included. The weights
-are fresh ones: they change no time. Then the time of drawing four rows is taken apart: convolutions and matrix products
-(the limit: what any sampler must do), the other operations, and Python with the dispatch of operations.
+The plain loop, sample(cached=False), runs the whole model for each pixel; beside it stands the fastest form that it
+has, in which the border tower's features are computed once and not 1,024 times. Passes are all alike, so some are
+timed, between the rounds of the cached sampler, and their median stands for all. Both ways are run as shipped (float64,
+in which they draw the same) and with dtype=torch.float32, tower included, and each cached time is held against both
+plain ones. The weights are fresh ones: they change no time. Then the time of drawing four rows is taken apart:
+convolutions and matrix products (the limit: what any sampler must do), the other operations, and Python with the
+dispatch of operations.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from models import DECODERS, build
+from models.drawing import Parts, Plain
 
 PIXELS = 32 * 32
 DTYPES = (torch.float64, torch.float32)
@@ -32,17 +34,17 @@ def photos(batch: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def plain_pass(model, border, noise) -> tuple[float, float]:
+def plain_pass(model, parts: Parts, border, noise, dtype) -> tuple[float, float]:
     """Seconds of one step of the plain loop, a whole pass and one pixel drawn from it; and those without the tower."""
     began = time.perf_counter()
     context, given, x = model._known(border, None)
-    canvas = model.stack.canvas.of(x)
-    known = time.perf_counter()
-    params = model.head(given, model.stack(canvas, context))
-    anchor = model.anchor(canvas, context.border)
-    model.likelihood.sample(params[:, :, 5:6, 5:6], noise, 1.0, anchor[:, :, 5:6, 5:6])
-    ended = time.perf_counter()
-    return ended - began, ended - known
+    tower = time.perf_counter() - began
+    source = Plain(parts, model.stack.canvas.of(x).to(dtype), lambda: (context, given))
+    began = time.perf_counter()
+    params, anchor = source.params(5, 5, x[:, :3, 5, 5], None)
+    parts.likelihood.sample(params, noise, 1.0, anchor)
+    rest = time.perf_counter() - began
+    return tower + rest, rest
 
 
 def cached(model, border, dtype) -> float:
@@ -56,20 +58,31 @@ def compare(decoder: str, size: str, batch: int, rounds: int, passes: int) -> No
     torch.manual_seed(0)
     model = build(decoder, "logistic-mixture", size).eval()
     border = photos(batch)
-    noise = model.likelihood.noise(torch.rand(batch, model.likelihood.uniforms_per_pixel, 1, 1))
-    plain_pass(model, border, noise)
-    passes_of, whole = [], {dtype: [] for dtype in DTYPES}
-    for _ in range(rounds):
-        passes_of += [plain_pass(model, border, noise) for _ in range(passes)]
-        for dtype, seconds in whole.items():
-            seconds.append(cached(model, border, dtype))
-    plain, without_tower = (PIXELS * statistics.median(seconds) for seconds in zip(*passes_of, strict=True))
-    print(f"{decoder} {size}, {batch} centers: plain loop {plain:.0f} s, {without_tower:.0f} s with the tower run once")
+    noise = model.likelihood.noise(torch.rand(batch, model.likelihood.uniforms_per_pixel, 1, 1))[:, :, 0, 0]
+    parts = Parts(model.stack, model.head, model.likelihood, model.anchor)
+    frozen = {dtype: parts.frozen(dtype) for dtype in DTYPES}
+    passes_of, whole = {dtype: [] for dtype in DTYPES}, {dtype: [] for dtype in DTYPES}
+    for round in range(-1, rounds):  # the first to warm up
+        for dtype in DTYPES:
+            seconds = [plain_pass(model, frozen[dtype], border, noise.to(dtype), dtype) for _ in range(passes)]
+            if round >= 0:
+                passes_of[dtype] += seconds
+                whole[dtype].append(cached(model, border, dtype))
+    plain = {
+        dtype: [PIXELS * statistics.median(seconds) for seconds in zip(*passes_of[dtype], strict=True)]
+        for dtype in DTYPES
+    }
+    print(f"{decoder} {size}, {batch} centers")
+    for dtype in DTYPES:
+        loop, without_tower = plain[dtype]
+        print(f"  plain loop, {_name(dtype)}: {loop:.0f} s, {without_tower:.0f} s with the tower run once")
     for dtype, seconds in whole.items():
-        quick = statistics.median(seconds)
-        name, spread = str(dtype).removeprefix("torch."), f"{min(seconds):.2f} to {max(seconds):.2f}"
-        times = f"{plain / quick:.0f} times as fast, {without_tower / quick:.0f} beside the tower run once"
-        print(f"  cached, {name}: {quick:6.2f} s ({spread}), {times}", flush=True)
+        quick, spread = statistics.median(seconds), f"{min(seconds):.2f} to {max(seconds):.2f}"
+        times = "; ".join(
+            f"{loop / quick:.0f} times as fast as in {_name(of)}, {without_tower / quick:.0f} with the tower run once"
+            for of, (loop, without_tower) in plain.items()
+        )
+        print(f"  cached, {_name(dtype)}: {quick:6.2f} s ({spread}); {times}", flush=True)
     small = build(decoder, "logistic-mixture", size, hole=(16, 16, 4, 32)).eval()
     for dtype in DTYPES:
         take_apart(small, border, dtype)
@@ -89,11 +102,15 @@ def take_apart(model, border, dtype) -> None:
         elif event.key.startswith("aten::"):
             other += seconds
     print(
-        f"  of {str(dtype).removeprefix('torch.')}'s time under the profiler: convolutions and matrix products "
+        f"  of {_name(dtype)}'s time under the profiler: convolutions and matrix products "
         f"{arithmetic / wall:.0%}, other operations {other / wall:.0%}, Python and dispatch "
         f"{1 - (arithmetic + other) / wall:.0%}",
         flush=True,
     )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def main() -> int:

@@ -31,6 +31,10 @@ class Parts(NamedTuple):
     likelihood: Likelihood
     anchor: Predictions | Copies | None
 
+    def frozen(self, dtype: torch.dtype) -> "Parts":
+        """Copies of that precision that will not learn."""
+        return Parts(*(part and _frozen(part, dtype) for part in self))
+
 
 class Cached:
     """The params of each sub-pixel in turn, computed from what the last one changed."""
@@ -116,7 +120,7 @@ def draw(
     Returns: the center, uint8 (B, 3, h, w), and, where asked for, the log-probability of each sub-pixel as it was
     drawn (not as temperature had it), float32 of the same shape.
     """
-    parts = Parts(*(part and _copy(part, dtype) for part in parts))
+    parts = parts.frozen(dtype)
     head, likelihood, place, noise = parts.head, parts.likelihood, parts.stack.canvas, noise.to(dtype)
     source = (Cached if cached else Plain)(parts, canvas.to(dtype), known)
     hole = place.hole_of(source.canvas)  # a view: what is drawn appears on the canvas
@@ -141,8 +145,7 @@ def draw(
     return center, torch.cat(scores, dim=1).reshape(shape).permute(0, 3, 1, 2).float() if scored else None
 
 
-def _copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of another precision that will not learn."""
+def _frozen(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     module = copy.deepcopy(module).to(dtype).eval()
     for layer in module.modules():
         if isinstance(layer, Masked):
