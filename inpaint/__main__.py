@@ -10,6 +10,7 @@ import sys
 from data_prep.errors import run_main
 from inpaint.filling import fill
 from inpaint.processes import memory_told
+from models.drawing import COLDEST
 
 
 def parse(argv):
@@ -42,7 +43,7 @@ def add_fill(commands):
     )
     parser.add_argument("--samples", type=_positive_int, default=4, metavar="K", help="samples a photo")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same samples")
-    parser.add_argument("--temperature", type=_positive, default=1.0, metavar="T", help="under 1 for tamer samples")
+    parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="under 1 for tamer samples")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     parser.set_defaults(run=run_fill)
 
@@ -63,8 +64,8 @@ def run_fill(args):
     )
     for path, reason in done.rejects:
         print(f"error: {path}: {reason}", file=sys.stderr)
-    if done.records and done.records[0]["likelihood"] == "bernoulli" and args.samples > 1:
-        print("note: a sample of a bernoulli model is its mean, so all samples of a photo are equal", file=sys.stderr)
+    if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != 1):
+        print("note: a sample of this model is its mean, whatever --samples, --seed and --temperature", file=sys.stderr)
     print(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}")
     return 1 if done.rejects else 0
 
@@ -77,8 +78,8 @@ def _seed(text):
     return _in_range(text, int, lambda value: 0 <= value < 2**63, "a whole number from 0 on")
 
 
-def _positive(text):
-    return _in_range(text, float, lambda value: 0 < value < float("inf"), "a number above 0")
+def _temperature(text):
+    return _in_range(text, float, lambda value: COLDEST <= value < float("inf"), f"a number from {COLDEST} on")
 
 
 def _in_range(text, kind, fits, expected):

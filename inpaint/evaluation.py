@@ -12,6 +12,7 @@ from inpaint import image_quality, units
 from inpaint.rings import PixelNats
 from inpaint.scoring import device_of, evaluating, gather, my_share, score
 from inpaint.swap import swap
+from models.likelihoods import LEVELS
 
 
 @dataclasses.dataclass
@@ -32,10 +33,11 @@ class Evaluation:
       ring_nats: float64 (n, R), nats per pixel of each ring of the hole, see rings.py.
       psnr, ssim: float64 (n,), of the mean; NaN for a decoder without a one-pass mean.
       images_per_second: of log_prob, over all processes.
-      truth: the data's own entropies in nats per image, as `Photos.truth` gives them, or None.
+      truth: the data's own entropies in nats per image, as `Photos.truth` gives them; None where they are unknown,
+        or are not those of the fewer levels that the model sees.
       seed: of the swapped captions and the bootstrap.
       levels: of a sub-pixel, as the model sees it: 256, or fewer to which it rounds.
-      proper: whether `nats` is a likelihood of 8-bit values (all but bernoulli).
+      proper: whether `nats` is a likelihood of 8-bit values or of its levels (all but bernoulli on more than two).
     """
 
     hole: tuple
@@ -122,7 +124,7 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
         uses_captions=model.uses_captions,
         levels=model.likelihood.levels,
         proper=model.likelihood.proper,
-        truth=photos.truth,
+        truth=photos.truth if model.likelihood.levels == LEVELS else None,
         seed=seed,
         indices=indices,
         captions=own,

@@ -21,6 +21,8 @@ from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
 from inpaint.scoring import device_of, evaluating
 from inpaint.tiles import paste
+from models.drawing import check_temperature
+from models.likelihoods import LEVELS
 
 
 @dataclasses.dataclass
@@ -61,7 +63,7 @@ def fill(
         photo's caption is the first line of NAME.txt beside it, and none where there is no such file.
       samples: how many for each photo, at least 1.
       seed: the same seed, photo, caption, number of samples and checkpoint give the same samples.
-      temperature: > 0; 1 is the model's own distribution. Log-likelihoods are always the model's own.
+      temperature: at least 0.001; 1 is the model's own distribution. Log-likelihoods are always the model's own.
       device: auto, cpu or cuda.
       progress: whether to show a bar on stderr.
 
@@ -73,8 +75,9 @@ def fill(
         a photo, or nothing can be written.
       ValueError: samples or temperature out of range, or caption and captions both given.
     """
-    if samples < 1 or not 0 < temperature < float("inf"):
-        raise ValueError(f"samples must be at least 1 and temperature positive, not {samples} and {temperature}")
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, not {samples}")
+    check_temperature(temperature)
     if caption is not None and captions is not None:
         raise ValueError("give one caption for all photos or a file of captions, not both")
     out = Path(out)
@@ -91,6 +94,8 @@ def fill(
         "hole": list(model.hole),
         "seed": seed,
         "temperature": temperature,
+        "levels": model.likelihood.levels,
+        "sample_is_mean": not model.likelihood.proper,
     }
     records = []
     for path in tqdm(paths, unit="photo", disable=not progress):
@@ -102,7 +107,7 @@ def fill(
             continue
         image = torch.tensor(pixels).permute(2, 0, 1)  # (3, H, W)
         row, nats = _fill_one(model, image, text, samples, seed, temperature, progress)
-        records.append(_write_one(out, path, row, nats, facts, not model.likelihood.proper))
+        records.append(_write_one(out, path, row, nats, facts))
     return Filled(records, rejects)
 
 
@@ -128,7 +133,7 @@ def _fill_one(model, image, caption, samples, seed, temperature, progress):
     return grid.Row(border, drawn.cpu()[ranking], mean, center, caption), nats[ranking]
 
 
-def _write_one(out, path, row, nats, facts, sample_is_mean):
+def _write_one(out, path, row, nats, facts):
     """Write a photo's files, the JSON last: where it stands, the others do too. Returns what it holds."""
     files, grid_file, json_file = results_of(path, out, len(nats))
     hole = tuple(facts["hole"])
@@ -136,13 +141,15 @@ def _write_one(out, path, row, nats, facts, sample_is_mean):
     for file, photo in zip(files, photos, strict=True):
         with atomic.replacing(file) as temporary:
             Image.fromarray(photo.permute(1, 2, 0).contiguous().numpy()).save(temporary, format="PNG")
-    grid.write(grid_file, [row], hole, sample_is_mean)
+    grid.write(grid_file, [row], hole, facts["sample_is_mean"])
+    values = "8-bit values" if facts["levels"] == LEVELS else f"values of {facts['levels']} levels"
+    what = "minus the Bernoulli cross-entropy" if facts["sample_is_mean"] else f"of {values}, in nats"
     record = {
         "schema": 1,
         "photo": str(path),
         **facts,
         "caption": row.caption or None,
-        "log_likelihood_is": "minus the Bernoulli cross-entropy" if sample_is_mean else "of 8-bit values, in nats",
+        "log_likelihood_is": what,
         "samples": [
             {"file": file.name, "log_likelihood_nats": nat} for file, nat in zip(files, nats.tolist(), strict=True)
         ],

@@ -17,7 +17,7 @@ def draw_samples(model, border, captions, samples, seed, temperature=1.0, progre
       captions: n strings, or None for a model without captions.
       samples: K, how many for each.
       seed: the same seed, borders and captions give the same samples.
-      temperature: > 0, under 1 for tamer samples.
+      temperature: at least 0.001, under 1 for tamer samples.
       progress: whether to show a bar on stderr, a step for each row of pixels that a causal decoder draws.
 
     Returns:

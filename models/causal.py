@@ -218,7 +218,7 @@ class RowTaps(Masked):
         if self.in_channels >= FEW:
             return conv2d(x, self.kernel(), self.bias, self.stride, dilation=self.dilation)
         with torch.autocast(x.device.type, enabled=False):
-            return conv2d(x, self.kernel(), self.bias, self.stride, dilation=self.dilation)
+            return conv2d(x.to(self.weight.dtype), self.kernel(), self.bias, self.stride, dilation=self.dilation)
 
     def rows_above(self, cache: Cache) -> list[Tensor | None]:
         """The `above` rows kept, each (left + width + right, B, C_in), None for what lies above the map."""

@@ -21,6 +21,7 @@ from models.likelihoods import Likelihood
 from models.stack import Context, Stack, Walk
 
 Known = Callable[[], tuple[Context, Tensor]]
+COLDEST = 0.001  # temperature: colder, and what is divided by it overflows
 
 
 class Parts(NamedTuple):
@@ -87,6 +88,12 @@ class Plain:
         return params, _of_channel(self.anchor(self.canvas, context.border.to(dtype))[:, :, i, j], channel)
 
 
+def check_temperature(temperature: float) -> None:
+    """Raises: ValueError for one that nothing can be drawn at."""
+    if not COLDEST <= temperature < float("inf"):
+        raise ValueError(f"temperature must be at least {COLDEST}, not {temperature}")
+
+
 def _of_channel(params: Tensor, channel: int | None) -> Tensor:
     """(B, P) -> a third of it, or all."""
     return params if channel is None else params.chunk(3, dim=1)[channel]
@@ -111,7 +118,7 @@ def draw(
         is not read.
       known: gives the context of the whole canvas and the head's `given`, float32, as each forward pass computes them.
       noise: the likelihood's, (B, uniforms_per_pixel, h, w).
-      temperature: > 0.
+      temperature: at least COLDEST.
       cached: which of the two ways.
       scored: whether to score what is drawn.
       dtype: in which stack and head run.

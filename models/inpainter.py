@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models import captions as caption_text
 from models.anchor import Copies, Predictions
-from models.drawing import Parts, draw
+from models.drawing import Parts, check_temperature, draw
 from models.head import Head
 from models.likelihoods import Likelihood
 from models.stack import Context, Hole, Stack
@@ -138,13 +138,13 @@ class Inpainter(nn.Module):
         Args:
           border, captions: as in `log_prob`.
           generator: where the uniform numbers come from, on any device; None for torch's own.
-          temperature: > 0; scales logits and widths, 1 for the model's own distribution.
+          temperature: at least 0.001; scales logits and widths, 1 for the model's own distribution.
           cached: whether a causal stack keeps what it has computed; False runs the whole model for each sub-pixel.
           dtype: in which a causal stack runs. In float64 cached or not draws the same; float32 is faster, and the two
             differ where a value lies within a millionth of a level's edge.
           progress: wraps the rows that a causal stack draws, for a bar.
 
-        Raises: ValueError for a temperature that is not positive, or as `log_prob`.
+        Raises: ValueError for a temperature out of range, or as `log_prob`.
         """
         options = {"generator": generator, "temperature": temperature, "cached": cached}
         return self._sample(border, captions, scored=False, dtype=dtype, progress=progress, **options)[0]
@@ -170,8 +170,7 @@ class Inpainter(nn.Module):
         dtype=torch.float64,
         progress=iter,
     ):
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, not {temperature}")
+        check_temperature(temperature)
         _, _, h, w = self.hole
         device = generator.device if generator is not None else border.device
         shape = (border.shape[0], self.likelihood.uniforms_per_pixel, h, w)

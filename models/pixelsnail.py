@@ -55,14 +55,15 @@ class CausalAttention(nn.Module):
         self.query_key_value = Pointwise(channels, 3 * channels)
         self.own = Pointwise(3, 2 * channels, bias=False)
         self.nowhere = nn.Parameter(0.02 * torch.randn(1, 2 * channels, 1))
-        self.patches = nn.Conv2d(4, channels, PATCH, stride=PATCH)
         side = -(-canvas.region.height // PATCH)
         hole = canvas.hole
         inside = torch.zeros(side, side, dtype=torch.bool)
         inside[-(-hole.top // PATCH) : hole.bottom // PATCH, -(-hole.left // PATCH) : hole.right // PATCH] = True
         self.register_buffer("seen", (~inside).flatten().nonzero()[:, 0], persistent=False)
-        self.patch_position = nn.Parameter(0.02 * torch.randn(1, channels, len(self.seen)))
-        self.patch_key_value = nn.Conv1d(channels, 2 * channels, 1)
+        if len(self.seen):  # the hole is not the whole image
+            self.patches = nn.Conv2d(4, channels, PATCH, stride=PATCH)
+            self.patch_position = nn.Parameter(0.02 * torch.randn(1, channels, len(self.seen)))
+            self.patch_key_value = nn.Conv1d(channels, 2 * channels, 1)
         self.out = Pointwise(channels, channels)
 
     def down(self, context: Context, cache: Cache | None) -> tuple[Tensor, Tensor]:
@@ -70,13 +71,18 @@ class CausalAttention(nn.Module):
         cache."""
         state = {} if cache is None else cache.of(self)
         if "patches" not in state:
-            missing = -context.border.shape[2] % PATCH
-            x = self.patches(F.pad(context.border.to(self.out.weight.dtype), (0, missing, 0, missing)))
-            x = x.flatten(2)[..., self.seen] + self.patch_position  # (B, C, T)
-            x = self.patch_key_value(F.elu(x)) if len(self.seen) else x.tile(1, 2, 1)  # (B, 2C, T - 1)
-            keys, values = torch.cat([self.nowhere.expand(len(x), -1, -1), x], dim=2).chunk(2, dim=1)
+            x = self.nowhere.expand(context.border.shape[0], -1, -1)  # (B, 2C, 1)
+            if len(self.seen):
+                x = torch.cat([x, self._of_border(context.border.to(self.out.weight.dtype))], dim=2)
+            keys, values = x.chunk(2, dim=1)
             state["patches"] = self._split(keys), self._split(values)
         return state["patches"]
+
+    def _of_border(self, border: Tensor) -> Tensor:
+        """Keys and values of its patches: (B, 4, H, W) -> (B, 2C, T - 1)."""
+        missing = -border.shape[2] % PATCH
+        x = self.patches(F.pad(border, (0, missing, 0, missing)))
+        return self.patch_key_value(F.elu(x.flatten(2)[..., self.seen] + self.patch_position))
 
     def right(self, x: Tensor, own: Tensor, given: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
         if cache is None:

@@ -117,6 +117,9 @@ def test_nats_above_the_truth_are_told_for_likelihoods_alone():
     proper = summarise(evaluate(ByCaption(), photos))
     assert proper["nats_above_truth"] == {"with_caption": 96 - 4.0, "without_caption": 192 - 8.5}
     assert proper["bits_per_dim"] == pytest.approx(0.5 / math.log(2)) and proper["bernoulli_cross_entropy"] is None
+    coarse = ByCaption()
+    coarse.likelihood.levels = 4  # the truth is that of 256
+    assert summarise(evaluate(coarse, photos))["truth"] is None
     cross_entropy = summarise(evaluate(ByCaption(proper=False), photos))
     assert cross_entropy["nats_above_truth"] is None and cross_entropy["bits_per_dim"] is None
     figures = cross_entropy["bernoulli_cross_entropy"]

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from every_model import CONTOURS, KINDS, name_of, shaken_model
+from every_model import CAUSAL, CONTOURS, KINDS, name_of, shaken_model
 from score_every_model import nats_of_every_model
 
 from models.likelihoods import LIKELIHOODS
@@ -50,9 +50,10 @@ def test_the_nats_of_an_image_are_the_same_however_it_is_scored(kind, other, ref
     np.testing.assert_allclose(again, nats, rtol=0, atol=1e-4)
 
 
+MIXTURES = [kind for kind in CAUSAL if kind["likelihood"] == "logistic-mixture"]  # one pass gives all of a pixel
 PROPER = [
     pytest.param(kind, marks=pytest.mark.slow if kind["likelihood"] == "categorical" else [], id=name_of(kind))
-    for kind in CONTOURS  # of causal decoders: test_causal_stacks.py
+    for kind in [*CONTOURS, *MIXTURES]  # of other causal decoders: test_causal_stacks.py
     if LIKELIHOODS[kind["likelihood"]].proper
 ]
 
@@ -63,7 +64,8 @@ def test_the_probabilities_of_all_centers_of_one_pixel_sum_to_one(kind):
     model = shaken_model(kind, image_size=8, hole=(3, 4, 1, 1))
     border = torch.randint(0, 256, (1, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     with torch.no_grad():
-        params = model.params(border, ["a dog"]).expand(-1, -1, 256, 256)
+        own = None if model.stack is None else torch.zeros(1, 3, 1, 1, dtype=torch.uint8)
+        params = model.params(border, ["a dog"], own).expand(-1, -1, 256, 256)
         levels = torch.arange(256, dtype=torch.uint8)
         green, blue = torch.meshgrid(levels, levels, indexing="ij")
         total = 0.0
