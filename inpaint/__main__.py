@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from data_prep.errors import run_main
-from inpaint.filling import fill
+from inpaint.filling import PRECISIONS, fill
 from inpaint.processes import memory_told
 from models.drawing import COLDEST
 
@@ -44,6 +44,12 @@ def add_fill(commands):
     parser.add_argument("--samples", type=_positive_int, default=4, metavar="K", help="samples a photo")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same samples")
     parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="under 1 for tamer samples")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp64",
+        help="arithmetic of drawing pixel by pixel; fp32 is faster and now and then rounds a pixel to the other side",
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     parser.set_defaults(run=run_fill)
 
@@ -59,6 +65,7 @@ def run_fill(args):
         samples=args.samples,
         seed=args.seed,
         temperature=args.temperature,
+        precision=args.precision,
         device=args.device,
         progress=sys.stderr.isatty(),
     )

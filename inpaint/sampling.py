@@ -8,7 +8,9 @@ from inpaint.grid import Row
 from inpaint.scoring import device_of, evaluating
 
 
-def draw_samples(model, border, captions, samples, seed, temperature=1.0, progress=False):
+def draw_samples(
+    model, border, captions, samples, seed, temperature=1.0, progress=False, dtype=torch.float64, as_alone=False
+):
     """Draw several centers for each border.
 
     Args:
@@ -19,18 +21,22 @@ def draw_samples(model, border, captions, samples, seed, temperature=1.0, progre
       seed: the same seed, borders and captions give the same samples.
       temperature: at least 0.001, under 1 for tamer samples.
       progress: whether to show a bar on stderr, a step for each row of pixels that a causal decoder draws.
+      dtype: in which a causal stack runs, see `Inpainter.sample`.
+      as_alone: whether each border's samples are those that it would get by itself.
 
     Returns:
       uint8 (n, K, 3, h, w).
     """
-    generator = torch.Generator().manual_seed(seed)  # on the CPU, so that every device draws the same numbers
+    count = len(border) if as_alone else 1
+    generators = [torch.Generator().manual_seed(seed) for _ in range(count)]  # on the CPU: the same on every device
     repeated = border.repeat_interleave(samples, dim=0)  # (n K, 3, H, W)
     texts = None if captions is None else [caption for caption in captions for _ in range(samples)]
 
     def bar(rows):
         return tqdm(rows, desc="drawing", unit="row", leave=False, disable=not progress)
 
-    drawn = model.sample(repeated, texts, generator=generator, temperature=temperature, progress=bar)  # (n K, 3, h, w)
+    how = {"temperature": temperature, "dtype": dtype, "progress": bar}
+    drawn = model.sample(repeated, texts, generator=generators, **how)  # (n K, 3, h, w)
     return drawn.unflatten(0, (-1, samples))
 
 

@@ -7,7 +7,7 @@ last 1x1 layers, and the likelihood reads what comes out. The decoder `contour` 
 and the caption its center pixels are independent, so one pass gives the mean and a sample.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -124,7 +124,7 @@ class Inpainter(nn.Module):
         border: Tensor,
         captions: list[str] | None = None,
         *,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
         temperature: float = 1.0,
         cached: bool = True,
         dtype: torch.dtype = torch.float64,
@@ -137,14 +137,15 @@ class Inpainter(nn.Module):
 
         Args:
           border, captions: as in `log_prob`.
-          generator: where the uniform numbers come from, on any device; None for torch's own.
+          generator: where the uniform numbers come from, on any device; None for torch's own. Several share the batch
+            equally, and each share is drawn as it would be alone.
           temperature: at least 0.001; scales logits and widths, 1 for the model's own distribution.
           cached: whether a causal stack keeps what it has computed; False runs the whole model for each sub-pixel.
           dtype: in which a causal stack runs. In float64 cached or not draws the same; float32 is faster, and the two
             differ where a value lies within a millionth of a level's edge.
           progress: wraps the rows that a causal stack draws, for a bar.
 
-        Raises: ValueError for a temperature out of range, or as `log_prob`.
+        Raises: ValueError for a temperature out of range, generators that cannot share the batch, or as `log_prob`.
         """
         options = {"generator": generator, "temperature": temperature, "cached": cached}
         return self._sample(border, captions, scored=False, dtype=dtype, progress=progress, **options)[0]
@@ -172,14 +173,19 @@ class Inpainter(nn.Module):
     ):
         check_temperature(temperature)
         _, _, h, w = self.hole
-        device = generator.device if generator is not None else border.device
-        shape = (border.shape[0], self.likelihood.uniforms_per_pixel, h, w)
-        uniforms = torch.rand(shape, generator=generator, device=device).to(border.device)
-        noise = self.likelihood.noise(uniforms)
+        generators = generator if isinstance(generator, Sequence) else [generator]
+        share, rest = divmod(border.shape[0], len(generators))
+        if rest:
+            raise ValueError(f"{len(generators)} generators cannot share {border.shape[0]} borders equally")
+        shape = (share, self.likelihood.uniforms_per_pixel, h, w)
+        uniforms = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
+        noise = self.likelihood.noise(torch.cat([part.to(border.device) for part in uniforms]))
 
-        def known() -> tuple[Context, Tensor]:
-            context, given, _ = self._known(border, captions)
-            return context, given
+        def known() -> tuple[Context | None, Tensor]:
+            """Share by share: float32's last digit may depend on a batch's size."""
+            shares = [slice(k * share, (k + 1) * share) for k in range(len(generators))]
+            contexts, given = zip(*(self._known(border[s], captions and captions[s])[:2] for s in shares), strict=True)
+            return None if self.stack is None else Context.joined(contexts), torch.cat(given)
 
         if self.stack is not None:
             canvas = self.stack.canvas.of(self._masked(border, None))

@@ -8,7 +8,7 @@ pixel known; `Walk` runs the same layers as the pixels become known, and is all 
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,6 +64,16 @@ class Context:
     tower: Tensor
     caption: Tensor | None
     border: Tensor
+
+    @staticmethod
+    def joined(contexts: Sequence["Context"]) -> "Context":
+        """That of all their images."""
+        captions = [context.caption for context in contexts]
+        return Context(
+            torch.cat([context.tower for context in contexts]),
+            None if captions[0] is None else torch.cat(captions),
+            torch.cat([context.border for context in contexts]),
+        )
 
     def to(self, dtype: torch.dtype) -> "Context":
         caption = None if self.caption is None else self.caption.to(dtype)

@@ -204,18 +204,14 @@ def test_a_photo_drawn_in_a_batch_is_the_photo_drawn_alone(decoder):
     model = shaken_model(kind(decoder, "categorical", levels=8), image_size=SIDE, hole=HOLE)
     border, _ = photos(3)
     captions = ["a dog", "two cats", ""]
-    together = model.sample(border, captions, generator=torch.Generator().manual_seed(1))
-    uniforms = torch.rand((3, 3, *HOLE[2:]), generator=torch.Generator().manual_seed(1))
-
-    class Fixed:  # the second photo's share of the same noise
-        device = torch.device("cpu")
-
-    alone = []
-    for k in range(3):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(torch, "rand", lambda *_, k=k, **__: uniforms[k : k + 1])
-            alone.append(model.sample(border[k : k + 1], captions[k : k + 1], generator=Fixed()))
+    together = model.sample(border, captions, generator=[torch.Generator().manual_seed(k) for k in range(3)])
+    alone = [
+        model.sample(border[k : k + 1], captions[k : k + 1], generator=torch.Generator().manual_seed(k))
+        for k in range(3)
+    ]
     assert torch.equal(together, torch.cat(alone))
+    with pytest.raises(ValueError, match="share"):
+        model.sample(border, captions, generator=[torch.Generator(), torch.Generator()])
 
 
 @pytest.mark.parametrize("decoder", STACKS)
