@@ -2,7 +2,7 @@
 
     python recipes/figures/public_photos.py FOLDER
     python data_prep/build_h5.py --coco FOLDER --out photos.h5
-    python evaluate.py --checkpoint FILE.pt --data photos.h5 --split val --grid grid.png
+    python evaluate.py --checkpoint FILE.pt --data photos.h5 --split val --samples 4 --grid grid.png
 
 The photos come with scikit-image, whose documentation gives their origin: `astronaut`, `rocket` and `hubble_deep_field`
 are NASA's and in the public domain, `chelsea` and `coffee` are CC0. The captions are ours.
