@@ -51,8 +51,15 @@ def test_the_nats_of_an_image_are_the_same_however_it_is_scored(kind, other, ref
 
 
 MIXTURES = [kind for kind in CAUSAL if kind["likelihood"] == "logistic-mixture"]  # one pass gives all of a pixel
+FIRST = MIXTURES[0]  # what the others share with it is what takes the time
+
+
+def takes_long(kind):
+    return kind["likelihood"] == "categorical" or kind in MIXTURES and kind != FIRST
+
+
 PROPER = [
-    pytest.param(kind, marks=pytest.mark.slow if kind["likelihood"] == "categorical" else [], id=name_of(kind))
+    pytest.param(kind, marks=pytest.mark.slow if takes_long(kind) else [], id=name_of(kind))
     for kind in [*CONTOURS, *MIXTURES]  # of other causal decoders: test_causal_stacks.py
     if LIKELIHOODS[kind["likelihood"]].proper
 ]
