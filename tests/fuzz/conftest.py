@@ -8,12 +8,29 @@ from PIL import Image
 from data_prep.h5file import describe
 
 BEFORE = b"the file of an earlier build\n"
+LEAST = {  # cases that a file of tests must try
+    "test_fuzz_checkpoints": 600,
+    "test_fuzz_hdf5": 700,
+    "test_fuzz_options": 2000,
+    "test_fuzz_photos": 800,
+    "test_fuzz_processes": 20,
+}
 
 
 def pytest_terminal_summary(terminalreporter):
     if CASES:
         subjects = ", ".join(f"{subject} {count:,}" for subject, count in sorted(CASES.items()))
         terminalreporter.write_line(f"fuzz: {CASES.total():,} cases of bad input ({subjects})")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def enough_cases(request):
+    """A file of tests that ran whole must have tried its number of cases."""
+    before = CASES.total()
+    yield
+    asked = request.config
+    if not asked.option.keyword and not any("::" in argument for argument in asked.args):
+        assert CASES.total() - before >= LEAST.get(request.module.__name__, 0)
 
 
 @pytest.fixture(scope="session")
