@@ -67,7 +67,8 @@ def join(sources: list[Source], limit: int | None = None) -> Source:
         joined.orphans += source.orphans
         joined.repaired += source.repaired
         joined.warnings += source.warnings
-    if not joined.photos["test"]:
+    joined.channels = max(source.channels for source in sources)
+    if not joined.photos["test"] and all(source.draws_test for source in sources):
         drawn = {True: [], False: []}
         for photo in joined.photos["train"]:
             drawn[_drawn_for_test(photo.image_id)].append(photo)
@@ -236,7 +237,8 @@ def _provenance(source: Source, digest: str, options: Options, rejected: int) ->
     import numpy as np
     import PIL
 
-    return {
+    grey = {"channels": 1} if source.channels == 1 else {}
+    return grey | {
         "source": source.label,
         "source_sha256": digest,
         "resize_filter": "JPEG draft, then Lanczos" if options.fast_decode else "Lanczos",

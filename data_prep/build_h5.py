@@ -18,7 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 from data_prep.build import Options, Summary, build
 from data_prep.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
 from data_prep.errors import InputError, run_main
-from data_prep.h5file import HOLE, IMAGE_SIZE, LARGEST_IMAGE, valid_hole
+from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, valid_hole
+
+SET_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")  # image_sets.SETS
 
 
 def main(argv=None) -> int:
@@ -32,6 +34,7 @@ def main(argv=None) -> int:
         return 0
     if not args.sources or args.out is None:
         parser.error("a source and --out FILE.h5 are needed, or --verify FILE.h5")
+    _settle_geometry(parser, args)
     if args.image_size > LARGEST_IMAGE:
         parser.error(f"--image-size {args.image_size}: at most {LARGEST_IMAGE}")
     if not valid_hole(args.hole, args.image_size):
@@ -60,6 +63,26 @@ def main(argv=None) -> int:
     return 0
 
 
+def _settle_geometry(parser, args) -> None:
+    """Put an image size and a hole where none was given, and the whole image for `full`."""
+    kinds = {source["kind"] for source in args.sources}
+    for source in args.sources:
+        if source["kind"] == "torchvision" and "root" not in source:
+            parser.error(f"--torchvision {source['path']} needs --root DIR behind it")
+    if args.image_size is None:
+        from data_prep.image_sets import SETS
+
+        sides = {SETS[source["path"]].side for source in args.sources if source["kind"] == "torchvision"}
+        if len(sides) > 1 or (sides and kinds != {"torchvision"}):
+            parser.error("these sources' images are of different sizes: give --image-size")
+        args.image_size = min(sides, default=IMAGE_SIZE)
+    side = args.image_size
+    if args.hole == "full":
+        args.hole = (0, 0, side, side)
+    elif args.hole is None:
+        args.hole = (side // 4, side // 4, max(1, side // 2), max(1, side // 2))
+
+
 def _read(source: dict, args):
     """Read one source: what its photos are called and where they lie."""
     kind, path = source["kind"], source["path"]
@@ -79,6 +102,10 @@ def _read(source: dict, args):
         from data_prep.webdataset import read_webdataset
 
         return read_webdataset(path)
+    if kind == "torchvision":
+        from data_prep.image_sets import read_image_set
+
+        return read_image_set(path, source["root"])
     return read_demo(args.seed, args.limit, args.image_size, args.hole, args.scenes)
 
 
@@ -128,6 +155,14 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--folder", metavar="DIR", action=_AddSource, help="photos, each with its captions in NAME.txt")
     source.add_argument("--captions", metavar="FILE", action=_AddCaptions, help="... or in one .jsonl, .csv or .tsv")
     source.add_argument("--webdataset", metavar="TAR", nargs="+", action=_AddSource, help="shards, as img2dataset's")
+    source.add_argument(
+        "--torchvision",
+        metavar="NAME",
+        choices=SET_NAMES,
+        action=_AddSource,
+        help=f"{', '.join(SET_NAMES)}, at their own size, classes as captions, from the files",
+    )
+    source.add_argument("--root", metavar="DIR", action=_AddRoot, help="... in the folder that torchvision calls root")
     source.add_argument("--demo", action=_AddSource, nargs=0, help="scenes that the program draws itself")
     parser.set_defaults(sources=[])
     add = parser.add_argument
@@ -136,8 +171,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit", metavar="N", type=_positive, help="at most N images of each split")
     add("--fast-decode", action="store_true", help="let the JPEG decoder shrink first: faster, not exact")
     add("--preview", metavar="GRID.png", type=Path, help="draw border, center and captions of some images")
-    add("--image-size", metavar="N", type=_positive, default=IMAGE_SIZE, help="pixels a side (default: %(default)s)")
-    add("--hole", metavar="T,L,H,W", type=_hole, default=HOLE, help="top,left,height,width (default: 16,16,32,32)")
+    add(
+        "--image-size",
+        metavar="N",
+        type=_positive,
+        help=f"pixels a side (default: {IMAGE_SIZE}, or --torchvision's own)",
+    )
+    add(
+        "--hole",
+        metavar="T,L,H,W",
+        type=_hole,
+        help="top,left,height,width, or full for the whole image (default: its middle half, 16,16,32,32)",
+    )
     add("--seed", metavar="N", type=int, default=0, help="of the demo's scenes (default: %(default)s)")
     add("--scenes", metavar="N", type=_scenes, default=COUNTS["train"], help="of the demo, to train on (%(default)s)")
     add("--verify", metavar="FILE.h5", type=Path, help="re-hash and check a file; exit code 0 only if it is whole")
@@ -161,6 +206,15 @@ class _AddCaptions(argparse.Action):
         namespace.sources[-1]["captions"] = value
 
 
+class _AddRoot(argparse.Action):
+    """Says where the files of the data set before it lie."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        if not namespace.sources or namespace.sources[-1]["kind"] != "torchvision":
+            parser.error("--root DIR must follow the --torchvision NAME that it belongs to")
+        namespace.sources[-1]["root"] = value
+
+
 def _positive(text: str) -> int:
     if not (text.isdecimal() and len(text) < 19 and int(text)):
         raise argparse.ArgumentTypeError(f"{text[:60]!r} is not a whole number from 1 on")
@@ -174,10 +228,12 @@ def _scenes(text: str) -> int:
     return scenes
 
 
-def _hole(text: str) -> tuple[int, ...]:
+def _hole(text: str) -> tuple[int, ...] | str:
+    if text == "full":
+        return text
     parts = text.split(",")
     if len(parts) != 4 or not all(part.isdecimal() and len(part) < 19 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not top,left,height,width")
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is neither top,left,height,width nor full")
     return tuple(map(int, parts))
 
 

@@ -54,6 +54,14 @@ def decode(data: bytes, image_size: int, fast: bool = False) -> np.ndarray:
         raise Rejected(f"damaged: {reason or type(error).__name__}") from error
 
 
+def resized(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """Pixels at hand, uint8 (S, S, 3) or grey (S, S, 1), by Lanczos: uint8 (image_size, image_size, 3)."""
+    image = Image.fromarray(np.repeat(pixels, 3 // pixels.shape[2], axis=2))
+    if image.width != image_size:
+        image = image.resize((image_size, image_size), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
 def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=COMMON)

@@ -1,9 +1,9 @@
 """The one file that training and evaluation read: its layout (schema 1), and `describe`, which checks it.
 
-Root attributes `schema`, `image_size`, `hole`, provenance; a group for each of train, val, test; a group `vocabulary`.
-The pixels are contiguous and uncompressed, so that a reader maps them into memory at the offsets that `describe` gives
-and h5py never enters a data-loading process. Text is stored as bytes end to end with offsets, as in
-`captions` and `caption_offsets`: string i is bytes[offsets[i]:offsets[i + 1]].
+Root attributes `schema`, `image_size`, `hole`, `channels` (1 where all images are grey, else absent), provenance; a
+group for each of train, val, test; a group `vocabulary`. The pixels are contiguous and uncompressed, so that a reader
+maps them into memory at the offsets that `describe` gives and h5py never enters a data-loading process. Text is stored
+as bytes end to end with offsets, as in `captions` and `caption_offsets`: string i is bytes[offsets[i]:offsets[i + 1]].
 """
 
 import re
@@ -67,6 +67,11 @@ class FileInfo:
     vocabulary: dict[str, int]
     file_sha256: tuple[str, int] | None = None
 
+    @property
+    def channels(self) -> int:
+        """1 where all images are grey, their three channels alike; else 3."""
+        return self.attrs.get("channels", 3)
+
 
 def describe(path) -> FileInfo:
     """Open a file, check all of its layout and give what it holds; no pixel is read.
@@ -107,6 +112,8 @@ def _describe(path: Path, file, file_size: int) -> FileInfo:
     is_rectangle = isinstance(hole, list) and len(hole) == 4 and all(isinstance(x, int) for x in hole)
     if not is_rectangle or not valid_hole(hole, image_size):
         raise InputError(f"{path}: attribute hole is {hole!r}, not [top, left, height, width] inside the image")
+    if attrs.get("channels", 3) not in (1, 3):
+        raise InputError(f"{path}: attribute channels is {attrs['channels']!r}, not 1 or 3")
     splits = {}
     for name in SPLITS:
         if name not in file:

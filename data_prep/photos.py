@@ -37,7 +37,8 @@ class Location(NamedTuple):
 
 
 class Photo(NamedTuple):
-    """One image of a source. `captions` are UTF-8; `where` is a Location, or a demo.Scene to be drawn."""
+    """One image of a source. `captions` are UTF-8; `where` is a Location, a demo.Scene to be drawn, or
+    image_sets.Pixels."""
 
     file_name: str
     image_id: int
@@ -56,6 +57,9 @@ class Source:
       orphans: captions whose image the source does not list.
       repaired: captions that were not valid Unicode; each bad piece became U+FFFD.
       warnings: lines for the user.
+      side: of its images, pixels, where all are squares of one size; None where not.
+      channels: 1 where all its images are grey, else 3.
+      draws_test: whether a test split may be drawn from its training images.
     """
 
     label: str
@@ -64,6 +68,9 @@ class Source:
     orphans: int = 0
     repaired: int = 0
     warnings: list[str] = field(default_factory=list)
+    side: int | None = None
+    channels: int = 3
+    draws_test: bool = True
 
     def encode(self, caption: str) -> bytes:
         """A caption as UTF-8; lone surrogates, which no UTF-8 can hold, become U+FFFD and are counted."""

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.decode import decode
+from data_prep.decode import decode, resized
 from data_prep.demo import Scene, draw
+from data_prep.image_sets import Pixels
 from data_prep.photos import Photo, Rejected, read_bytes
 
 
@@ -50,6 +51,9 @@ def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, ali
         try:
             if isinstance(photo.where, Scene):
                 pixels.append(draw(photo.where))
+            elif isinstance(photo.where, Pixels):
+                side, channels, data = photo.where
+                pixels.append(resized(np.frombuffer(data, np.uint8).reshape(side, side, channels), image_size))
             else:
                 pixels.append(decode(read_bytes(photo.where), image_size, fast))
             kept.append(position)
