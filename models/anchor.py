@@ -5,6 +5,8 @@ difference. A network trained in bfloat16 knows intensities to two levels at bes
 each mean is one of `Predictions`, which begin as the coders' own and learn, plus what the network adds. A softmax over
 levels has no mean; its network instead weighs `Copies` of known pixels against the levels themselves [2].
 
+What is known all around (scales.py) is interpolated instead.
+
 [1] Wu and Memon 1997, Context-based, adaptive, lossless image coding   [2] See, Liu, Manning 2017, arXiv:1704.04368
 """
 
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from models.causal import Masked, conv2d
 from models.stack import Canvas
+from models.window import Region, crop
 
 ABOVE, SIDE = 2, 2  # rows above and columns to both sides that are read
 W, WW, N, NW, NE, NN, NNE = (0, -1), (0, -2), (-1, 0), (-1, -1), (-1, 1), (-2, 0), (-2, 1)
@@ -32,6 +35,23 @@ PREDICTORS = (  # what they take of which pixel; the pixel itself is at (0, 0)
     {},
 )
 NEIGHBOURS = (W, N, NW, NE)
+E, S, SW, SE = (0, 1), (1, 0), (1, -1), (1, 1)
+EIGHT = (NW, N, NE, W, E, SW, S, SE)
+BETWEEN = {  # by where a pixel lies from one of the coarser grid: what is known then
+    (0, 1): ({W: 0.5, E: 0.5}, {W: 1}, {E: 1}, {}),
+    (1, 0): ({N: 0.5, S: 0.5}, {N: 1}, {S: 1}, {}),
+    (1, 1): (
+        {N: 0.25, S: 0.25, W: 0.25, E: 0.25},
+        {N: 0.5, S: 0.5},
+        {W: 0.5, E: 0.5},
+        {N: 0.5, S: 0.5, W: 0.5, E: 0.5, NW: -0.25, NE: -0.25, SW: -0.25, SE: -0.25},
+        {N: 1},
+        {S: 1},
+        {W: 1},
+        {E: 1},
+        {},
+    ),
+}
 At = Callable[[int, int], Tensor]
 
 
@@ -111,6 +131,62 @@ class Copies(nn.Module):
             x[:, :, hole.bottom + 1 : hole.bottom + 2, columns],
         )
         return [side.expand(-1, -1, self.canvas.height, self.canvas.width) for side in sides]
+
+
+class Ahead(Predictions):
+    """`Predictions` that also read what is known beforehand of the hole's pixels around, two pixels far."""
+
+    def __init__(self, canvas: Canvas, count: int):
+        super().__init__(canvas, count)
+        self.around = Interpolations(canvas.hole, count, ({},))
+
+    def forward(self, canvas: Tensor, border: Tensor) -> Tensor:
+        return super().forward(canvas, border) + self.around(border)
+
+    def drawing(self, with_margin: Tensor, border: Tensor) -> At:
+        before, around = super().drawing(with_margin, border), self.around(border.to(with_margin.dtype))
+        return lambda i, j: before(i, j) + around[:, :, i, j]
+
+
+class Interpolations(nn.Conv2d):
+    """k linear predictions of each channel of the hole's pixels from what is known around, two pixels far, zeros
+    elsewhere: (B, 4, H, W) -> (B, 3 k, h, w), R's first.
+
+    Args:
+      hole: in the image.
+      count: k.
+      begin: as which predictors, in turn: what they take of which pixel around.
+    """
+
+    def __init__(self, hole: Region, count: int, begin: tuple[dict, ...]):
+        super().__init__(3, 3 * count, 2 * SIDE + 1, padding=SIDE, bias=False)
+        self.hole = hole
+        weight = torch.zeros(3, count, 3, *self.kernel_size)  # of, which, from, row, column
+        for k in range(count):
+            for (row, column), share in begin[k % len(begin)].items():
+                weight[range(3), k, range(3), SIDE + row, SIDE + column] = share
+        with torch.no_grad():
+            self.weight.copy_(weight.flatten(0, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        near = self.hole.grow(SIDE)
+        y = conv2d(crop(x[:, :3], Region.whole(*x.shape[2:]), near), self.weight, None, padding=(SIDE, SIDE))
+        return crop(y, near, self.hole)
+
+
+class CopiesAround(nn.Module):
+    """The EIGHT pixels around each of the hole's, -1..1, zeros where unknown: (B, 4, H, W) -> (B, 24, h, w), R's
+    first."""
+
+    def __init__(self, hole: Region):
+        super().__init__()
+        self.hole = hole
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, top, left = F.pad(x[:, :3], (1, 1, 1, 1)), self.hole.top, self.hole.left  # so (i, j) is at (i + 1, j + 1)
+        height, width = self.hole.bottom - top, self.hole.right - left
+        near = [x[:, :, top + 1 + i : top + 1 + i + height, left + 1 + j : left + 1 + j + width] for i, j in EIGHT]
+        return torch.stack(near, dim=2).flatten(1, 2)
 
 
 def padded(canvas: Tensor) -> Tensor:

@@ -37,6 +37,18 @@ class Parts(NamedTuple):
         return Parts(*(part and _frozen(part, dtype) for part in self))
 
 
+class How(NamedTuple):
+    """Options of drawing: see `Inpainter.sample`; whether what is drawn is scored, too; and of how many equal shares of
+    the batch each is drawn as it would be alone."""
+
+    temperature: float = 1.0
+    cached: bool = True
+    scored: bool = False
+    dtype: torch.dtype = torch.float64
+    progress: Callable[[Iterable], Iterable] = iter
+    shares: int = 1
+
+
 class Cached:
     """The params of each sub-pixel in turn, computed from what the last one changed."""
 
@@ -100,56 +112,56 @@ def _of_channel(params: Tensor, channel: int | None) -> Tensor:
 
 
 def draw(
-    parts: Parts,
-    canvas: Tensor,
-    known: Known,
-    noise: Tensor,
-    temperature: float = 1.0,
-    cached: bool = True,
-    scored: bool = False,
-    dtype: torch.dtype = torch.float64,
-    progress: Callable[[Iterable], Iterable] = iter,
+    parts: Parts, canvas: Tensor, known: Known, noise: Tensor, how: How, fixed: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """Fill the hole.
 
     Args:
       parts: the model's, in eval mode.
       canvas: (B, 4, rows, columns), the border's intensities in -1..1 and the known-pixel mask; what lies in the hole
-        is not read.
+        is not read, but for pixels that are `fixed`.
       known: gives the context of the whole canvas and the head's `given`, float32, as each forward pass computes them.
       noise: the likelihood's, (B, uniforms_per_pixel, h, w).
-      temperature: at least COLDEST.
-      cached: which of the two ways.
-      scored: whether to score what is drawn.
-      dtype: in which stack and head run.
-      progress: wraps the rows of the hole, for a bar.
+      how: its `progress` wraps the rows of the hole.
+      fixed: bool (h, w), pixels that are not drawn; None for none.
 
     Returns: the center, uint8 (B, 3, h, w), and, where asked for, the log-probability of each sub-pixel as it was
-    drawn (not as temperature had it), float32 of the same shape.
+    drawn (not as temperature had it), float32 of the same shape; what it is at a fixed pixel means nothing.
     """
-    parts = parts.frozen(dtype)
-    head, likelihood, place, noise = parts.head, parts.likelihood, parts.stack.canvas, noise.to(dtype)
-    source = (Cached if cached else Plain)(parts, canvas.to(dtype), known)
+    parts = parts.frozen(how.dtype)
+    head, likelihood, place, noise = parts.head, parts.likelihood, parts.stack.canvas, noise.to(how.dtype)
+    source = (Cached if how.cached else Plain)(parts, canvas.to(how.dtype), known)
     hole = place.hole_of(source.canvas)  # a view: what is drawn appears on the canvas
+    fixed, given = _fixed(fixed, hole)
     hole[:, :3], hole[:, 3] = 0, 1
     steps = (0, 1, 2) if head.by_colour else (None,)  # channels drawn one by one, or all from the same params
     colours_at, noise_at = hole[:, :3].permute(2, 3, 0, 1), noise.permute(2, 3, 0, 1).contiguous()
     drawn, scores, pixels = [], [], source.pixels()
-    for i in progress(range(place.height)):
+    for i in how.progress(range(place.height)):
         for _, j in itertools.islice(pixels, place.width):
             own, u = colours_at[i, j], noise_at[i, j]  # (B, 3), a view, and (B, uniforms_per_pixel)
             for channel in steps:
                 params, anchor = source.params(i, j, own, channel)
                 colours = slice(None) if channel is None else slice(channel, channel + 1)
-                levels = likelihood.sample(params, u if channel is None else u[:, colours], temperature, anchor)
-                own[:, colours] = levels.to(dtype) / 127.5 - 1
+                if fixed[i][j]:
+                    levels = given[i, j][:, colours]
+                else:
+                    u_now = u if channel is None else u[:, colours]
+                    levels = likelihood.sample(params, u_now, how.temperature, anchor)
+                own[:, colours] = levels.to(how.dtype) / 127.5 - 1
                 drawn.append(levels)
-                if scored:
+                if how.scored:
                     params = params if anchor is None else likelihood.anchored(params, anchor)
                     scores.append(likelihood.log_prob(params, levels))
     shape = (-1, place.height, place.width, 3)
     center = torch.cat(drawn, dim=1).reshape(shape).permute(0, 3, 1, 2).contiguous()
-    return center, torch.cat(scores, dim=1).reshape(shape).permute(0, 3, 1, 2).float() if scored else None
+    return center, torch.cat(scores, dim=1).reshape(shape).permute(0, 3, 1, 2).float() if how.scored else None
+
+
+def _fixed(fixed: Tensor | None, hole: Tensor) -> tuple[list[list[bool]], Tensor]:
+    """Which pixels are not drawn, and the levels uint8 (h, w, B, 3) of a hole (B, 4, h, w) as it was given."""
+    levels = (127.5 * hole[:, :3] + 127.5).round().to(torch.uint8).permute(2, 3, 0, 1)
+    return (torch.zeros(hole.shape[2:]) if fixed is None else fixed).bool().tolist(), levels
 
 
 def _frozen(module: nn.Module, dtype: torch.dtype) -> nn.Module:

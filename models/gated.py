@@ -56,6 +56,7 @@ class GatedStack(Stack):
     """See the module; `channels` features.
 
     Args:
+      width: how many features; None for the size's.
       blocks: how many layers; None for the size's.
       dilation: whether kernels of successive layers spread 1, 2, 4 and 8 pixels; without, all are of 3.
     """
@@ -68,12 +69,13 @@ class GatedStack(Stack):
         size: str,
         tower_channels: int,
         caption_channels: int,
+        width: int | None = None,
         blocks: int | None = None,
         dilation: bool = True,
         **_,
     ):
         super().__init__(canvas)
-        channels, layers = SIZES[size]["channels"], blocks or SIZES[size]["layers"]
+        channels, layers = width or SIZES[size]["channels"], blocks or SIZES[size]["layers"]
         self.channels = channels
         self.first_vertical = RowsAbove(4, channels, rows=3, side=3)
         self.first_horizontal = CausalConv(4, channels, above=0, left=2)

@@ -30,6 +30,7 @@ class Head(nn.Module):
       with_map: whether there is a caption map.
       activation: after each layer.
       stack_channels: of the stack's features; 0 for no stack.
+      anchored: whether the params start from known pixels (anchor.py).
 
     Attributes:
       by_colour: whether the params of G depend on the pixel's R, and those of B on its R and G.
@@ -45,6 +46,7 @@ class Head(nn.Module):
         with_map: bool,
         activation: type[nn.Module],
         stack_channels: int = 0,
+        anchored: bool = False,
     ):
         super().__init__()
         self.layers = self._layers(channels + with_map, width, activation)
@@ -54,7 +56,7 @@ class Head(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            self.out.bias.copy_(likelihood.initial_bias(anchored=stack_channels > 0))
+            self.out.bias.copy_(likelihood.initial_bias(anchored))
 
     def _layers(self, inputs: int, width: int, activation: type[nn.Module]) -> nn.Sequential:
         return nn.Sequential(Pointwise(inputs, width), activation(), Pointwise(width, width), activation())

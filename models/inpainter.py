@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from models import captions as caption_text
-from models.anchor import Copies, Predictions
-from models.drawing import Parts, check_temperature, draw
-from models.head import Head
+from models.drawing import How, check_temperature
 from models.likelihoods import Likelihood
-from models.stack import Context, Hole, Stack
+from models.net import Caption, Net
+from models.scales import Finer
+from models.stack import Hole
 from models.window import Region, crop
 
 
@@ -26,24 +26,17 @@ class Inpainter(nn.Module):
 
     Attributes:
       decoder, likelihood_name: names as `build` takes them.
-      stack: the causal stack; None for `contour`.
+      net: all that comes between pixels and params.
       image_size, hole: pixels; the hole is [top, left, height, width].
       uses_captions: whether captions reach the output at all.
       config: the keyword arguments that `build` would make the same network from.
     """
 
     def __init__(
-        self,
-        tower: nn.Module,
-        stack: Stack | None,
-        likelihood: Likelihood,
-        head: Head,
-        anchor: Predictions | Copies | None,
-        encoder: caption_text.CaptionEncoder | None,
-        config: dict,
+        self, net: Net | Finer, likelihood: Likelihood, encoder: caption_text.CaptionEncoder | None, config: dict
     ):
         super().__init__()
-        self.tower, self.stack, self.likelihood, self.head, self.anchor = tower, stack, likelihood, head, anchor
+        self.net, self.likelihood = net, likelihood
         self.caption_encoder = encoder
         self.config = config
         self.decoder: str = config["decoder"]
@@ -58,10 +51,7 @@ class Inpainter(nn.Module):
     @property
     def order(self) -> Tensor:
         """(3, h, w) int64: the rank in which sub-pixels are drawn; those of one rank are independent given lower."""
-        _, _, h, w = self.hole
-        channels = torch.arange(3).reshape(3, 1, 1) * (self.likelihood.coupled or self.head.by_colour)
-        pixels = torch.arange(h * w).reshape(h, w) * (self.stack is not None)
-        return channels.expand(3, h, w) + pixels * (1 + channels.max())
+        return self.net.order(*self.hole[2:])
 
     def log_prob(
         self,
@@ -100,24 +90,17 @@ class Inpainter(nn.Module):
     ) -> Tensor:
         """The likelihood's params, float32 (B, P, h, w); `everywhere` runs the tower on all of the image.
 
-        A causal stack needs the center: the params of a pixel are made of those before it.
+        All but `contour` need the center: the params of a pixel are made of those before it.
 
         Raises: ValueError where it is missing, or as `log_prob`.
         """
-        context, given, x = self._known(border, captions, known, everywhere)
-        if self.stack is None:
-            return self.head(given).float()  # (B, P, h, w)
-        if center is None:
+        x, caption = self.inputs(border, captions, known)
+        own = None
+        if center is not None:
+            own = self.likelihood.rounded(center).float() / 127.5 - 1  # (B, 3, h, w)
+        elif not self.net.one_pass:
             raise ValueError(f"the params of decoder {self.decoder} depend on the center, and there is none")
-        own = self.likelihood.rounded(center).float() / 127.5 - 1  # (B, 3, h, w)
-        canvas = self.stack.canvas.of(x)  # (B, 4, rows, columns)
-        hole = self.stack.canvas.hole_of(canvas)
-        hole[:, :3], hole[:, 3] = own, 1
-        params = self.head(given, self.stack(canvas, context), own).float()
-        if self.anchor is None:
-            return params
-        with torch.autocast(border.device.type, enabled=False):
-            return self.likelihood.anchored(params, self.anchor(canvas, x))
+        return self.net.params(x, caption, own, everywhere)
 
     def sample(
         self,
@@ -147,31 +130,30 @@ class Inpainter(nn.Module):
 
         Raises: ValueError for a temperature out of range, generators that cannot share the batch, or as `log_prob`.
         """
-        options = {"generator": generator, "temperature": temperature, "cached": cached}
-        return self._sample(border, captions, scored=False, dtype=dtype, progress=progress, **options)[0]
+        how = How(temperature, cached, scored=False, dtype=dtype, progress=progress)
+        return self._sample(border, captions, generator, how)[0]
 
     def sample_with_log_prob(
-        self, border: Tensor, captions: list[str] | None = None, **options
+        self,
+        border: Tensor,
+        captions: list[str] | None = None,
+        *,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        **options,
     ) -> tuple[Tensor, Tensor]:
         """As `sample`, with its options, and nats of each sub-pixel as the sampler found them: what `log_prob` gives.
 
         Returns: uint8 and float32 (B, 3, h, w).
         """
-        return self._sample(border, captions, scored=True, **options)
+        return self._sample(border, captions, generator, How(**options, scored=True))
 
-    @torch.no_grad()
-    def _sample(
-        self,
-        border,
-        captions,
-        scored,
-        generator=None,
-        temperature=1.0,
-        cached=True,
-        dtype=torch.float64,
-        progress=iter,
-    ):
-        check_temperature(temperature)
+    def _sample(self, border, captions, generator, how: How):
+        check_temperature(how.temperature)
+        with torch.inference_mode():  # a tenth faster than no_grad, where there are so many small steps
+            drawn = self._drawn(border, captions, generator, how)
+        return tuple(part if part is None else part.clone() for part in drawn)  # tensors as any other
+
+    def _drawn(self, border, captions, generator, how: How):
         _, _, h, w = self.hole
         generators = generator if isinstance(generator, Sequence) else [generator]
         share, rest = divmod(border.shape[0], len(generators))
@@ -180,45 +162,23 @@ class Inpainter(nn.Module):
         shape = (share, self.likelihood.uniforms_per_pixel, h, w)
         uniforms = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
         noise = self.likelihood.noise(torch.cat([part.to(border.device) for part in uniforms]))
-
-        def known() -> tuple[Context | None, Tensor]:
-            """Share by share: float32's last digit may depend on a batch's size."""
-            shares = [slice(k * share, (k + 1) * share) for k in range(len(generators))]
-            contexts, given = zip(*(self._known(border[s], captions and captions[s])[:2] for s in shares), strict=True)
-            return None if self.stack is None else Context.joined(contexts), torch.cat(given)
-
-        if self.stack is not None:
-            canvas = self.stack.canvas.of(self._masked(border, None))
-            how = {"cached": cached, "scored": scored, "dtype": dtype, "progress": progress}
-            parts = Parts(self.stack, self.head, self.likelihood, self.anchor)
-            return draw(parts, canvas, known, noise, temperature, **how)
-        params = self.head(known()[1]).float()
-        center = self.likelihood.sample(params, noise, temperature)
-        return center, self.likelihood.log_prob(params, center) if scored else None
+        shares = [slice(k * share, (k + 1) * share) for k in range(len(generators))]
+        x, captions_of = zip(*(self.inputs(border[s], captions and captions[s]) for s in shares), strict=True)
+        return self.net.draw(torch.cat(x), Caption.joined(captions_of), noise, how._replace(shares=len(shares)))
 
     @torch.no_grad()
     def mean(self, border: Tensor, captions: list[str] | None = None) -> Tensor | None:
         """The expected center, float32 (B, 3, h, w) in 0..255, where one pass gives it; None elsewhere."""
-        return None if self.stack is not None else self.likelihood.mean(self.params(border, captions))
+        return self.likelihood.mean(self.params(border, captions)) if self.net.one_pass else None
 
-    def _known(
-        self, border: Tensor, captions: list[str] | None, known: Tensor | None = None, everywhere: bool = False
-    ) -> tuple[Context | None, Tensor, Tensor]:
-        """All that is computed before the first pixel: the stack's context on its canvas (None without a stack), the
-        head's `given` (B, width, h, w), and the border with its mask, float32 (B, 4, H, W)."""
+    def inputs(self, border: Tensor, captions: list[str] | None, known: Tensor | None = None) -> tuple[Tensor, Caption]:
+        """What the net reads, of arguments as `log_prob` takes them: x float32 (B, 4, H, W), and the captions."""
         self._check("border", border, (border.shape[0], 3, self.image_size, self.image_size))
         if captions is None:
             captions = [""] * border.shape[0]
         if len(captions) != border.shape[0]:
             raise ValueError(f"{len(captions)} captions for {border.shape[0]} borders")
-        x = self._masked(border, known)  # (B, 4, H, W)
-        features = self.tower(self._tower_input(x), everywhere=everywhere)  # (B, C, h, w)
-        summary, caption_map = self._caption(captions, border.device)
-        given = self.head.given(features, caption_map)
-        if self.stack is None:
-            return None, given, x
-        summary = summary if self.config["caption_injection"] == "all" else None
-        return Context(self.stack.canvas.around(features), summary, x), given, x
+        return self._masked(border, known), self._caption(captions, border.device)
 
     def _masked(self, border: Tensor, known: Tensor | None) -> Tensor:
         """Intensities in -1..1, zero where unknown, and the mask of what is known: float32 (B, 4, H, W)."""
@@ -231,20 +191,19 @@ class Inpainter(nn.Module):
         x = torch.cat([x, mask.expand(border.shape[0], -1, -1, -1)], dim=1)  # (B, 4, H, W)
         return x.to(memory_format=torch.channels_last)
 
-    def _tower_input(self, x: Tensor) -> Tensor:
-        """(B, 4, H, W) as it is, or for the 2017 net x/255 without the mask: (B, 3, H, W), zero where unknown."""
-        return x if self.tower.uses_mask else (x[:, :3] + x[:, 3:]) / 2
-
-    def _caption(self, captions: list[str], device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-        """The captions' summaries (B, S + FOUND) and their maps (B, 1, h, w) cropped to the hole, float32; None, None
-        for a model without captions."""
+    def _caption(self, captions: list[str], device: torch.device) -> Caption:
+        """float32; nothing for a model without captions."""
         if self.caption_encoder is None:
-            return None, None
+            return Caption(None, None)
         with torch.autocast(device.type, enabled=False):
-            size = self.image_size
-            summary = self.caption_encoder.summary(caption_text.encode(captions).to(device))  # (B, S + FOUND)
-            whole = self.caption_encoder.map_of(summary[:, :size])  # (B, 1, S, S)
-        return summary, crop(whole, Region.whole(size, size), Region.of_hole(self.hole, size, size))
+            return self.caption_of(self.caption_encoder.summary(caption_text.encode(captions).to(device)))
+
+    def caption_of(self, summary: Tensor) -> Caption:
+        """What the net reads of captions' summaries (B, S + FOUND)."""
+        size = self.image_size
+        whole = self.caption_encoder.map_of(summary[:, :size])  # (B, 1, S, S)
+        at_hole = crop(whole, Region.whole(size, size), Region.of_hole(self.hole, size, size))
+        return Caption(summary if self.config["caption_injection"] == "all" else None, at_hole)
 
     @staticmethod
     def _check(name: str, x: Tensor, shape: tuple[int, ...]) -> None:

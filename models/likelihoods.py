@@ -322,6 +322,55 @@ class LogisticMixture(Likelihood):
         return (127.5 * (value + 1)).clamp(0, 255)
 
 
+class Grey(Likelihood):
+    """Any likelihood for images whose three channels are alike: red's is the image's, green and blue are certain.
+
+    Args:
+      inner: the likelihood of red.
+    """
+
+    coupled = True
+
+    def __init__(self, inner: Likelihood):
+        super().__init__()
+        self.inner = inner
+        self.proper, self.levels, self.anchors = inner.proper, inner.levels, inner.anchors
+        self.uniforms_per_pixel = inner.uniforms_per_pixel
+        self.params_per_pixel = inner.params_per_pixel // (1 if inner.coupled else 3)
+
+    def initial_bias(self, anchored: bool = False) -> Tensor:
+        return self.inner.initial_bias(anchored)[: self.params_per_pixel]
+
+    def level_of(self, x: Tensor) -> Tensor:
+        return self.inner.level_of(x)
+
+    def intensity_of(self, level: Tensor) -> Tensor:
+        return self.inner.intensity_of(level)
+
+    def _red(self, x: Tensor | None) -> Tensor | None:
+        """Red's third, of what has one for each channel; all of it where the inner likelihood couples them."""
+        return x if x is None or self.inner.coupled else x[:, : x.shape[1] // 3]
+
+    def anchored(self, params: Tensor, anchor: Tensor) -> Tensor:
+        return self.inner.anchored(params, self._red(anchor))
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        red = self.inner.log_prob(params, self._red(x))[:, :1]
+        rounded = self.rounded(x)
+        others = torch.where(rounded[:, 1:] == rounded[:, :1], 0.0, -math.inf).to(red.dtype)
+        return torch.cat([red, others], dim=1)
+
+    def noise(self, uniforms: Tensor) -> Tensor:
+        return self.inner.noise(uniforms)
+
+    def sample(self, params, noise, temperature=1.0, anchor=None) -> Tensor:
+        drawn = self.inner.sample(params, self._red(noise), temperature, self._red(anchor))
+        return drawn[:, :1].repeat_interleave(3, dim=1)
+
+    def mean(self, params: Tensor) -> Tensor:
+        return self.inner.mean(params)[:, :1].repeat_interleave(3, dim=1)
+
+
 LIKELIHOODS = {
     "bernoulli": Bernoulli,
     "gaussian": Gaussian,

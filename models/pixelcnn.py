@@ -54,6 +54,7 @@ class PixelCNNStack(Stack):
     """See the module.
 
     Args:
+      width: channels, 2h; None for the size's.
       blocks: how many; None for the size's.
       layer_norm: whether blocks begin with one.
       skip_connections: whether every block, not the last alone, gives to the output.
@@ -67,6 +68,7 @@ class PixelCNNStack(Stack):
         size: str,
         tower_channels: int,
         caption_channels: int,
+        width: int | None = None,
         blocks: int | None = None,
         layer_norm: bool = True,
         skip_connections: bool = True,
@@ -75,7 +77,7 @@ class PixelCNNStack(Stack):
         **_,
     ):
         super().__init__(canvas)
-        self.channels = channels = SIZES[size]["channels"]
+        self.channels = channels = width or SIZES[size]["channels"]
         self.grouped = color_conditioning
         mask_type = "B" if color_conditioning else None
         self.above = RowsAbove(4, channels, rows=3, side=3)

@@ -93,10 +93,17 @@ class PixelCNNppStack(Stack):
     """See the module; `channels` features, `dropout` in every block."""
 
     def __init__(
-        self, canvas: Canvas, size: str, tower_channels: int, caption_channels: int, dropout: float = 0.0, **_
+        self,
+        canvas: Canvas,
+        size: str,
+        tower_channels: int,
+        caption_channels: int,
+        width: int | None = None,
+        dropout: float = 0.0,
+        **_,
     ):
         super().__init__(canvas)
-        self.channels = channels = SIZES[size]["channels"]
+        self.channels = channels = width or SIZES[size]["channels"]
         blocks = SIZES[size]["blocks"]
         self.first_down = RowsAbove(4, channels, rows=2, side=2)
         self.first_right = CausalConv(4, channels, above=1, left=1)

@@ -6,6 +6,7 @@ import torch
 from checkpoint_makers import fresh_model
 
 from models import DECODERS, LIKELIHOODS, TOWERS
+from models.head import Head
 
 STACKS = [decoder for decoder in DECODERS if decoder != "contour"]
 
@@ -25,6 +26,10 @@ def name_of(kind):
     return "-".join(value if isinstance(value, str) else f"{name}={value}" for name, value in kind.items())
 
 
+def heads_of(model):
+    return [module for module in model.modules() if isinstance(module, Head)]
+
+
 def shaken_model(kind, **options):
     """A fresh model whose every weight counts: noise takes the place of the zeros that layers begin with.
 
@@ -36,7 +41,8 @@ def shaken_model(kind, **options):
         for parameter in model.parameters():
             scale = 0.1 / max(parameter[0].numel(), 1) ** 0.5 if parameter.dim() > 1 else 0.1
             parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
-        model.head.out.weight.mul_(0.2)
-        if model.likelihood_name == "gaussian":  # a fresh one calls edges all but impossible
-            model.head.out.bias[1::2] = 0.0
+        for head in heads_of(model):
+            head.out.weight.mul_(0.2)
+            if model.likelihood_name == "gaussian":  # a fresh one calls edges all but impossible
+                head.out.bias[1::2] = 0.0
     return model

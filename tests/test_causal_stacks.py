@@ -7,8 +7,8 @@ import torch
 from every_model import CAUSAL, STACKS, kind, name_of, shaken_model
 
 from models import captions as caption_text
-from models.stack import Context
-from models.window import Region, crop
+from models.factory import STACKS as ONE_SCALE
+from models.towers import UNetTower
 
 HOLE = (5, 4, 5, 7)
 SIDE = 16
@@ -18,7 +18,10 @@ OPTIONS = [
     *(kind(decoder, "categorical", levels=5, color_conditioning=False) for decoder in STACKS),
     *(kind(decoder, "categorical", caption_injection="all") for decoder in STACKS),
     kind("pixelcnn", "gaussian", layer_norm=False, skip_connections=False, blocks=4, dilation=False),
-    kind("gated", "gaussian", dilation=False),
+    kind("gated", "gaussian", dilation=False, head_width=33),
+    kind("rowlstm", "gaussian", residual_connections=False, dilation=False),
+    kind("diagbilstm", "gaussian", residual_connections=False, skip_connections=False),
+    kind("multiscale", "categorical", inner="diagbilstm", skip_connections=False),
 ]
 CORNERS = [(0, 0, 5, 7), (0, 9, 5, 7), (11, 3, 5, 7), (3, 0, 6, 16), (0, 0, 16, 16)]
 
@@ -42,20 +45,12 @@ class Traced:
         self.border = model._masked(border, None).double().requires_grad_()  # (B, 4, H, W)
         self.center = (model.likelihood.rounded(center).double() / 127.5 - 1).requires_grad_()  # (B, 3, h, w)
         codes = caption_text.encode(["a dog on a red chair"] * PHOTOS)
-        encoder = model.caption_encoder
-        self.summary = encoder.float().summary(codes).detach().double().requires_grad_()  # (B, S + FOUND)
-        size = model.image_size
-        whole = Region.whole(size, size)
-        caption_map = crop(encoder.map_of(self.summary[:, :size]), whole, Region.of_hole(model.hole, size, size))
-        features = model.tower(model._tower_input(self.border))
-        features = features if through_tower else features.detach()
-        given = model.head.given(features, caption_map)
-        canvas = model.stack.canvas.of(self.border)
-        hole = model.stack.canvas.hole_of(canvas)
-        hole[:, :3], hole[:, 3] = self.center, 1
-        summary = self.summary if model.config["caption_injection"] == "all" else None
-        context = Context(model.stack.canvas.around(features), summary, self.border)
-        self.params = model.head(given, model.stack(canvas, context), self.center)
+        summary = model.caption_encoder.float().summary(codes).detach()
+        self.summary = summary.double().requires_grad_()  # (B, S + FOUND)
+        for module in model.modules() if not through_tower else ():
+            if isinstance(module, UNetTower):
+                module.register_forward_hook(lambda *called: called[-1].detach())
+        self.params = model.net.params(self.border, model.caption_of(self.summary), self.center)
         self.coupled = model.likelihood.coupled
 
     def gradients(self, channel, row, column):
@@ -76,12 +71,25 @@ def lower_ranks(model, channel, row, column):
 
 
 def in_blind_spot(model, row, column):
-    """bool (3, h, w): what a PixelCNN's kernels cannot reach, to the right in the rows above. Its 7x7 kernel reaches
-    three columns to the right in the row above, each 3x3 one more column a row."""
+    """bool (3, h, w): what the kernels of a PixelCNN or a row LSTM cannot reach; of `parallel`, what is drawn in the
+    same turn.
+
+    To the right in the rows above: the 7x7 kernel reaches three columns to the right in the row above, and each 3x3
+    one, or row of states, one more column a row. To the left a row LSTM's gates reach as far as their kernels, and one
+    more column a row.
+    """
     _, _, h, w = model.hole
-    rows, columns = torch.arange(h)[:, None], torch.arange(w)[None]
-    blind = (columns - column > row - rows + 2) & (rows < row)
-    return blind.expand(3, h, w) if model.decoder == "pixelcnn" else torch.zeros(3, h, w, dtype=torch.bool)
+    up, left = row - torch.arange(h)[:, None], column - torch.arange(w)[None]
+    blind = torch.zeros(h, w, dtype=torch.bool)
+    if model.decoder in ("pixelcnn", "rowlstm"):
+        blind |= (-left > up + 2) & (up > 0)
+    if model.decoder == "rowlstm":
+        in_row = 3 + sum(layer.input.left for layer in model.net.stack.layers)
+        blind |= (left > in_row + up) & (up >= 0)
+    if model.decoder == "parallel":
+        turn = model.order[0] // 3 if model.order[2, 0, 0] else model.order[0]
+        blind |= (turn == turn[row, column]) & ((up != 0) | (left != 0))
+    return blind.expand(3, h, w)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=name_of)
@@ -126,13 +134,14 @@ def test_every_border_pixel_and_the_caption_reach_every_subpixel(options):
         seen[top : top + h, left : left + w] = True
         assert seen.all()
         assert (caption != 0).any()
-        if model.config["caption_injection"] == "all":
+        through_stack = model.decoder != "parallel" or row == 0  # which draws the coarsest pixels only
+        if model.config["caption_injection"] == "all" and through_stack:
             assert (caption != 0).all()
 
 
-@pytest.mark.parametrize("decoder", STACKS)
+@pytest.mark.parametrize("decoder", ONE_SCALE)
 def test_the_stack_itself_reads_the_border_around_the_hole_s_upper_left_corner(decoder):
-    model = shaken_model(kind(decoder, "logistic-mixture"), image_size=SIDE, hole=HOLE)
+    model = shaken_model(kind(decoder, "bernoulli"), image_size=SIDE, hole=HOLE)  # which starts from no known pixels
     border, _, _ = Traced(model, through_tower=False).gradients(0, 0, 0)
     top, left, _, _ = HOLE
     assert (border[:3, top - 2 : top, left - 2 : left + 2] != 0).all()
@@ -146,6 +155,15 @@ def test_the_last_pixel_of_a_32_x_32_hole_sees_every_pixel_before_it(decoder):
     center = Traced(model).gradients(0, 31, 31)[1]
     seen = center != 0
     assert torch.equal(seen, lower_ranks(model, 0, 31, 31) & ~in_blind_spot(model, 31, 31))
+
+
+@pytest.mark.parametrize("decoder", STACKS)
+def test_where_there_is_no_border_every_pixel_before_is_seen_too(decoder):
+    model = shaken_model(kind(decoder, "logistic-mixture"), size="s", image_size=SIDE, hole=(0, 0, SIDE, SIDE))
+    traced = Traced(model)
+    for row, column in ((9, 2), (SIDE - 1, SIDE - 1)):
+        seen = traced.gradients(0, row, column)[1] != 0
+        assert torch.equal(seen, lower_ranks(model, 0, row, column) & ~in_blind_spot(model, row, column))
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=name_of)
@@ -247,7 +265,7 @@ def test_low_temperatures_are_tamer():
     hole = (5, 4, 1, 1)
     model = shaken_model(kind("gated", "gaussian"), image_size=SIDE, hole=hole)
     with torch.no_grad():
-        model.head.out.bias[1::2] = -2.0  # narrow enough that black and white cut nothing off
+        model.net.head.out.bias[1::2] = -2.0  # narrow enough that black and white cut nothing off
     border = torch.full_like(photos(1, hole)[0], 128).expand(64, -1, -1, -1)
     cold, warm = (
         model.sample(border, temperature=t, generator=torch.Generator().manual_seed(0)).float().std(dim=0).mean().item()
@@ -298,6 +316,7 @@ def test_each_conditional_of_a_two_pixel_center_sums_to_one(decoder, likelihood)
         (kind("gated", "logistic-mixture", levels=4), "levels"),
         (kind("pixelcnnpp", "categorical", blocks=3), "blocks"),
         (kind("pixelsnail", "categorical", dilation=True), "dilation"),
+        (kind("gated", "gaussian", head_width=32), "head_width"),
         (kind("pixelcnn", "categorical", blocks=0), "blocks"),
         (kind("contour", "categorical", caption_injection="all"), "caption_injection"),
         (kind("gated", "categorical", caption_injection="all", use_captions=False), "caption_injection"),

@@ -92,7 +92,7 @@ def test_every_center_pixel_of_the_default_sees_every_border_pixel(corner):
     model = shaken().double()
     row, column = corner
     x = model._masked(photos(1)[0], None).double().requires_grad_()
-    model.tower(x)[0, :, row, column].square().sum().backward()
+    model.net.tower(x)[0, :, row, column].square().sum().backward()
     reached = x.grad[0, :3].abs().sum(0) > 0  # (H, W)
     border = torch.ones(64, 64, dtype=torch.bool)
     border[16:48, 16:48] = False
@@ -100,7 +100,7 @@ def test_every_center_pixel_of_the_default_sees_every_border_pixel(corner):
 
 
 def test_the_2017_net_sees_19_pixels_and_no_more():
-    tower = shaken(tower="ift6266").tower.double()
+    tower = shaken(tower="ift6266").net.tower.double()
     with torch.no_grad():
         for layer in tower.modules():
             if isinstance(layer, nn.Conv2d):  # positive throughout, so that no clipped unit hides a path
