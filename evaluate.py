@@ -68,14 +68,19 @@ def main(argv=None):
         checkpoint = checkpoints.read(args.checkpoint)
         digest = file_sha256(args.checkpoint)
         model = checkpoints.rebuild(checkpoint, args.checkpoint).to(device).eval()
-        other = checkpoints.load(args.versus, device) if args.versus else None
-        if other:
+        binarize, other = checkpoints.binarize_of(checkpoint), None
+        if args.versus:
+            against = checkpoints.read(args.versus)
+            other = checkpoints.rebuild(against, args.versus).to(device).eval()
             versus.check_comparable(model, args.checkpoint, other, args.versus)
-        photos = Photos(data_file(args, checkpoint), args.split)
+            if checkpoints.binarize_of(against) != binarize:
+                raise InputError(f"{args.versus}: cannot be compared with {args.checkpoint}: binarized in another way")
+        photos = Photos(data_file(args, checkpoint), args.split, binarize)
         check_fit(args.checkpoint, model, photos)
         options = {"batch_size": args.batch_size, "progress": rank == 0 and sys.stderr.isatty()}
         evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, **options)
-        summary = {"schema": 1, "checkpoint": args.checkpoint, "checkpoint_sha256": digest, **summarise(evaluation)}
+        named = {"schema": 1, "checkpoint": args.checkpoint, "checkpoint_sha256": digest, "binarize": binarize}
+        summary = {**named, **summarise(evaluation)}
         if other:
             summary["versus"] = versus.compare(evaluation, other, photos, args.versus, **options)
         if rank == 0:
@@ -118,6 +123,11 @@ def check_fit(checkpoint, model, photos):
         raise InputError(
             f"{photos.path}: {photos.image_size} pixels with the hole {list(photos.hole)}, "
             f"but {checkpoint} is for {model.image_size} pixels with the hole {list(model.hole)}"
+        )
+    if photos.channels != model.config["channels"]:
+        kinds = {1: "grey images", 3: "images in colour"}
+        raise InputError(
+            f"{photos.path}: {kinds[photos.channels]}, but {checkpoint} is for {kinds[model.config['channels']]}"
         )
 
 

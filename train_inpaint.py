@@ -33,17 +33,15 @@ def parse_config(argv=None):
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
     config.add_options(parser)
     namespace = parser.parse_args(argv)
-    settings = config.parse(parser, namespace)
-    if settings.out is None:
-        settings = dataclasses.replace(settings, out=f"runs/{settings.decoder}-{settings.likelihood}")
+    beneath = None
     if namespace.resume:
-        path = Path(settings.out) / "config.json"
+        path = Path(config.run_folder(config.stated(namespace))) / "config.json"
         try:
             stored = config.read_json(path, "a run's options")
         except FileNotFoundError:
             raise InputError(f"{path}: no such file: nothing to resume") from None
-        settings = config.parse(parser, namespace, beneath=config.from_dict(stored, str(path)).to_dict())
-    return settings, namespace.resume
+        beneath = config.from_dict(stored, str(path)).to_dict()
+    return config.parse(parser, namespace, beneath), namespace.resume
 
 
 def demo_set() -> str:

@@ -47,7 +47,8 @@ class Batches(Dataset):
       seed: the run's.
       flip: mirror every other image, left to right.
       crop: take a random square of the photo, its side at least this share of the photo's, enlarged to the whole.
-      shift: move the photo by up to this many pixels each way; what enters from outside is marked unknown.
+      shift: move the photo by up to this many pixels each way, as far as there is border on the side from which
+        pixels enter: these are marked unknown, and none of them may be the center's.
       jitter: multiply the photo by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
       caption_dropout: the probability that an image comes without its caption.
       rank, world: this process and their number.
@@ -71,6 +72,9 @@ class Batches(Dataset):
         self.flip, self.crop, self.shift, self.jitter = flip, crop, shift, jitter
         self.caption_dropout = caption_dropout
         self.rank, self.world = rank, world
+        top, left, h, w = photos.hole
+        after = photos.image_size - top - h, photos.image_size - left - w
+        self._room = -np.array(after), np.array((top, left))  # how far up and left, down and right
         self._orders: dict[int, np.ndarray] = {}
 
     def epoch_of(self, step: int) -> float:
@@ -91,7 +95,8 @@ class Batches(Dataset):
 
     def __getitem__(self, step: int) -> Batch:
         members = self.members(step)[self.rank :: self.world]
-        images = self.photos.whole([image for _, image in members])  # (B, 3, H, W)
+        draws = [draw(self.seed, 2, epoch, image) for epoch, image in members]
+        images = self.photos.whole([image for _, image in members], draws)  # (B, 3, H, W)
         known = torch.ones(len(members), 1, *images.shape[2:], dtype=torch.bool)  # (B, 1, H, W)
         captions = []
         for i, (epoch, image) in enumerate(members):
@@ -102,10 +107,11 @@ class Batches(Dataset):
             if self.crop < 1:
                 images[i] = enlarged(images[i], random.uniform(self.crop, 1), *random.uniform(0, 1, 2))
             if self.jitter:
-                common, each = random.uniform(-1, 1), random.uniform(-1, 1, 3)
+                common, each = random.uniform(-1, 1), random.uniform(-1, 1, 3) * (self.photos.channels == 3)
                 images[i] = amplified(images[i], (1 + self.jitter * common) * (1 + self.jitter / 2 * each))
             if self.shift:
-                images[i], known[i] = shifted(images[i], *random.integers(-self.shift, self.shift + 1, 2))
+                moves = random.integers(-self.shift, self.shift + 1, 2)
+                images[i], known[i] = shifted(images[i], *moves.clip(*self._room))
         top, left, h, w = self.photos.hole
         center = images[:, :, top : top + h, left : left + w].clone()  # (B, 3, h, w)
         images[:, :, top : top + h, left : left + w] = 0

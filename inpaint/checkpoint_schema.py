@@ -12,7 +12,8 @@ import torch
 from data_prep.h5file import LARGEST_IMAGE
 from models import build
 
-SCHEMA = 1
+SCHEMA = 2
+OF_NET = ("tower.", "stack.", "head.", "anchor.")  # names of weights that schema 1 has without their prefix "net."
 REQUIRED = {"schema": int, "model": dict, "weights": dict, "averaged": dict, "config": dict, "progress": dict}
 PROGRESS = {"step": int, "seconds": float, "best": float, "skipped": int}  # and "recent", a list of float
 
@@ -20,8 +21,8 @@ PROGRESS = {"step": int, "seconds": float, "best": float, "skipped": int}  # and
 def check(checkpoint) -> None:
     """Raise ValueError, with the reason, unless `checkpoint` is one of this program's."""
     schema = checkpoint.get("schema") if isinstance(checkpoint, dict) else None
-    if type(schema) is not int or schema != SCHEMA:
-        raise ValueError(f"not a checkpoint of this program (schema {SCHEMA})")
+    if type(schema) is not int or schema not in (1, SCHEMA):
+        raise ValueError(f"not a checkpoint of this program (schema 1 or {SCHEMA})")
     for key, kind in REQUIRED.items():
         if not isinstance(checkpoint.get(key), kind):
             raise ValueError(f"damaged checkpoint: no {key!r}")
@@ -29,6 +30,18 @@ def check(checkpoint) -> None:
     _check_progress(checkpoint["progress"])
     for key in ("weights", "averaged"):
         _check_weights(key, checkpoint[key])
+
+
+def upgraded(checkpoint: dict) -> dict:
+    """A checked checkpoint as SCHEMA has it. From one of schema 1 no run continues: its optimizer counts weights in
+    another order."""
+    if checkpoint["schema"] == SCHEMA:
+        return checkpoint
+    checkpoint = {name: value for name, value in checkpoint.items() if name != "optimizer"}
+    for key in ("weights", "averaged"):
+        weights = checkpoint[key]
+        checkpoint[key] = {f"net.{name}" if name.startswith(OF_NET) else name: weights[name] for name in weights}
+    return {**checkpoint, "schema": SCHEMA}
 
 
 def _check_arguments(arguments: dict) -> None:

@@ -14,7 +14,8 @@ import torch
 
 from data_prep.errors import InputError
 from inpaint.atomic import replacing
-from inpaint.checkpoint_schema import SCHEMA, check
+from inpaint.checkpoint_schema import SCHEMA, check, upgraded
+from inpaint.dataset import BINARIZATIONS
 from models import Inpainter, build
 
 
@@ -64,7 +65,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def read(path: str | Path) -> dict:
-    """A checkpoint's contents on the CPU.
+    """A checkpoint's contents on the CPU, of an older schema as the newest has them.
 
     Raises: InputError for a file that is missing, truncated, foreign, of another schema, or that holds code, values of
       other types or weights that are not finite.
@@ -87,7 +88,13 @@ def read(path: str | Path) -> dict:
         check(checkpoint)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
-    return checkpoint
+    return upgraded(checkpoint)
+
+
+def binarize_of(checkpoint: dict) -> str | None:
+    """How the images were binarized that it was trained on; None for not at all."""
+    how = checkpoint["config"].get("binarize")
+    return how if how in BINARIZATIONS else None
 
 
 def rebuild(checkpoint: dict, source: str | Path, weights: str = "averaged") -> Inpainter:
@@ -130,7 +137,7 @@ def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]
             other = theirs.get(name)
             if isinstance(other, torch.Tensor) and other.shape == mine.shape:
                 mine.copy_(other)
-            elif isinstance(other, torch.Tensor) and name == "head.layers.0.weight" and _lacks_map(other, mine):
+            elif isinstance(other, torch.Tensor) and name.endswith("head.layers.0.weight") and _lacks_map(other, mine):
                 mine[:, :-1].copy_(other)
                 mine[:, -1:].zero_()
             else:

@@ -16,8 +16,10 @@ from types import UnionType
 from typing import Any, get_args
 
 from data_prep.errors import InputError
+from inpaint.dataset import BINARIZATIONS
+from inpaint.optimizer import OPTIMIZERS
 from models import DECODERS, LIKELIHOODS, TOWERS, build
-from models.factory import CAPTION_INJECTIONS, MOST_BLOCKS, check_combination
+from models.factory import CAPTION_INJECTIONS, INNER, MOST_BLOCKS, MOST_CHANNELS, check_combination
 from models.likelihoods import LEVELS
 from models.towers import UNET_SIZES
 
@@ -50,6 +52,7 @@ class Config:
         "captions enter as the map in the last layers; or their summary in every layer of a causal decoder as well",
         choices=CAPTION_INJECTIONS,
     )
+    inner: str | None = option(None, "multiscale: the decoder of both scales (default: gated)", choices=INNER)
     levels: int = option(
         LEVELS,
         "round sub-pixels to N levels (categorical; bernoulli: 2, which it needs with a causal decoder)",
@@ -57,16 +60,31 @@ class Config:
         high=LEVELS,
         metavar="N",
     )
+    binarize: str | None = option(
+        None,
+        "make sub-pixels black or white: above 127 or not; or drawn with their intensity as probability, once for "
+        "all (fixed) or anew in each epoch of training (dynamic); needs --levels 2",
+        choices=BINARIZATIONS,
+    )
     color_conditioning: bool = option(True, "in a causal decoder green depends on its pixel's red, blue on both")
+    width: int | None = option(
+        None, "channels of the causal stack, all but pixelsnail's (default: the size's)", low=4, high=MOST_CHANNELS
+    )
     blocks: int | None = option(
-        None, "pixelcnn, gated: blocks or layers (default: the size's)", low=1, high=MOST_BLOCKS
+        None, "pixelcnn, rowlstm, diagbilstm, gated: blocks or layers (default: the size's)", low=1, high=MOST_BLOCKS
     )
     layer_norm: bool | None = option(None, "pixelcnn: layer norm over channels in each block (default: yes)")
+    residual_connections: bool | None = option(
+        None, "rowlstm, diagbilstm: a layer's output is added to its input (default: yes)"
+    )
     skip_connections: bool | None = option(
-        None, "pixelcnn: every block gives to the output, not the last alone (default: yes)"
+        None, "pixelcnn, rowlstm, diagbilstm: every layer gives to the output, not the last alone (default: yes)"
     )
     dilation: bool | None = option(
-        None, "pixelcnn, gated: kernels of successive layers spread 1, 2, 4 and 8 pixels (default: yes)"
+        None, "pixelcnn, rowlstm, gated: kernels of successive layers spread 1, 2, 4 and 8 pixels (default: yes)"
+    )
+    head_width: int | None = option(
+        None, "channels of the two 1x1 layers (default: what fits tower and stack)", low=3, high=MOST_CHANNELS
     )
     dropout: float = option(
         0.25, "channel dropout in the tower; in pixelcnnpp and pixelsnail that of each block, too", low=0, high=0.9
@@ -79,7 +97,9 @@ class Config:
     batch_size: int = option(16, "images in a batch, over all processes", low=1, high=65536, metavar="N")
     accumulate: int = option(1, "split each batch into N parts whose gradients are added", low=1, metavar="N")
     optimizer: str = option(
-        "muon", "Muon for the hidden layers, AdamW for all else; or AdamW for all", choices=("muon", "adamw")
+        "muon",
+        "Muon for the hidden layers, AdamW for all else; or AdamW or RMSProp for all",
+        choices=OPTIMIZERS,
     )
     lr: float = option(1.5e-3, "peak learning rate", low=0, metavar="X")
     caption_lr: float = option(
@@ -87,8 +107,10 @@ class Config:
     )
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
     warmup: int = option(200, "steps over which the learning rate rises", low=0, metavar="STEPS")
-    weight_decay: float = option(0.05, "decoupled, on weights of two dimensions or more", low=0, metavar="X")
-    beta2: float = option(0.99, "AdamW's second-moment decay", low=0, high=0.99999, metavar="X")
+    weight_decay: float = option(
+        0.05, "on weights of two dimensions or more; decoupled, but for RMSProp", low=0, metavar="X"
+    )
+    beta2: float = option(0.99, "second-moment decay of AdamW and RMSProp", low=0, high=0.99999, metavar="X")
     clip_norm: float = option(1.0, "largest gradient norm, of nats per pixel; 0 for none", low=0, metavar="X")
     ema_decay: float = option(
         0.998, "decay of the averaged weights that are evaluated; 0 for none", low=0, high=0.99999, metavar="X"
@@ -139,6 +161,10 @@ class Config:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
         check_combination(self.model_options())
+        if self.binarize and self.levels != 2:
+            raise ValueError(f"binarize needs levels 2, not {self.levels}")
+        if self.binarize and (self.crop < 1 or self.jitter):
+            raise ValueError("binarize: what is enlarged (crop) or brightened (jitter) is not black and white")
         if self.caption_lr != 1 and not self.use_captions:
             raise ValueError("caption_lr needs use_captions")
         given = [name for name in LENGTHS if getattr(self, name) is not None]
@@ -249,6 +275,16 @@ def parse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, beneat
 
     A value out of range on the command line ends in `parser.error` (exit code 2), one in the recipe in an InputError.
     """
+    options = stated(namespace, beneath)
+    try:
+        settings = Config(**options)
+    except ValueError as error:
+        parser.error(str(error))
+    return settings if settings.out else dataclasses.replace(settings, out=run_folder(options))
+
+
+def stated(namespace: argparse.Namespace, beneath: dict | None = None) -> dict:
+    """The options that a command line gives, over its recipe's, over `beneath`; not checked together."""
     given = {
         key.name: getattr(namespace, key.name) for key in dataclasses.fields(Config) if hasattr(namespace, key.name)
     }
@@ -257,7 +293,11 @@ def parse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, beneat
         if any(layer.get(name) for name in LENGTHS):  # a new length of training replaces the one beneath
             options.update(dict.fromkeys(LENGTHS))
         options.update(layer)
-    try:
-        return Config(**options)
-    except ValueError as error:
-        parser.error(str(error))
+    return options
+
+
+def run_folder(options: dict) -> str:
+    """Where a run with such options goes."""
+    return options.get("out") or "runs/{}-{}".format(
+        *(options.get(name, getattr(Config, name)) for name in ("decoder", "likelihood"))
+    )

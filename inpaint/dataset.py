@@ -16,27 +16,33 @@ from data_prep.h5file import SPLITS, FileInfo, describe
 TRUTH = {"border": "truth_nats_border", "border_caption": "truth_nats_border_caption", "caption": "truth_nats_caption"}
 
 
+BINARIZATIONS = ("threshold", "fixed", "dynamic")
+FIXED = 1764  # a seed: the draws of `fixed` are the image's own, in every run
+
+
 class Photos:
     """One split of a file that `data_prep/build_h5.py` wrote.
 
     Args:
       path: the HDF5 file, or its FileInfo if it was described already.
       split: train, val or test.
+      binarize: one of BINARIZATIONS, see `binarized`, for images whose sub-pixels are to be black or white; or None.
 
     Attributes:
-      path, split, info, image_size, hole: what the file says.
+      path, split, info, image_size, hole, channels: what the file says.
       truth: nats per image that the border, border and caption, and the caption alone are worth, where the file knows
         them (the demo world); None elsewhere.
 
     Raises: InputError for a file that is missing, damaged or of another schema, or a split without images.
     """
 
-    def __init__(self, path: str | Path | FileInfo, split: str):
+    def __init__(self, path: str | Path | FileInfo, split: str, binarize: str | None = None):
         self.info = path if isinstance(path, FileInfo) else describe(path)
         if split not in SPLITS:
             raise InputError(f"{self.info.path}: no split {split!r}, only {', '.join(SPLITS)}")
         self.path, self.split = self.info.path, split
-        self.image_size, self.hole = self.info.image_size, self.info.hole
+        self.image_size, self.hole, self.channels = self.info.image_size, self.info.hole, self.info.channels
+        self.binarize = binarize
         self._layout = self.info.splits[split]
         if not len(self):
             raise InputError(f"{self.path}: the split {split!r} has no images")
@@ -54,18 +60,35 @@ class Photos:
 
     def images(self, indices) -> tuple[Tensor, Tensor]:
         """border uint8 (n, 3, H, W) and center uint8 (n, 3, h, w) of the images `indices`, in their order."""
+        if not self.binarize:
+            return self._stored(indices)
+        top, left, h, w = self.hole
+        border = self.whole(indices)
+        center = border[:, :, top : top + h, left : left + w].clone()
+        border[:, :, top : top + h, left : left + w] = 0
+        return border, center
+
+    def _stored(self, indices) -> tuple[Tensor, Tensor]:
         indices = np.asarray(indices, dtype=np.int64)
         return tuple(
             torch.from_numpy(np.ascontiguousarray(pixels[indices].transpose(0, 3, 1, 2)))  # (n, 3, H, W)
             for pixels in (self._border, self._center)
         )
 
-    def whole(self, indices) -> Tensor:
-        """uint8 (n, 3, H, W): the photos, each center back in its border."""
-        border, center = self.images(indices)
+    def whole(self, indices, random: list[np.random.Generator] | None = None) -> Tensor:
+        """uint8 (n, 3, H, W): the photos, each center back in its border.
+
+        Args:
+          random: what each is binarized by where that is `dynamic`; None for the draws that `fixed` makes.
+        """
+        border, center = self._stored(indices)
         top, left, h, w = self.hole
         border[:, :, top : top + h, left : left + w] = center
-        return border
+        if not self.binarize:
+            return border
+        if random is None or self.binarize != "dynamic":
+            random = [np.random.default_rng([FIXED, int(self._layout.image_id[i]) % 2**64]) for i in indices]
+        return torch.stack([binarized(x, self.binarize, r, self.channels) for x, r in zip(border, random, strict=True)])
 
     def captions_of(self, index: int) -> list[str]:
         """All captions of an image; an empty list where it has none."""
@@ -74,3 +97,19 @@ class Photos:
     def first_captions(self, indices) -> list[str]:
         """The first caption of each image, "" for one that has none."""
         return [(self.captions_of(index) or [""])[0] for index in indices]
+
+
+def binarized(image: Tensor, how: str, random: np.random.Generator, channels: int) -> Tensor:
+    """An image uint8 (3, H, W) of black and white sub-pixels.
+
+    Args:
+      how: `threshold` makes what is above 127 white; else each is drawn white with its intensity as probability [1].
+      random: where the draws come from.
+      channels: 1 for a grey image, whose channels share a draw.
+
+    [1] Salakhutdinov and Murray 2008, On the quantitative analysis of deep belief networks (binary MNIST)
+    """
+    if how == "threshold":
+        return (image > 127).to(torch.uint8) * 255
+    limit = torch.from_numpy(random.random((channels, *image.shape[1:]), dtype=np.float32))  # in [0, 1)
+    return (255 * limit < image).to(torch.uint8) * 255

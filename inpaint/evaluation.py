@@ -22,6 +22,7 @@ class Evaluation:
     All arrays are in the order of `indices`; NaN stands where a figure does not exist.
 
     Attributes:
+      channels: 1 for grey images, else 3.
       indices: int64 (n,), the images of the split.
       captions: the images' first captions, "" for none.
       nats: float64 (n,), scored with its own caption, where the model takes captions and the image has one.
@@ -42,6 +43,7 @@ class Evaluation:
 
     hole: tuple
     image_size: int
+    channels: int
     split: str
     data: str
     decoder: str
@@ -117,6 +119,7 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
     return Evaluation(
         hole=tuple(photos.hole),
         image_size=photos.image_size,
+        channels=photos.channels,
         split=photos.split,
         data=str(photos.path),
         decoder=model.decoder,
@@ -150,7 +153,7 @@ def _pixel_figures(model, photos, indices, captions, batch_size):
         for start in range(0, len(mine), batch_size):
             part = slice(start, start + batch_size)
             border, center = photos.images(indices[mine[part]])
-            figures[0, part] = units.bernoulli_floor(center)
+            figures[0, part] = units.bernoulli_floor(center[:, : photos.channels])
             texts = [captions[position] for position in mine[part]] if model.uses_captions else None
             mean = model.mean(border.to(device), texts)  # (b, 3, h, w) or None
             if mean is not None:

@@ -1,14 +1,15 @@
 """The fill command: photos from anywhere in; of each, several completed ones out, the likeliest first.
 
-A photo is decoded as data_prep decodes it (upright, RGB, centered square, Lanczos), so one that has the model's size
-already comes through unchanged, and the border of what is written is the input's byte for byte. What a photo gets does
-not depend on which others are filled in the same call.
+A photo is decoded as data_prep decodes it (upright, RGB, centered square, Lanczos; grey for a model of grey images), so
+one that has the model's size already comes through unchanged, and the border of what is written is the input's byte for
+byte. What a photo gets does not depend on which others are filled in the same call.
 """
 
 import dataclasses
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
@@ -16,6 +17,7 @@ from tqdm import tqdm
 from data_prep.decode import decode
 from data_prep.photos import Rejected, locate_file, read_bytes
 from inpaint import atomic, checkpoints, grid
+from inpaint.dataset import FIXED, binarized
 from inpaint.fill_inputs import captions_for, check_results, find_photos, results_of
 from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
@@ -92,7 +94,8 @@ def fill(
     paths, rejects = find_photos([images] if isinstance(images, str | Path) else images, out)
     check_results(paths, out, samples)
     caption_of = captions_for(paths, caption, captions)
-    model = checkpoints.load(checkpoint, pick_device(device))
+    read = checkpoints.read(checkpoint)
+    model = checkpoints.rebuild(read, checkpoint).to(pick_device(device)).eval()
     facts = {
         "checkpoint": str(checkpoint),
         "checkpoint_sha256": _sha256(checkpoint),
@@ -104,29 +107,32 @@ def fill(
         "temperature": temperature,
         "precision": precision,
         "levels": model.likelihood.levels,
+        "binarize": checkpoints.binarize_of(read),
         "sample_is_mean": not model.likelihood.proper,
     }
     how = {"temperature": temperature, "dtype": PRECISIONS[precision], "progress": progress}
-    records, photos, together = [], [], max(1, AT_ONCE // samples)
+    records, photos, together, grey = [], [], max(1, AT_ONCE // samples), model.config["channels"] == 1
     with tqdm(total=len(paths), unit="photo", disable=not progress) as bar:
         for number, path in enumerate(paths, start=1):
             try:
                 pixels = decode(read_bytes(locate_file(str(path))), model.image_size)  # (H, W, 3)
+                pixels = np.asarray(Image.fromarray(pixels).convert("L").convert("RGB")) if grey else pixels
                 text = caption_of(path) if model.uses_captions else ""
                 photos.append((path, torch.tensor(pixels).permute(2, 0, 1), text))  # (3, H, W)
             except Rejected as rejected:
                 rejects.append((path, str(rejected)))
             if photos and (len(photos) == together or number == len(paths)):
                 names, images, texts = zip(*photos, strict=True)
-                rows = _fill_some(model, torch.stack(images), list(texts), samples, seed, how)
+                rows = _fill_some(model, torch.stack(images), list(texts), samples, seed, facts["binarize"], how)
                 records += [_write_one(out, name, *row, facts) for name, row in zip(names, rows, strict=True)]
                 bar.update(number - bar.n)
                 photos = []
     return Filled(records, rejects)
 
 
-def _fill_some(model, images, captions, samples, seed, how):
-    """Sample and score some photos (n, 3, H, W), each as if it were alone; `how` is for `draw_samples`.
+def _fill_some(model, images, captions, samples, seed, binarize, how):
+    """Sample and score some photos (n, 3, H, W), each as if it were alone; `how` is for `draw_samples`. Where the model
+    learnt on binarized images, that is how it reads the border.
 
     Yields:
       of each a `grid.Row` whose samples stand in order of falling log-likelihood, and these, float64 (K,) in nats.
@@ -134,7 +140,11 @@ def _fill_some(model, images, captions, samples, seed, how):
     top, left, h, w = model.hole
     borders, centers = images.clone(), images[:, :, top : top + h, left : left + w]
     borders[:, :, top : top + h, left : left + w] = 0
-    batch = borders.to(device_of(model))
+    seen = borders
+    if binarize:
+        channels = model.config["channels"]
+        seen = torch.stack([binarized(x, binarize, np.random.default_rng(FIXED), channels) for x in borders])
+    batch = seen.to(device_of(model))
     with evaluating(model):
         texts = captions if model.uses_captions else None
         drawn = draw_samples(model, batch, texts, samples, seed, as_alone=True, **how)  # (n, K, 3, h, w)

@@ -1,4 +1,5 @@
-"""The optimizer: Muon for the matrices and kernels of hidden layers, AdamW for all else, as one thing to step and save.
+"""The optimizer: Muon for the matrices and kernels of hidden layers, AdamW for all else, as one thing to step and save;
+or AdamW or RMSProp for all.
 
 Muon [1] makes each update of a matrix orthogonal, so that no direction of it learns at the cost of the others; scaled
 to the size of AdamW's updates [2], one learning rate serves both. A kernel counts as the matrix (out, in x height x
@@ -12,19 +13,24 @@ import torch
 from torch import Tensor, nn
 
 LEAST = 16  # rows and columns of a matrix that is worth making orthogonal: input and output layers are not
-STATE = {"adamw": {"step", "exp_avg", "exp_avg_sq"}, "muon": {"momentum_buffer"}}  # what is kept of each parameter
+STATE = {  # what is kept of each parameter
+    "adamw": {"step", "exp_avg", "exp_avg_sq"},
+    "rmsprop": {"step", "square_avg"},
+    "muon": {"momentum_buffer"},
+}
+OPTIMIZERS = ("muon", "adamw", "rmsprop")
 
 
-class MuonAdamW:
+class Optimizer:
     """Steps a model's parameters, each by the optimizer that suits it.
 
     Args:
       model: on its device already, its parameters in the memory format that they stay in.
       lr: the learning rate of both; set anew before each step with `set_lr`.
-      weight_decay: decoupled [3], on weights of two dimensions or more: norms and biases would only be pulled off
-        their scale.
-      beta2: AdamW's second-moment decay.
-      muon: whether to use Muon at all; without it everything is AdamW's.
+      weight_decay: decoupled [3], RMSProp's not, on weights of two dimensions or more: norms and biases would only be
+        pulled off their scale.
+      beta2: AdamW's and RMSProp's second-moment decay.
+      kind: one of OPTIMIZERS.
       slow, share: a part of the model that learns at this share of the learning rate; None for none.
     """
 
@@ -34,35 +40,39 @@ class MuonAdamW:
         lr: float,
         weight_decay: float,
         beta2: float,
-        muon: bool = True,
+        kind: str = "muon",
         slow: nn.Module | None = None,
         share: float = 1.0,
     ):
         self._lr = lr
         self._hidden: list[tuple[nn.Parameter, nn.Parameter]] = []
         slow_ones = set() if slow is None or share == 1 else set(map(id, slow.parameters()))
-        by_adamw, by_muon = [], []
+        others, by_muon = [], []
         for part, pace in ((False, 1.0), (True, share)):
             parameters = [p for p in model.parameters() if (id(p) in slow_ones) == part]
-            hidden = [p for p in parameters if muon and p.dim() > 1 and min(p.shape[:2]) >= LEAST]
+            hidden = [p for p in parameters if kind == "muon" and p.dim() > 1 and min(p.shape[:2]) >= LEAST]
             chosen = set(map(id, hidden))
             rest = [p for p in parameters if id(p) not in chosen]
             pairs = [(p, nn.Parameter(_as_matrix(p.detach(), p))) for p in hidden]  # each shares its p's memory
             common = {"lr": lr * pace, "share": pace}
-            by_adamw += [
+            others += [
                 {"params": [p for p in rest if p.dim() > 1], "weight_decay": weight_decay, **common},
                 {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0, **common},
             ]
             by_muon.append({"params": [matrix for _, matrix in pairs], **common})
             self._hidden += pairs
-        by_adamw, by_muon = ([group for group in groups if group["params"]] for groups in (by_adamw, by_muon))
-        self.adamw = torch.optim.AdamW(by_adamw, lr=lr, betas=(0.9, beta2), fused=True)
-        self.muon = None
+        others, by_muon = ([group for group in groups if group["params"]] for groups in (others, by_muon))
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        if kind == "rmsprop":
+            self._optimizers["rmsprop"] = torch.optim.RMSprop(others, lr=lr, alpha=beta2)
+        else:
+            self._optimizers["adamw"] = torch.optim.AdamW(others, lr=lr, betas=(0.9, beta2), fused=True)
         if by_muon:
-            self.muon = torch.optim.Muon(by_muon, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+            settings = {"weight_decay": weight_decay, "adjust_lr_fn": "match_rms_adamw"}
+            self._optimizers["muon"] = torch.optim.Muon(by_muon, lr=lr, **settings)
 
     def set_lr(self, lr: float) -> None:
-        for optimizer in self._optimizers().values():
+        for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["share"]
 
@@ -70,12 +80,12 @@ class MuonAdamW:
         """One step along the parameters' gradients."""
         for parameter, matrix in self._hidden:
             matrix.grad = None if parameter.grad is None else _as_matrix(parameter.grad, parameter)
-        for optimizer in self._optimizers().values():
+        for optimizer in self._optimizers.values():
             optimizer.step()
 
     def state_dict(self) -> dict:
         """Of both, with the learning rate of the run's options: that of the last step says nothing of the next."""
-        state = {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()}
+        state = {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
         for part in state.values():
             for group in part["param_groups"]:
                 group["lr"] = self._lr * group["share"]
@@ -83,9 +93,9 @@ class MuonAdamW:
 
     def load_state_dict(self, state: dict) -> None:
         """Raises: ValueError or KeyError for a state that does not fit, or that would only fail at the next step."""
-        if state.keys() != self._optimizers().keys():
+        if state.keys() != self._optimizers.keys():
             raise ValueError(f"the optimizer's state is of {', '.join(map(str, state))}")
-        for name, optimizer in self._optimizers().items():
+        for name, optimizer in self._optimizers.items():
             mine = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
             optimizer.load_state_dict(state[name])
             for group, settings in zip(optimizer.param_groups, mine, strict=True):
@@ -98,9 +108,6 @@ class MuonAdamW:
                 )
                 if not fits:
                     raise ValueError("the optimizer's state does not fit its weights")
-
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"adamw": self.adamw, **({"muon": self.muon} if self.muon else {})}
 
 
 def _as_matrix(tensor: Tensor, like: Tensor) -> Tensor:

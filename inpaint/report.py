@@ -62,7 +62,7 @@ def _figures(evaluation, summary):
     ]
     notes = []
     if evaluation.proper:
-        dims = units.bits_per_dim(nats, evaluation.hole)
+        dims = units.bits_per_dim(nats, evaluation.hole, evaluation.channels)
         rows.append(("bits per dim", *_mean_and_interval(dims, seed, "{:.4f}")))
     else:
         rows.append(("floor of the cross-entropy, nats", *_mean_and_interval(evaluation.floor, seed, "{:.2f}")))

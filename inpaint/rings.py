@@ -73,5 +73,5 @@ def floor_by_ring(photos, indices, batch_size=512):
     total = np.zeros(photos.hole[2:])
     for start in range(0, len(indices), batch_size):
         _, center = photos.images(indices[start : start + batch_size])
-        total += units.bernoulli_floor_of_pixels(center).sum(axis=0)
+        total += units.bernoulli_floor_of_pixels(center[:, : photos.channels]).sum(axis=0)
     return ring_means(total / len(indices), photos.hole, photos.image_size)

@@ -12,6 +12,7 @@ def summarise(evaluation):
     """
     nats = statistics.mean_and_stderr(evaluation.nats)
     per_pixel = units.nats_per_pixel(nats["mean"], evaluation.hole)
+    per_dim = units.bits_per_dim(nats["mean"], evaluation.hole, evaluation.channels)
     floor = float(evaluation.floor.mean())
     cross_entropy = {
         "nats_per_image": nats["mean"],
@@ -34,7 +35,7 @@ def summarise(evaluation):
         "levels": evaluation.levels,
         "nats_per_image": nats,
         "nats_per_pixel": per_pixel,
-        "bits_per_dim": units.bits_per_dim(nats["mean"], evaluation.hole) if evaluation.proper else None,
+        "bits_per_dim": per_dim if evaluation.proper else None,
         "bernoulli_cross_entropy": None if evaluation.proper else cross_entropy,
         "caption_gain_nats_per_image": gain if evaluation.uses_captions else None,
         "psnr_db": float(evaluation.psnr.mean()),

@@ -27,7 +27,7 @@ from inpaint.atomic import write_json
 from inpaint.batches import Batch, Batches, loader
 from inpaint.config import Config
 from inpaint.dataset import Photos
-from inpaint.optimizer import MuonAdamW
+from inpaint.optimizer import Optimizer
 from inpaint.panels import caption_text, image_panel
 from inpaint.scoring import rank_and_world, score
 from inpaint.units import bernoulli_floor, bits_per_dim, nats_per_pixel
@@ -52,16 +52,20 @@ class Trainer:
         self.config, self.device = config, device
         self.rank, self.world = rank_and_world()
         self.folder = Path(config.out)
-        self.train = Photos(config.data, "train")
+        self.train = Photos(config.data, "train", config.binarize)
         has_val = self.train.info.splits["val"].n > 0
-        self.val = Photos(self.train.info, "val") if has_val else None
+        self.val = Photos(self.train.info, "val", config.binarize) if has_val else None
         parts = self.world * config.accumulate
         if config.batch_size % parts:
             raise InputError(
                 f"batch size {config.batch_size} cannot be shared by {self.world} processes x {config.accumulate}"
             )
         torch.manual_seed(config.seed)
-        self.model = build(image_size=self.train.image_size, hole=self.train.hole, **config.model_options())
+        geometry = {"image_size": self.train.image_size, "hole": self.train.hole, "channels": self.train.channels}
+        try:
+            self.model = build(**geometry, **config.model_options())
+        except ValueError as error:
+            raise InputError(f"{config.data}: no model for its images: {error}") from error
         last = self.folder / "last.pt"
         saved = checkpoints.read_to_resume(last) if resume else None
         if not resume and last.exists():
@@ -70,12 +74,12 @@ class Trainer:
             self._take_over(config.init_from)
         self.model.to(device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = MuonAdamW(
+        self.optimizer = Optimizer(
             self.model,
             config.lr,
             config.weight_decay,
             config.beta2,
-            muon=config.optimizer == "muon",
+            kind=config.optimizer,
             slow=self.model.caption_encoder,
             share=config.caption_lr,
         )
@@ -225,9 +229,9 @@ class Trainer:
             log.add_scalar("val/nats_per_image", mean, step)
             log.add_scalar("val/nats_per_pixel", nats_per_pixel(mean, self.val.hole), step)
             if self.model.likelihood.proper:
-                log.add_scalar("val/bits_per_dim", bits_per_dim(mean, self.val.hole), step)
+                log.add_scalar("val/bits_per_dim", bits_per_dim(mean, self.val.hole, self.val.channels), step)
             else:
-                floor = float(bernoulli_floor(self.val.images(indices)[1]).mean())
+                floor = float(bernoulli_floor(self.val.images(indices)[1][:, : self.val.channels]).mean())
                 log.add_scalar("val/excess_nats_per_image", mean - floor, step)
             log.add_scalar("val/images_per_second", images_per_second, step)
             tqdm.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images", file=sys.stderr)
@@ -239,7 +243,7 @@ class Trainer:
         log.add_scalar("train/nats_per_image", nats, step)
         log.add_scalar("train/nats_per_pixel", nats_per_pixel(nats, self.train.hole), step)
         if self.model.likelihood.proper:
-            log.add_scalar("train/bits_per_dim", bits_per_dim(nats, self.train.hole), step)
+            log.add_scalar("train/bits_per_dim", bits_per_dim(nats, self.train.hole, self.train.channels), step)
         log.add_scalar("train/gradient_norm", norm, step)
         log.add_scalar("train/learning_rate", rate, step)
         log.add_scalar("train/epoch", self.batches.epoch_of(step), step)
@@ -271,11 +275,13 @@ class Trainer:
         checkpoints.save_keeping(self.folder / name, checkpoint, self.config.keep if resumable else 1)
 
     def _restore(self, saved: dict, path: Path) -> None:
+        if "optimizer" not in saved:
+            raise InputError(f"{path}: holds weights only; a run cannot continue from it")
+        if checkpoints.binarize_of(saved) != self.config.binarize:
+            raise InputError(f"{path}: the run's images were binarized in another way; its nats would not compare")
         if saved["model"] != self.model.config:
             changed = [key for key, value in self.model.config.items() if saved["model"].get(key) != value]
             raise InputError(f"{path}: the checkpoint is of another model: {', '.join(changed)} differ")
-        if "optimizer" not in saved:
-            raise InputError(f"{path}: holds weights only; a run cannot continue from it")
         try:
             self.model.load_state_dict(saved["weights"])
             self.averaged.load_state_dict(saved["averaged"])

@@ -1,6 +1,6 @@
 """The one place that turns nats per image into the other units, and knows the Bernoulli cross-entropy's floor.
 
-`hole` is `(top, left, height, width)`; a hole of h x w pixels has 3 h w sub-pixels.
+`hole` is `(top, left, height, width)`; a hole of h x w pixels has 3 h w sub-pixels, of grey images h w.
 """
 
 import math
@@ -13,16 +13,16 @@ def nats_per_pixel(nats, hole):
     return nats / (hole[2] * hole[3])
 
 
-def bits_per_dim(nats, hole):
-    """Nats per image -> bits per sub-pixel of the hole. For proper likelihoods of 8-bit values only."""
-    return nats / (3 * hole[2] * hole[3] * math.log(2))
+def bits_per_dim(nats, hole, channels=3):
+    """Nats per image -> bits per sub-pixel of the hole. For proper likelihoods only."""
+    return nats / (channels * hole[2] * hole[3] * math.log(2))
 
 
 def bernoulli_floor(center):
     """The least Bernoulli cross-entropy any model can reach: the entropy of the targets x/255 themselves.
 
     Args:
-      center: uint8 (B, 3, h, w), a CPU tensor or an array.
+      center: uint8 (B, C, h, w), a CPU tensor or an array.
 
     Returns:
       float64 (B,): nats per image.

@@ -18,13 +18,16 @@ def check_comparable(model, name, other, other_name):
       name, other_name: what the user calls them.
 
     Raises:
-      InputError: another image size or hole, or a cross-entropy of intensities against a likelihood of 8-bit values.
+      InputError: another image size or hole, grey images against colour, or a cross-entropy of intensities against a
+        likelihood of 8-bit values.
     """
     if (model.image_size, tuple(model.hole)) != (other.image_size, tuple(other.hole)):
         raise InputError(
             f"{other_name}: cannot be compared with {name}: it is for {other.image_size} pixels with the hole "
             f"{list(other.hole)}, not for {model.image_size} with {list(model.hole)}"
         )
+    if model.config["channels"] != other.config["channels"]:
+        raise InputError(f"{other_name}: cannot be compared with {name}: one is for grey images, the other for colour")
     sides = [(likelihood.proper, likelihood.levels) for likelihood in (model.likelihood, other.likelihood)]
     if sides[0] != sides[1]:
 

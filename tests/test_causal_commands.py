@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from data_makers import coco, jpegs
 from every_model import STACKS, kind, name_of
 from PIL import Image
@@ -11,6 +12,7 @@ from PIL import Image
 import evaluate
 import train_inpaint
 from data_prep import build_h5
+from inpaint import checkpoints
 from inpaint.__main__ import main
 
 KINDS = [*(kind(decoder, "logistic-mixture") for decoder in STACKS), kind("gated", "bernoulli")]
@@ -66,3 +68,18 @@ def test_a_causal_decoder_trains_is_evaluated_and_fills(options, photos, tmp_pat
     known = np.ones((32, 32), bool)
     known[12:20, 12:20] = False
     assert (first[known] == photo[known]).all() and (first[~known] != second[~known]).any()
+
+
+@pytest.mark.parametrize("decoder", STACKS)
+def test_a_causal_decoder_resumed_equals_one_that_never_stopped(decoder, photos, tmp_path):
+    words = ["--decoder", decoder, "--likelihood", "categorical", "--levels", 4, "--size", "xs", "--batch-size", 4]
+    words += ["--schedule", "constant", "--warmup", 1, "--val-limit", 2, "--use-captions", "--data", photos]
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    command(train_inpaint.main, *words, "--steps", 4, "--out", whole)
+    command(train_inpaint.main, *words, "--steps", 2, "--out", halves)
+    command(train_inpaint.main, "--out", halves, "--resume", "--steps", 4)
+    one, other = (checkpoints.read(run / "last.pt") for run in (whole, halves))
+    assert one["progress"]["step"] == other["progress"]["step"] == 4
+    for part in ("weights", "averaged"):
+        assert one[part].keys() == other[part].keys()
+        assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])

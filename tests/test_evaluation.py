@@ -25,7 +25,7 @@ SIZE, HOLE = 16, (4, 4, 8, 8)
 class FakePhotos:
     """Random pixels and given captions, with the surface of `Photos`."""
 
-    path, split, image_size, hole, truth = "fake.h5", "val", SIZE, HOLE, None
+    path, split, image_size, hole, channels, truth = "fake.h5", "val", SIZE, HOLE, 3, None
 
     def __init__(self, captions, truth=None):
         self.captions, self.truth = captions, truth

@@ -71,7 +71,7 @@ def test_the_probabilities_of_all_centers_of_one_pixel_sum_to_one(kind):
     model = shaken_model(kind, image_size=8, hole=(3, 4, 1, 1))
     border = torch.randint(0, 256, (1, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     with torch.no_grad():
-        own = None if model.stack is None else torch.zeros(1, 3, 1, 1, dtype=torch.uint8)
+        own = None if model.net.one_pass else torch.zeros(1, 3, 1, 1, dtype=torch.uint8)
         params = model.params(border, ["a dog"], own).expand(-1, -1, 256, 256)
         levels = torch.arange(256, dtype=torch.uint8)
         green, blue = torch.meshgrid(levels, levels, indexing="ij")

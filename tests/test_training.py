@@ -214,7 +214,7 @@ def test_init_from_takes_over_what_fits_and_names_the_rest(root, demo_file, tmp_
     checkpoints.save(path, plain)
     model = models.build(size="xs", use_captions=True)
     taken, fresh = checkpoints.take_over(model, path)
-    assert all(name.startswith("caption_encoder.") for name in fresh) and "tower.stem.weight" in taken
+    assert all(name.startswith("caption_encoder.") for name in fresh) and "net.tower.stem.weight" in taken
     border = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
         torch.testing.assert_close(model.params(border, ["a dog"]), deaf.params(border), atol=1e-5, rtol=1e-5)
@@ -278,6 +278,18 @@ def test_the_last_checkpoints_are_kept_and_a_whole_one_is_offered_for_a_damaged(
         damaged.write_bytes(damaged.read_bytes()[:1000])
     with pytest.raises(InputError, match="last-2.pt is whole"):
         checkpoints.read_to_resume(path)
+
+
+def test_a_checkpoint_of_schema_1_still_loads_but_does_not_resume(tmp_path, uninterrupted):
+    new = checkpoints.read(uninterrupted / "last.pt")
+    old = {**new, "schema": 1}
+    for key in ("weights", "averaged"):
+        old[key] = {name.removeprefix("net."): value for name, value in new[key].items()}
+    torch.save(old, tmp_path / "last.pt")
+    assert_same(inpaint.load(tmp_path / "last.pt").state_dict(), new["averaged"])
+    config = from_dict({**new["config"], "out": str(tmp_path)}, "config.json")
+    with pytest.raises(InputError, match="last.pt: holds weights only"):
+        Trainer(config, torch.device("cpu"), resume=True)
 
 
 @pytest.mark.parametrize("damage", [lambda t: t.flatten()[:1], lambda t: t * float("nan")])

@@ -13,6 +13,7 @@ from fuzzing import CASES, Attack, damaged, failed_in_one_line, run, truncated
 from PIL import Image
 
 from inpaint import checkpoints
+from inpaint.checkpoint_schema import SCHEMA
 from inpaint.config import Config
 
 WRONG = [None, True, 1.5, -1, "x", [], {}, (1, 2), torch.zeros(3), 2**70, math.nan, b"bytes", {1: 2}]
@@ -115,7 +116,7 @@ def wrong_weights(good):
 
 
 def test_a_checkpoint_with_one_wrong_value_is_refused(good_checkpoint, fill, tmp_path):
-    good, path = {"schema": 1, **good_checkpoint}, tmp_path / "wrong.pt"
+    good, path = {"schema": SCHEMA, **good_checkpoint}, tmp_path / "wrong.pt"
     save(path, good)
     assert fill(path, "good").code == 0
     for name, checkpoint in [*wrong_types(good), *wrong_weights(good)]:
@@ -166,7 +167,7 @@ def foreign(good, mark, root):
 
 
 def test_foreign_and_hostile_checkpoints_are_refused_and_never_run(good_checkpoint, fill, tmp_path, root):
-    good, path, mark = {"schema": 1, **good_checkpoint}, tmp_path / "foreign.pt", tmp_path / "attacked"
+    good, path, mark = {"schema": SCHEMA, **good_checkpoint}, tmp_path / "foreign.pt", tmp_path / "attacked"
     for name, content in foreign(good, mark, root):
         path.write_bytes(content)
         assert fill(path, f"checkpoint {name}").code == 1, name
@@ -175,12 +176,12 @@ def test_foreign_and_hostile_checkpoints_are_refused_and_never_run(good_checkpoi
 
 
 def test_the_old_format_of_torch_is_read_too(good_checkpoint, fill, tmp_path):
-    torch.save({"schema": 1, **good_checkpoint}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    torch.save({"schema": SCHEMA, **good_checkpoint}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     assert fill(tmp_path / "old.pt", "old format").code == 0
 
 
 def test_evaluation_and_training_refuse_the_same(good_checkpoint, good_file, tmp_path):
-    good, path, figures = {"schema": 1, **good_checkpoint}, tmp_path / "wrong.pt", tmp_path / "figures.json"
+    good, path, figures = {"schema": SCHEMA, **good_checkpoint}, tmp_path / "wrong.pt", tmp_path / "figures.json"
     figures.write_text("{}")
     for name, checkpoint in list(wrong_types(good))[::6] + list(wrong_weights(good))[:4]:
         save(path, checkpoint)
