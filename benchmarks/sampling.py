@@ -1,17 +1,19 @@
 """Drawing a center pixel by pixel: layers that keep what they have computed, beside the plain loop over whole passes.
 
     python benchmarks/sampling.py [--decoders gated pixelcnnpp] [--batches 16 64] [--size s] [--rounds 3]
+    python benchmarks/sampling.py --recipes rowlstm-2016 gated-2016 --batches 16
 
-The plain loop, sample(cached=False), runs the whole model for each pixel; beside it stands the fastest form that it
-has, in which the border tower's features are computed once and not 1,024 times. Passes are all alike, so some are
-timed, between the rounds of the cached sampler, and their median stands for all. Both ways are run as shipped (float64,
-in which they draw the same) and with dtype=torch.float32, tower included, and each cached time is held against both
-plain ones. The weights are fresh ones: they change no time. Then the time of drawing four rows is taken apart:
-convolutions and matrix products (the limit: what any sampler must do), the other operations, and Python with the
-dispatch of operations.
+The plain loop, sample(cached=False), runs the whole model for each pixel or sub-pixel; beside it stands the fastest
+form that it has, in which the border tower's features are computed once. Passes are all alike, so some are timed,
+between the rounds of the cached sampler, and their median stands for all. Both ways are run as shipped (float64, in
+which they draw the same) and with dtype=torch.float32, tower included, and each cached time is held against both
+plain ones. The weights are fresh ones: they change no time. Of a decoder, the time of drawing four rows is then taken
+apart: convolutions and matrix products (the limit: what any sampler must do), the other operations, and Python with
+the dispatch of operations. A recipe's model is drawn from at the image size and the hole that the recipe is for.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
@@ -19,32 +21,56 @@ import time
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from models import DECODERS, build
-from models.drawing import Parts, Plain
+from inpaint.config import RECIPES, Config
+from models import DECODERS, Inpainter, build
+from models.drawing import How, Parts, Plain
+from models.scales import Finer, halved
 
-PIXELS = 32 * 32
 DTYPES = (torch.float64, torch.float32)
 ARITHMETIC = ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm", "convolution", "conv2d", "scaled_dot_product")
 
 
-def photos(batch: int) -> torch.Tensor:
-    """Borders of noise, uint8 (B, 3, 64, 64)."""
+def photos(batch: int, side: int) -> torch.Tensor:
+    """Borders of noise, uint8 (B, 3, side, side)."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (batch, 3, 64, 64), dtype=torch.uint8, generator=generator)
+    return torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8, generator=generator)
+
+
+def nets(net, x, caption, noise) -> list:
+    """(net, x, caption, noise, how many steps the plain loop takes) of each net in a model: a step a pixel where there
+    is a stack, one for all pixels, or those of a turn, where they come at once."""
+    if isinstance(net, Finer):
+        half = nets(net.coarse, net.half.of(x), halved(caption), noise[:, :, ::2, ::2])
+        return half + nets(net.fine, x, caption, noise)
+    return [(net, x, caption, noise, noise[0, 0].numel() if getattr(net, "stack", None) else 1)]
+
+
+def frozen(net, dtype) -> Parts | None:
+    """What of a net runs in that precision; None where nothing does."""
+    if getattr(net, "stack", None) is None:
+        return None
+    return Parts(net.stack, net.head, net.likelihood, net.anchor).frozen(dtype)
 
 
 @torch.no_grad()
-def plain_pass(model, parts: Parts, border, noise, dtype) -> tuple[float, float]:
-    """Seconds of one step of the plain loop, a whole pass and one pixel drawn from it; and those without the tower."""
+def plain_step(net, parts: Parts | None, dtype, x, caption, noise) -> tuple[float, float]:
+    """Seconds of one step of the plain loop, and those without the tower."""
     began = time.perf_counter()
-    context, given, x = model._known(border, None)
+    if parts is None:
+        net.draw(x, caption, noise, How())
+        return (time.perf_counter() - began,) * 2
+    known = net.before(x, caption)
     tower = time.perf_counter() - began
-    source = Plain(parts, model.stack.canvas.of(x).to(dtype), lambda: (context, given))
+    noise, source = noise.to(dtype), Plain(parts, net.stack.canvas.of(x[:, :4]).to(dtype), lambda: known)
+    row, column = noise.shape[2] - 1, noise.shape[3] - 1
+    channels = (0, 1, 2) if net.head.by_colour else (None,)
     began = time.perf_counter()
-    params, anchor = source.params(5, 5, x[:, :3, 5, 5], None)
-    parts.likelihood.sample(params, noise, 1.0, anchor)
+    for channel in channels:
+        params, anchor = source.params(row, column, x[:, :3, -1, -1], channel)
+        uniforms = noise[:, :, row, column]
+        net.likelihood.sample(params, uniforms if channel is None else uniforms[:, channel : channel + 1], 1.0, anchor)
     rest = time.perf_counter() - began
-    return tower + rest, rest
+    return len(channels) * tower + rest, rest
 
 
 def cached(model, border, dtype) -> float:
@@ -54,38 +80,49 @@ def cached(model, border, dtype) -> float:
     return time.perf_counter() - began
 
 
-def compare(decoder: str, size: str, batch: int, rounds: int, passes: int) -> None:
-    torch.manual_seed(0)
-    model = build(decoder, "logistic-mixture", size).eval()
-    border = photos(batch)
-    noise = model.likelihood.noise(torch.rand(batch, model.likelihood.uniforms_per_pixel, 1, 1))[:, :, 0, 0]
-    parts = Parts(model.stack, model.head, model.likelihood, model.anchor)
-    frozen = {dtype: parts.frozen(dtype) for dtype in DTYPES}
-    passes_of, whole = {dtype: [] for dtype in DTYPES}, {dtype: [] for dtype in DTYPES}
+def compare(name: str, model: Inpainter, batch: int, rounds: int, passes: int) -> None:
+    border = photos(batch, model.image_size)
+    noise = model.likelihood.noise(torch.rand(batch, model.likelihood.uniforms_per_pixel, *model.hole[2:]))
+    parts = nets(model.net, *model.inputs(border, None), noise)
+    seconds_of = {dtype: [[] for _ in parts] for dtype in DTYPES}  # of a step, with the tower and without
+    frozen_of = {dtype: [frozen(net, dtype) for net, *_ in parts] for dtype in DTYPES}
+    whole = {dtype: [] for dtype in DTYPES}
     for round in range(-1, rounds):  # the first to warm up
         for dtype in DTYPES:
-            seconds = [plain_pass(model, frozen[dtype], border, noise.to(dtype), dtype) for _ in range(passes)]
+            for (net, *read, _), copied, seconds in zip(parts, frozen_of[dtype], seconds_of[dtype], strict=True):
+                steps = [plain_step(net, copied, dtype, *read) for _ in range(passes if round >= 0 else 1)]
+                seconds += steps if round >= 0 else []
             if round >= 0:
-                passes_of[dtype] += seconds
                 whole[dtype].append(cached(model, border, dtype))
-    plain = {
-        dtype: [PIXELS * statistics.median(seconds) for seconds in zip(*passes_of[dtype], strict=True)]
-        for dtype in DTYPES
-    }
-    print(f"{decoder} {size}, {batch} centers")
+    print(f"{name}, {batch} centers")
+    plain = {}
     for dtype in DTYPES:
+        medians = [[statistics.median(column) for column in zip(*of, strict=True)] for of in seconds_of[dtype]]
+        plain[dtype] = [
+            sum(steps * median[k] for (*_, steps), median in zip(parts, medians, strict=True)) for k in range(2)
+        ]
         loop, without_tower = plain[dtype]
-        print(f"  plain loop, {_name(dtype)}: {loop:.0f} s, {without_tower:.0f} s with the tower run once")
+        print(f"  plain loop, {_name(dtype)}: {loop:.2f} s, {without_tower:.2f} s with the tower run once")
     for dtype, seconds in whole.items():
         quick, spread = statistics.median(seconds), f"{min(seconds):.2f} to {max(seconds):.2f}"
         times = "; ".join(
-            f"{loop / quick:.0f} times as fast as in {_name(of)}, {without_tower / quick:.0f} with the tower run once"
+            f"{loop / quick:.3g} times as fast as in {_name(of)}, {without_tower / quick:.3g} with the tower run once"
             for of, (loop, without_tower) in plain.items()
         )
         print(f"  cached, {_name(dtype)}: {quick:6.2f} s ({spread}); {times}", flush=True)
-    small = build(decoder, "logistic-mixture", size, hole=(16, 16, 4, 32)).eval()
-    for dtype in DTYPES:
-        take_apart(small, border, dtype)
+
+
+def of_recipe(name: str) -> Inpainter:
+    """The model that a recipe trains, on images of the kind that it names."""
+    recipe = json.loads((RECIPES / f"{name}.json").read_text(encoding="utf-8"))
+    words = recipe.get("build", "").split(" or ")[0].split()
+    grey = "mnist" in words or "fashion-mnist" in words
+    side = 28 if grey else 32 if "cifar10" in words else 64
+    if "--image-size" in words:
+        side = int(words[words.index("--image-size") + 1])
+    hole = (0, 0, side, side) if "full" in words else (side // 4, side // 4, side // 2, side // 2)
+    options = Config(**recipe["options"]).model_options()
+    return build(image_size=side, hole=hole, channels=1 if grey else 3, **options).eval()
 
 
 def take_apart(model, border, dtype) -> None:
@@ -115,17 +152,28 @@ def _name(dtype: torch.dtype) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    causal = [name for name in DECODERS if name != "contour"]
-    parser.add_argument("--decoders", nargs="+", choices=causal, default=causal, help="default: all")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--decoders", nargs="+", choices=DECODERS, default=DECODERS, help="default: all")
+    what.add_argument("--recipes", metavar="NAME", nargs="+", help="the models of recipes instead")
     parser.add_argument("--batches", nargs="+", type=int, default=[16, 64], help="default: %(default)s")
     parser.add_argument("--size", default="s", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--passes", type=int, default=5, help="of the plain loop, a round (default: %(default)s)")
     args = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
-    for decoder in args.decoders:
+    torch.manual_seed(0)
+    for batch in args.batches if args.recipes else ():
+        for name in args.recipes:
+            compare(name, of_recipe(name), batch, args.rounds, args.passes)
+    for decoder in () if args.recipes else args.decoders:
+        model, small = (
+            build(decoder, "logistic-mixture", args.size, hole=hole, use_captions=False).eval()
+            for hole in ((16, 16, 32, 32), (16, 16, 4, 32))
+        )
         for batch in args.batches:
-            compare(decoder, args.size, batch, args.rounds, args.passes)
+            compare(f"{decoder} {args.size}", model, batch, args.rounds, args.passes)
+            for dtype in DTYPES:
+                take_apart(small, photos(batch, small.image_size), dtype)
     return 0
 
 

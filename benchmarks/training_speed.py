@@ -48,9 +48,13 @@ class PlainNet(torch.nn.Module):
 
     def copy_from(self, model) -> None:
         """Take the weights of an Inpainter with the ift6266 tower."""
-        tower: Ift6266Tower = model.tower
-        pairs = [(self.stem, tower.stem), (self.head[0], model.head.layers[0]), (self.head[1], model.head.layers[2])]
-        pairs += [(self.head[2], model.head.out), (self.encoder, model.caption_encoder)]
+        tower: Ift6266Tower = model.net.tower
+        pairs = [
+            (self.stem, tower.stem),
+            (self.head[0], model.net.head.layers[0]),
+            (self.head[1], model.net.head.layers[2]),
+        ]
+        pairs += [(self.head[2], model.net.head.out), (self.encoder, model.caption_encoder)]
         for (reduce, spatial, expand), block in zip(self.blocks, tower.blocks, strict=True):
             pairs += [(reduce, block.reduce), (spatial, block.spatial), (expand, block.expand)]
         for mine, theirs in pairs:
