@@ -24,6 +24,9 @@ from models.stack import Context
 FAMILIES = {
     "PixelCNN": {"decoder": "pixelcnn", "dilation": False},
     "PixelCNN, dilated": {"decoder": "pixelcnn"},
+    "Row LSTM": {"decoder": "rowlstm", "dilation": False},
+    "Row LSTM, dilated": {"decoder": "rowlstm"},
+    "Diagonal BiLSTM": {"decoder": "diagbilstm"},
     "Gated PixelCNN": {"decoder": "gated"},
     "PixelCNN++": {"decoder": "pixelcnnpp"},
     "PixelSNAIL": {"decoder": "pixelsnail"},
@@ -39,10 +42,10 @@ def field(options: dict) -> torch.Tensor:
     noise = torch.randint(0, 256, (PHOTOS, 3, 64, 64), dtype=torch.uint8)
     x = torch.cat([noise / 127.5 - 1, torch.ones(PHOTOS, 1, 64, 64)], dim=1).requires_grad_()  # (B, 4, H, W)
     with torch.no_grad():
-        context, given, _ = model._known(noise, None)
-    canvas = model.stack.canvas.of(x)
+        context, given = model.net.before(*model.inputs(noise, None))
+    canvas = model.net.stack.canvas.of(x)
     context = Context(context.tower, None, context.border)
-    params = model.head(given, model.stack(canvas, context))[:, :, AT, AT]  # (B, P)
+    params = model.net.head(given, model.net.stack(canvas, context))[:, :, AT, AT]  # (B, P)
     (gradient,) = torch.autograd.grad((params * torch.randn_like(params)).sum(), x)
     return gradient[:, :3].abs().mean((0, 1)).double()
 
@@ -51,8 +54,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", help="the picture to write, a PNG")
     out = parser.parse_args().out
-    figure, axes = pyplot.subplots(1, len(FAMILIES), figsize=(2.4 * len(FAMILIES), 2.9), layout="constrained")
-    for axis, (name, options) in zip(axes, FAMILIES.items(), strict=True):
+    figure, axes = pyplot.subplots(2, len(FAMILIES) // 2, figsize=(1.2 * len(FAMILIES), 5.8), layout="constrained")
+    for axis, (name, options) in zip(axes.flat, FAMILIES.items(), strict=True):
         sizes = field(options)
         top = sizes.max().item()
         shown = sizes.masked_fill(sizes == 0, float("nan"))

@@ -1,0 +1,67 @@
+"""README's table of the lineage, made from the recipes: every system, what was published, and what it gave here.
+
+python recipes/lineage.py    prints it
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+
+RECIPES = Path(__file__).resolve().parent
+HEAD = ("system", "after", "recipe", "published", "here", "16 centers: plain loop; as shipped")
+
+
+def rows() -> list[str]:
+    """Markdown, a line each: the head, a rule, and the recipes that name their system, by year."""
+    recipes = [json.loads(path.read_text(encoding="utf-8")) | {"name": path.stem} for path in RECIPES.glob("*.json")]
+    listed = sorted((r for r in recipes if "system" in r), key=_year_and_name)
+    lines = [HEAD, ["---"] * len(HEAD), *map(_cells, listed)]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _year_and_name(recipe: dict) -> tuple[str, str]:
+    """By the year in a recipe's name; those without one last."""
+    year = re.search(r"-(\d{4})\b", recipe["name"])
+    return year[1] if year else "9999", recipe["name"]
+
+
+def _cells(recipe: dict) -> list[str]:
+    published = [f"{one['on']}: {_published(one)}" for one in recipe["published"]]
+    link = f"[`{recipe['name']}`](recipes/{recipe['name']}.json)"
+    return [recipe["system"], recipe["after"], link, "; ".join(published) or "none", _here(recipe), _times(recipe)]
+
+
+def _here(recipe: dict) -> str:
+    if not recipe["results"]:
+        return "no figure: only a few steps on made-up images of that shape"
+    unit = recipe["published"][0]["unit"] if recipe["published"] else recipe.get("unit", "nats per image")
+    return "; ".join(f"{_figure(result, unit)} ({result['data']}; {result['machine']})" for result in recipe["results"])
+
+
+def _figure(result: dict, unit: str) -> str:
+    nats, stderr = result["nats_per_image"], result["stderr"]
+    if unit == "nats per image":
+        return f"{nats:,.2f} ± {stderr:.2f} nats"
+    scale = result["bits_per_dim"] / nats  # of bits per dim
+    if unit == "bits per dim":
+        return f"{result['bits_per_dim']:.4f} ± {stderr * scale:.4f} bits/dim"
+    scale *= math.log(2)
+    return f"{nats * scale:.3f} ± {stderr * scale:.3f} nats a sub-pixel"
+
+
+def _published(one: dict) -> str:
+    figure, units = one["figure"], {"nats per image": "nats", "bits per dim": "bits/dim"}
+    digits = 4 if figure < 1 else 2 if figure < 1000 else 0
+    return f"{figure:,.{digits}f} {units.get(one['unit'], 'nats a sub-pixel')}"
+
+
+def _times(recipe: dict) -> str:
+    if "sampling" not in recipe:
+        return ""
+    plain, shipped = recipe["sampling"]["plain_s"], recipe["sampling"]["shipped_s"]
+    return f"{plain:,.3g} s; {shipped:.2g} s"
+
+
+if __name__ == "__main__":
+    print("\n".join(rows()))
