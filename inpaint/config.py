@@ -140,8 +140,11 @@ class Config:
     )
     seed: int = option(0, "of everything random", low=0, metavar="N")
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
-    precision: str = option(
-        "bf16", "arithmetic of the network; likelihood and loss are float32", choices=("fp32", "bf16")
+    precision: str | None = option(
+        None,
+        "arithmetic of the network (default: bf16 where the device multiplies in it, else fp32); likelihood and loss "
+        "are float32",
+        choices=("fp32", "bf16"),
     )
     compile: bool = option(False, "torch.compile the network")
     init_from: str | None = option(None, "take over every weight that fits from this checkpoint", metavar="CHECKPOINT")

@@ -7,6 +7,7 @@ processes (torchrun) each takes its share of every batch, and one writes.
 
 import contextlib
 import copy
+import dataclasses
 import gc
 import math
 import signal
@@ -29,6 +30,7 @@ from inpaint.config import Config
 from inpaint.dataset import Photos
 from inpaint.optimizer import Optimizer
 from inpaint.panels import caption_text, image_panel
+from inpaint.processes import multiplies_bfloat16
 from inpaint.scoring import rank_and_world, score
 from inpaint.units import bernoulli_floor, bits_per_dim, nats_per_pixel
 from models import build
@@ -49,6 +51,8 @@ class Trainer:
     """
 
     def __init__(self, config: Config, device: torch.device, resume: bool = False):
+        if config.precision is None:  # decided once: a resumed run reads it from config.json
+            config = dataclasses.replace(config, precision="bf16" if multiplies_bfloat16(device) else "fp32")
         self.config, self.device = config, device
         self.rank, self.world = rank_and_world()
         self.folder = Path(config.out)

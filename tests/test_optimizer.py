@@ -6,7 +6,7 @@ import pytest
 import torch
 from checkpoint_makers import fresh_model
 
-from inpaint.optimizer import OPTIMIZERS, Optimizer
+from inpaint.optimizer import OPTIMIZERS, Muon, Optimizer
 
 
 def give_gradients(model, seed=0):
@@ -48,6 +48,23 @@ def test_the_update_of_a_hidden_kernel_is_orthogonal_whatever_its_memory_format(
         expected = 1e-2 * 0.2 * max(update.shape) ** 0.5  # the size of AdamW's updates
         assert (lengths / expected).min() > 0.5 and (lengths / expected).max() < 1.5
     assert (gradient * (before[0] - kernel.detach())).sum() > 0  # downhill
+
+
+@pytest.mark.parametrize("shape", [(24, 80), (80, 24), (32, 32)])
+def test_muon_in_float32_steps_as_torch_s_does_but_for_bfloat16(shape):
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(shape, generator=generator)
+    weights = [torch.nn.Parameter(start.clone()) for _ in range(2)]
+    how = {"lr": 0.1, "weight_decay": 0.05, "adjust_lr_fn": "match_rms_adamw"}
+    mine, torch_s = Muon([weights[0]], **how), torch.optim.Muon([weights[1]], **how)
+    for _ in range(3):
+        gradient = torch.randn(shape, generator=generator)
+        for weight, optimizer in zip(weights, (mine, torch_s), strict=True):
+            weight.grad = gradient.clone()
+            optimizer.step()
+    moved = [weight.detach() - start for weight in weights]
+    assert (moved[0] - moved[1]).norm() < 0.02 * moved[1].norm()
+    torch.testing.assert_close(mine.state[weights[0]], torch_s.state[weights[1]])
 
 
 def test_a_slow_part_moves_by_its_share_and_the_rest_as_ever():
