@@ -22,6 +22,7 @@ import models
 from data_prep.errors import InputError
 from inpaint import checkpoints
 from inpaint.config import Config, from_dict
+from inpaint.optimizer import Muon
 from inpaint.trainer import Trainer
 
 SMALL = ["--size", "xs", "--batch-size", "4", "--steps", "12", "--checkpoint-every", "2", "--evaluate-every", "5"]
@@ -71,6 +72,18 @@ def test_a_run_leaves_what_the_contract_names(uninterrupted, demo_file):
     assert [event.step for event in log.Scalars("val/nats_per_image")] == [5, 10, 12]
     assert log.Tags()["images"] == ["panel/original_border_samples_mean"]
     assert any("caption" in tag for tag in log.Tags()["tensors"])
+
+
+@pytest.mark.parametrize(("has", "precision", "muon"), [(True, "bf16", torch.optim.Muon), (False, "fp32", Muon)])
+def test_bfloat16_is_the_default_where_the_processor_multiplies_in_it(
+    has, precision, muon, demo_file, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has}, raising=False)
+    trainer = Trainer(Config(data=str(demo_file), out=str(tmp_path), size="xs"), torch.device("cpu"))
+    assert trainer.config.precision == precision
+    assert type(trainer.optimizer._optimizers["muon"]) is muon
+    chosen = Config(data=str(demo_file), out=str(tmp_path), size="xs", precision="bf16")
+    assert Trainer(chosen, torch.device("cpu")).config.precision == "bf16"
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
