@@ -1,6 +1,7 @@
-"""README's table of the lineage, made from the recipes: every system, what was published, and what it gave here.
+"""README's tables of the lineage, made from the recipes: every system, what was published, and what it gave here; and
+the decoders at equal training time on the same images.
 
-python recipes/lineage.py    prints it
+python recipes/lineage.py    prints both
 """
 
 import json
@@ -10,14 +11,37 @@ from pathlib import Path
 
 RECIPES = Path(__file__).resolve().parent
 HEAD = ("system", "after", "recipe", "published", "here", "16 centers: plain loop; as shipped")
+COMPARED = "fashion-threshold"
+COMPARED_HEAD = ("decoder", "nats/image", "bits/dim", "steps", "images seen")
 
 
-def rows() -> list[str]:
+def lineage() -> list[str]:
     """Markdown, a line each: the head, a rule, and the recipes that name their system, by year."""
-    recipes = [json.loads(path.read_text(encoding="utf-8")) | {"name": path.stem} for path in RECIPES.glob("*.json")]
-    listed = sorted((r for r in recipes if "system" in r), key=_year_and_name)
-    lines = [HEAD, ["---"] * len(HEAD), *map(_cells, listed)]
-    return [f"| {' | '.join(line)} |" for line in lines]
+    recipes = [read(path.stem) for path in RECIPES.glob("*.json")]
+    return _lines(HEAD, map(_cells, sorted((r for r in recipes if "system" in r), key=_year_and_name)))
+
+
+def comparison() -> list[str]:
+    """Markdown, a line each: the decoders that the recipe COMPARED trained for the same time, the best first."""
+    recipe = read(COMPARED)
+    results = sorted(recipe["results"], key=lambda result: result["nats_per_image"])
+    seen = [f"{result['steps'] * recipe['options']['batch_size']:,}" for result in results]
+    return _lines(
+        COMPARED_HEAD,
+        (
+            [f"`{r['decoder']}`", _figure(r, "nats per image"), _figure(r, "bits per dim"), f"{r['steps']:,}", images]
+            for r, images in zip(results, seen, strict=True)
+        ),
+    )
+
+
+def read(name: str) -> dict:
+    """A recipe with its name."""
+    return json.loads((RECIPES / f"{name}.json").read_text(encoding="utf-8")) | {"name": name}
+
+
+def _lines(head, rows) -> list[str]:
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
 
 
 def _year_and_name(recipe: dict) -> tuple[str, str]:
@@ -64,4 +88,4 @@ def _times(recipe: dict) -> str:
 
 
 if __name__ == "__main__":
-    print("\n".join(rows()))
+    print("\n".join([*lineage(), "", *comparison()]))
