@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from inpaint.optimizer import LEAST, Muon
+from inpaint.optimizer import Muon, is_hidden
 from inpaint.processes import multiplies_bfloat16
 from models import DECODERS, build
 
@@ -25,7 +25,7 @@ def hidden_matrices(decoder: str, size: str) -> list[torch.nn.Parameter]:
     """Copies of the weights that Muon steps, as matrices (out, in), with gradients of noise."""
     matrices = []
     for weight in build(decoder, "logistic-mixture", size).parameters():
-        if weight.dim() > 1 and min(weight.shape[:2]) >= LEAST:
+        if is_hidden(weight):
             matrices.append(torch.nn.Parameter(weight.detach().flatten(1).clone()))
             matrices[-1].grad = torch.randn(matrices[-1].shape)
     return matrices

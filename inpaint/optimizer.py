@@ -52,7 +52,7 @@ class Optimizer:
         others, by_muon = [], []
         for part, pace in ((False, 1.0), (True, share)):
             parameters = [p for p in model.parameters() if (id(p) in slow_ones) == part]
-            hidden = [p for p in parameters if kind == "muon" and p.dim() > 1 and min(p.shape[:2]) >= LEAST]
+            hidden = [p for p in parameters if kind == "muon" and is_hidden(p)]
             chosen = set(map(id, hidden))
             rest = [p for p in parameters if id(p) not in chosen]
             pairs = [(p, nn.Parameter(_as_matrix(p.detach(), p))) for p in hidden]  # each shares its p's memory
@@ -114,8 +114,8 @@ class Optimizer:
 
 
 class Muon(torch.optim.Muon):
-    """torch's, in float32: its own makes updates orthogonal in bfloat16, for which a processor that does not multiply
-    in it needs more time than for all the rest of a step."""
+    """torch's with adjust_lr_fn="match_rms_adamw", in float32: its own makes updates orthogonal in bfloat16, which on a
+    processor that does not multiply in it can take longer than all the rest of a step."""
 
     @torch.no_grad()
     def step(self) -> None:
@@ -141,6 +141,11 @@ def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], steps: 
         gram = wide @ wide.T
         wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
     return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+
+
+def is_hidden(parameter: Tensor) -> bool:
+    """Whether it is a matrix or a kernel that Muon steps."""
+    return parameter.dim() > 1 and min(parameter.shape[:2]) >= LEAST
 
 
 def _as_matrix(tensor: Tensor, like: Tensor) -> Tensor:

@@ -25,8 +25,8 @@ def pick_device(name: str) -> torch.device:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products of bfloat16. A processor without them (AVX2 alone) takes two to
-    four times as long for one as for float32; before torch could tell which have them, none is taken to."""
+    """Whether the device has instructions for products of bfloat16. A processor without them (AVX2 alone) takes
+    several times as long for one as for float32; before torch could tell which have them, none is taken to."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     has = getattr(torch.cpu, "get_capabilities", dict)()

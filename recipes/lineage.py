@@ -24,15 +24,13 @@ def lineage() -> list[str]:
 def comparison() -> list[str]:
     """Markdown, a line each: the decoders that the recipe COMPARED trained for the same time, the best first."""
     recipe = read(COMPARED)
-    results = sorted(recipe["results"], key=lambda result: result["nats_per_image"])
-    seen = [f"{result['steps'] * recipe['options']['batch_size']:,}" for result in results]
-    return _lines(
-        COMPARED_HEAD,
-        (
-            [f"`{r['decoder']}`", _figure(r, "nats per image"), _figure(r, "bits per dim"), f"{r['steps']:,}", images]
-            for r, images in zip(results, seen, strict=True)
-        ),
-    )
+    batch_size = recipe["options"]["batch_size"]
+    rows = []
+    for result in sorted(recipe["results"], key=lambda result: result["nats_per_image"]):
+        figures = [_figure(result, unit) for unit in ("nats per image", "bits per dim")]
+        counts = [f"{count:,}" for count in (result["steps"], result["steps"] * batch_size)]
+        rows.append([f"`{result['decoder']}`", *figures, *counts])
+    return _lines(COMPARED_HEAD, rows)
 
 
 def read(name: str) -> dict:
