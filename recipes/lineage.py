@@ -4,6 +4,7 @@ the decoders at equal training time on the same images.
 python recipes/lineage.py    prints both
 """
 
+import itertools
 import json
 import math
 import re
@@ -58,7 +59,16 @@ def _here(recipe: dict) -> str:
     if not recipe["results"]:
         return "no figure: only a few steps on made-up images of that shape"
     unit = recipe["published"][0]["unit"] if recipe["published"] else recipe.get("unit", "nats per image")
-    return "; ".join(f"{_figure(result, unit)} ({result['data']}; {result['machine']})" for result in recipe["results"])
+    runs = [
+        f"{'; '.join(_named(result, unit) for result in alike)} ({data}; {machine})"
+        for (data, machine), alike in itertools.groupby(recipe["results"], lambda run: (run["data"], run["machine"]))
+    ]
+    return "; ".join(runs)
+
+
+def _named(result: dict, unit: str) -> str:
+    """The figure, after what the run changed in the recipe, where it did."""
+    return f"{result['variant']}: {_figure(result, unit)}" if "variant" in result else _figure(result, unit)
 
 
 def _figure(result: dict, unit: str) -> str:
