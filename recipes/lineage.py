@@ -92,7 +92,7 @@ def _times(recipe: dict) -> str:
     if "sampling" not in recipe:
         return ""
     plain, shipped = recipe["sampling"]["plain_s"], recipe["sampling"]["shipped_s"]
-    return f"{plain:,.3g} s; {shipped:.2g} s"
+    return f"{plain:,.3g} s; {shipped:,.3g} s"
 
 
 if __name__ == "__main__":
