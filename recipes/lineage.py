@@ -91,8 +91,11 @@ def _published(one: dict) -> str:
 def _times(recipe: dict) -> str:
     if "sampling" not in recipe:
         return ""
-    plain, shipped = recipe["sampling"]["plain_s"], recipe["sampling"]["shipped_s"]
-    return f"{plain:,.3g} s; {shipped:,.3g} s"
+    return "; ".join(_seconds(recipe["sampling"][key]) for key in ("plain_s", "shipped_s"))
+
+
+def _seconds(time: float) -> str:
+    return f"{float(f'{time:.3g}'):,.10g} s"
 
 
 if __name__ == "__main__":
