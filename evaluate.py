@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 from data_prep.errors import InputError, run_main
+from data_prep.files import write_json
 from data_prep.h5file import SPLITS
-from inpaint import atomic, checkpoints, grid, versus
+from inpaint import checkpoints, grid, versus
 from inpaint.dataset import Photos
 from inpaint.evaluation import evaluate
 from inpaint.processes import pick_device, process_group
@@ -93,7 +94,7 @@ def write(args, model, photos, checkpoint, evaluation, summary):
     if args.versus:
         print(versus.table(summary))
     if args.json:
-        atomic.write_json(args.json, summary)
+        write_json(args.json, summary)
         print(f"figures: {args.json}")
     if args.grid or args.report:
         indices = some_indices(len(evaluation.indices), GRID_ROWS, args.seed)

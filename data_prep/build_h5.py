@@ -16,9 +16,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a script, from anywhere
 
 from data_prep.build import Options, Summary, build
-from data_prep.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
 from data_prep.errors import InputError, run_main
 from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, valid_hole
+from data_prep.sources.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
 
 SET_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")  # image_sets.SETS
 
@@ -70,7 +70,7 @@ def _settle_geometry(parser, args) -> None:
         if source["kind"] == "torchvision" and "root" not in source:
             parser.error(f"--torchvision {source['path']} needs --root DIR behind it")
     if args.image_size is None:
-        from data_prep.image_sets import SETS
+        from data_prep.sources.image_sets import SETS
 
         sides = {SETS[source["path"]].side for source in args.sources if source["kind"] == "torchvision"}
         if len(sides) > 1 or (sides and kinds != {"torchvision"}):
@@ -87,23 +87,23 @@ def _read(source: dict, args):
     """Read one source: what its photos are called and where they lie."""
     kind, path = source["kind"], source["path"]
     if kind == "coco":
-        from data_prep.coco import read_coco
+        from data_prep.sources.coco import read_coco
 
         return read_coco(path)
     if kind == "ift6266":
-        from data_prep.ift6266 import read_ift6266
+        from data_prep.sources.ift6266 import read_ift6266
 
         return read_ift6266(path)
     if kind == "folder":
-        from data_prep.folder import read_folder
+        from data_prep.sources.folder import read_folder
 
         return read_folder(path, source.get("captions"))
     if kind == "webdataset":
-        from data_prep.webdataset import read_webdataset
+        from data_prep.sources.webdataset import read_webdataset
 
         return read_webdataset(path)
     if kind == "torchvision":
-        from data_prep.image_sets import read_image_set
+        from data_prep.sources.image_sets import read_image_set
 
         return read_image_set(path, source["root"])
     return read_demo(args.seed, args.limit, args.image_size, args.hole, args.scenes)

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from data_prep.decode import decode, resized
-from data_prep.demo import Scene, draw
-from data_prep.image_sets import Pixels
 from data_prep.photos import Photo, Rejected, read_bytes
+from data_prep.sources.demo import Scene, draw
+from data_prep.sources.image_sets import Pixels
 
 
 class Job(NamedTuple):

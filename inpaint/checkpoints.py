@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from data_prep.errors import InputError
-from inpaint.atomic import replacing
+from data_prep.files import replacing
 from inpaint.checkpoint_schema import SCHEMA, check, upgraded
 from inpaint.dataset import BINARIZATIONS
 from models import Inpainter, build

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.folder import PHOTOS
 from data_prep.photos import Rejected
-from data_prep.tables import read_table
+from data_prep.sources.folder import PHOTOS
+from data_prep.sources.tables import read_table
 
 
 def find_photos(images, out):

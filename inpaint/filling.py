@@ -15,8 +15,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from data_prep.decode import decode
+from data_prep.files import replacing, write_json
 from data_prep.photos import Rejected, locate_file, read_bytes
-from inpaint import atomic, checkpoints, grid
+from inpaint import checkpoints, grid
 from inpaint.dataset import FIXED, binarized
 from inpaint.fill_inputs import captions_for, check_results, find_photos, results_of
 from inpaint.processes import pick_device
@@ -164,7 +165,7 @@ def _write_one(out, path, row, nats, facts):
     hole = tuple(facts["hole"])
     photos = paste(row.border.expand(len(nats), -1, -1, -1), row.samples, hole)  # (K, 3, H, W)
     for file, photo in zip(files, photos, strict=True):
-        with atomic.replacing(file) as temporary:
+        with replacing(file) as temporary:
             Image.fromarray(photo.permute(1, 2, 0).contiguous().numpy()).save(temporary, format="PNG")
     grid.write(grid_file, [row], hole, facts["sample_is_mean"])
     values = "8-bit values" if facts["levels"] == LEVELS else f"values of {facts['levels']} levels"
@@ -179,7 +180,7 @@ def _write_one(out, path, row, nats, facts):
             {"file": file.name, "log_likelihood_nats": nat} for file, nat in zip(files, nats.tolist(), strict=True)
         ],
     }
-    atomic.write_json(json_file, record)
+    write_json(json_file, record)
     return record
 
 

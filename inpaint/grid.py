@@ -5,7 +5,7 @@ import dataclasses
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from inpaint.atomic import replacing
+from data_prep.files import replacing
 from inpaint.tiles import as_pixels, hatch, paste
 
 TILE = 128  # tiles are enlarged by a whole factor to about this many pixels

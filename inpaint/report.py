@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.files import replacing
 from inpaint import html_page as page
 from inpaint import provenance, report_plots, units, versus
-from inpaint.atomic import replacing
 from inpaint.grid import headings, row_images
 from inpaint.report_captions import gain_section, words_section
 from inpaint.rings import floor_by_ring

@@ -23,8 +23,8 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from data_prep.errors import InputError
+from data_prep.files import write_json
 from inpaint import checkpoints, provenance
-from inpaint.atomic import write_json
 from inpaint.batches import Batch, Batches, loader
 from inpaint.config import Config
 from inpaint.dataset import Photos

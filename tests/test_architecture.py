@@ -95,7 +95,7 @@ def test_no_room_imports_what_it_must_not(room):
 
 
 def test_importing_all_of_data_prep_brings_no_torch():
-    modules = [f"data_prep.{path.stem}" for path in python_files("data_prep") if path.stem != "__init__"]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in python_files("data_prep")]
     code = f"import sys, {', '.join(modules)}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

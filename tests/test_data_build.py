@@ -332,7 +332,8 @@ def test_the_disk_is_checked_before_the_work(photos, tmp_path, monkeypatch):
 
 def test_data_prep_loads_no_torch_and_no_model(tmp_path):
     program = (
-        "import sys; from data_prep import build_h5, coco, demo, folder, ift6266, preview, verify, webdataset\n"
+        "import sys; from data_prep import build_h5, preview, verify\n"
+        "from data_prep.sources import coco, demo, folder, ift6266, webdataset\n"
         f"build_h5.main(['--demo', '--limit', '2', '--out', {str(tmp_path / 'd.h5')!r}, '--preview', "
         f"{str(tmp_path / 'd.png')!r}])\n"
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'models', 'inpaint', 'scipy'}))"

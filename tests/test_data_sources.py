@@ -10,14 +10,14 @@ import pytest
 from data_makers import coco, encoded, jpegs, picture, write_json
 
 from data_prep.build import join
-from data_prep.coco import read_coco
 from data_prep.errors import InputError
-from data_prep.folder import read_folder
-from data_prep.ift6266 import PICKLE, read_ift6266
 from data_prep.photos import Source, hashed_id, read_bytes
 from data_prep.restricted_pickle import load
-from data_prep.tables import read_table
-from data_prep.webdataset import read_webdataset
+from data_prep.sources.coco import read_coco
+from data_prep.sources.folder import read_folder
+from data_prep.sources.ift6266 import PICKLE, read_ift6266
+from data_prep.sources.tables import read_table
+from data_prep.sources.webdataset import read_webdataset
 
 
 def listed(source):

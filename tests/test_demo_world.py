@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from data_prep import demo
-from data_prep.demo import COLOURS, GRID, GROUNDS, PATTERNS, SHAPES, SIZES, Background, Scene
 from data_prep.errors import InputError
 from data_prep.h5file import HOLE, IMAGE_SIZE, describe
+from data_prep.sources import demo
+from data_prep.sources.demo import COLOURS, GRID, GROUNDS, PATTERNS, SHAPES, SIZES, Background, Scene
 
 INSIDE = np.s_[HOLE[0] : HOLE[0] + HOLE[2], HOLE[1] : HOLE[1] + HOLE[3]]
 BACKGROUNDS = [Background(pattern, "grey", "beige", 12, 5) for pattern in PATTERNS]

@@ -13,7 +13,8 @@ from checkpoint_makers import save_fresh
 from PIL import Image
 
 from data_prep.errors import InputError
-from inpaint import atomic, image_quality, scoring
+from data_prep.files import write_json
+from inpaint import image_quality, scoring
 from inpaint.evaluation import evaluate
 from inpaint.scoring import score
 from inpaint.summary import summarise, table
@@ -239,7 +240,7 @@ def test_mistakes_end_in_one_line_that_names_the_file(root, files, tmp_path):
 
 
 def test_figures_that_are_not_finite_become_null_in_json(tmp_path):
-    atomic.write_json(tmp_path / "out.json", {"a": math.nan, "b": [math.inf, 1.5], "c": {"d": -math.inf, "e": 2}})
+    write_json(tmp_path / "out.json", {"a": math.nan, "b": [math.inf, 1.5], "c": {"d": -math.inf, "e": 2}})
     assert json.loads((tmp_path / "out.json").read_text()) == {"a": None, "b": [None, 1.5], "c": {"d": None, "e": 2}}
 
 

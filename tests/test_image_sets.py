@@ -11,8 +11,8 @@ from data_makers import encoded, is_one_line, picture, run
 from data_prep.build_h5 import SET_NAMES
 from data_prep.errors import InputError
 from data_prep.h5file import describe
-from data_prep.image_sets import SETS
 from data_prep.restricted_pickle import load_arrays
+from data_prep.sources.image_sets import SETS
 from inpaint.dataset import Photos
 
 

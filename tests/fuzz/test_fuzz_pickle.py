@@ -5,7 +5,7 @@ import pickle
 from fuzzing import Attack, damaged, failed_in_one_line, truncated
 from hostile import VALUES, images_in, png
 
-from data_prep.ift6266 import PICKLE
+from data_prep.sources.ift6266 import PICKLE
 
 
 def pickles(mark):

@@ -9,10 +9,10 @@ import tarfile
 from dataclasses import dataclass
 
 from data_prep.errors import InputError
-from data_prep.folder import PHOTOS
 from data_prep.jsontext import parse
 from data_prep.photos import Location, Photo, Source, hashed_id, split_of
-from data_prep.tables import captions_in
+from data_prep.sources.folder import PHOTOS
+from data_prep.sources.tables import captions_in
 
 LONGEST_TEXT = 64 * 2**20  # bytes of a NAME.txt or NAME.json
 

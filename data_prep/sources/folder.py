@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.photos import Photo, Rejected, Source, hashed_id, locate_file, split_of
-from data_prep.tables import read_table
+from data_prep.sources.tables import read_table
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 
