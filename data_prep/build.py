@@ -6,6 +6,7 @@ kill goes on, and a run with another source or option starts afresh. FILE.h5 app
 """
 
 import csv
+import functools
 import hashlib
 import json
 import os
@@ -17,14 +18,15 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from data_prep.errors import InputError
 from data_prep.h5file import HOLE, IMAGE_SIZE, SPLITS
+from data_prep.join import FIRST, join
 from data_prep.photos import Photo, Source
 from data_prep.shards import Job, plan_shards, read_shard, shard_path
 from data_prep.words import WordCount, count_words
 from data_prep.workers import make_shards
-
-TEST_SHARE = 10  # one in ten training images becomes a test image where no source has a test split
 
 
 @dataclass(frozen=True)
@@ -49,33 +51,12 @@ class Summary:
     rejects: list[tuple[str, str]]
     orphans: int
     repaired: int
-    warnings: list[str]
+    told: list[str]
     resumed: int = 0
     reasons: Counter = field(init=False)
 
     def __post_init__(self):
         self.reasons = Counter(reason.split(":")[0] for _, reason in self.rejects)
-
-
-def join(sources: list[Source], limit: int | None = None) -> Source:
-    """All sources as one: their splits end to end, a test split drawn from train if none has one, then `limit`."""
-    joined = Source(label=" + ".join(source.label for source in sources))
-    for source in sources:
-        for split in SPLITS:
-            joined.photos[split] += source.photos[split]
-        joined.rejects += source.rejects
-        joined.orphans += source.orphans
-        joined.repaired += source.repaired
-        joined.warnings += source.warnings
-    joined.channels = max(source.channels for source in sources)
-    if not joined.photos["test"] and all(source.draws_test for source in sources):
-        drawn = {True: [], False: []}
-        for photo in joined.photos["train"]:
-            drawn[_drawn_for_test(photo.image_id)].append(photo)
-        joined.photos["test"], joined.photos["train"] = drawn[True], drawn[False]
-    for split in SPLITS:
-        joined.photos[split] = joined.photos[split][:limit]
-    return joined
 
 
 def build(
@@ -115,11 +96,6 @@ def build(
         summary = _assemble(source, digest, jobs, folder, out, options, counts, attrs or {})
         summary.resumed = resumed
     return summary
-
-
-def _drawn_for_test(image_id: int) -> bool:
-    digest = hashlib.sha256(str(image_id).encode()).digest()
-    return int.from_bytes(digest[:8], "big") % TEST_SHARE == 0
 
 
 def _digests(source: Source, options: Options) -> tuple[str, str]:
@@ -191,17 +167,21 @@ def _assemble(
         return found
 
     rejects, contents = list(source.rejects), {}
+    twice = _twice(source, jobs, shard)
     for split in SPLITS:
         own = [job for job in jobs if job.split == split]
-        content = contents[split] = SplitContent([], [], [], lambda own=own: (shard(job)[2] for job in own))
+        pixels = functools.partial(_pixels, own, shard, twice)
+        content = contents[split] = SplitContent([], [], [], pixels)
         for job in own:
             listed = source.photos[split][job.start : job.stop]
-            kept, rejected, _ = shard(job)
-            for position in kept:
-                content.image_id.append(listed[position].image_id)
-                content.file_name.append(listed[position].file_name)
-                content.captions.append(listed[position].captions)
-            for position, reason in rejected:
+            found = shard(job)
+            again = [(position, twice[place]) for position in found.kept if (place := (job.number, position)) in twice]
+            for position in found.kept:
+                if (job.number, position) not in twice:
+                    content.image_id.append(listed[position].image_id)
+                    content.file_name.append(listed[position].file_name)
+                    content.captions.append(listed[position].captions)
+            for position, reason in sorted([*found.rejects, *again]):
                 rejects.append((listed[position].file_name, reason))
                 counts[split].add(listed[position].captions, times=-1)
     images = {split: len(content.image_id) for split, content in contents.items()}
@@ -226,8 +206,32 @@ def _assemble(
         rejects,
         source.orphans,
         source.repaired,
-        source.warnings,
+        source.told(),
     )
+
+
+def _twice(source: Source, jobs: list[Job], shard) -> dict[tuple[int, int], str]:
+    """{(shard, position): reason} of photos whose content a split before theirs in FIRST has already."""
+    first: dict[str, tuple[str, str]] = {}
+    twice: dict[tuple[int, int], str] = {}
+    for job in sorted(jobs, key=lambda job: (FIRST.index(job.split), job.number)):
+        found = shard(job)
+        for position, digest in zip(found.kept, found.digests, strict=True):
+            photo = source.photos[job.split][job.start + position]
+            if photo.known_by != "content" or not digest:
+                continue
+            split, name = first.setdefault(digest, (job.split, photo.file_name))
+            if split != job.split:
+                twice[job.number, position] = f"in two splits: {name} of {split} is the same photo"
+    return twice
+
+
+def _pixels(jobs: list[Job], shard, twice: dict) -> Iterator[np.ndarray]:
+    """The pixels of some shards, one after the other, without the photos in `twice`."""
+    for job in jobs:
+        found = shard(job)
+        keep = [index for index, position in enumerate(found.kept) if (job.number, position) not in twice]
+        yield found.pixels if len(keep) == len(found.kept) else found.pixels[keep]
 
 
 def _provenance(source: Source, digest: str, options: Options, rejected: int) -> dict:

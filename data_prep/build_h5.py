@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 
 from data_prep.build import Options, Summary, build
 from data_prep.errors import InputError, run_main
-from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, valid_hole
+from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, SPLITS, valid_hole
 from data_prep.sources.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
 
 SET_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")  # image_sets.SETS
@@ -47,7 +47,7 @@ def main(argv=None) -> int:
     try:
         if not args.out.name or args.out.is_dir():
             raise InputError(f"{args.out}: is a folder, not the name of a file to write")
-        sources = [_read(source, args) for source in args.sources]
+        sources = [_in_split(_read(source, args), source["split"]) for source in args.sources]
         all_demo = all(source["kind"] == "demo" for source in args.sources)
         summary = _build(sources, args, options, all_demo)
         print(_report(summary))
@@ -69,6 +69,8 @@ def _settle_geometry(parser, args) -> None:
     for source in args.sources:
         if source["kind"] == "torchvision" and "root" not in source:
             parser.error(f"--torchvision {source['path']} needs --root DIR behind it")
+    if args.next_split is not None:
+        parser.error(f"--split {args.next_split} needs a source behind it")
     if args.image_size is None:
         from data_prep.sources.image_sets import SETS
 
@@ -109,6 +111,15 @@ def _read(source: dict, args):
     return read_demo(args.seed, args.limit, args.image_size, args.hole, args.scenes)
 
 
+def _in_split(source, split: str | None):
+    """All of a source in one split, where --split says so."""
+    if split is not None:
+        every = [photo._replace(may_be_test=False) for name in SPLITS for photo in source.photos[name]]
+        source.photos = {name: every if name == split else [] for name in SPLITS}
+        source.warnings = [line for line in source.warnings if "name no split" not in line]
+    return source
+
+
 def _build(sources, args, options: Options, all_demo: bool) -> Summary:
     from tqdm import tqdm
 
@@ -137,8 +148,8 @@ def _report(summary: Summary) -> str:
     if summary.orphans:
         lines.append(f"no such image   {summary.orphans:,} captions")
     if summary.repaired:
-        lines.append(f"not Unicode     {summary.repaired:,} captions, repaired with U+FFFD")
-    lines += [f"note            {warning}" for warning in summary.warnings]
+        lines.append(f"not Unicode     {summary.repaired:,} captions, repaired with U+FFFD, here or before")
+    lines += summary.told
     if summary.resumed:
         lines.append(f"continued       {summary.resumed:,} photos were done before")
     lines.append(f"wrote           {summary.path} ({summary.path.stat().st_size / 1e6:,.1f} MB)")
@@ -153,8 +164,12 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--coco", metavar="ROOT", action=_AddSource, help="COCO's layout; zips are read in place")
     source.add_argument("--ift6266", metavar="ROOT", action=_AddSource, help="the 2017 course's archive")
     source.add_argument("--folder", metavar="DIR", action=_AddSource, help="photos, each with its captions in NAME.txt")
-    source.add_argument("--captions", metavar="FILE", action=_AddCaptions, help="... or in one .jsonl, .csv or .tsv")
-    source.add_argument("--webdataset", metavar="TAR", nargs="+", action=_AddSource, help="shards, as img2dataset's")
+    source.add_argument(
+        "--captions", metavar="FILE", action=_AddCaptions, help="... or in one file: JSON, CSV, TSV and others"
+    )
+    source.add_argument(
+        "--webdataset", metavar="TAR", nargs="+", action=_AddSource, help="shards, folders of them, {00..10}.tar"
+    )
     source.add_argument(
         "--torchvision",
         metavar="NAME",
@@ -164,6 +179,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--root", metavar="DIR", action=_AddRoot, help="... in the folder that torchvision calls root")
     source.add_argument("--demo", action=_AddSource, nargs=0, help="scenes that the program draws itself")
+    source.add_argument(
+        "--split", choices=SPLITS, dest="next_split", help="put all of the source behind this into one split"
+    )
     parser.set_defaults(sources=[])
     add = parser.add_argument
     add("--out", metavar="FILE.h5", type=Path, help="the file to write")
@@ -193,8 +211,8 @@ class _AddSource(argparse.Action):
     """Collects the sources of all kinds in the order given."""
 
     def __call__(self, parser, namespace, value, option_string=None):
-        source = {"kind": self.dest, "path": value}
-        namespace.sources = [*namespace.sources, source]
+        source = {"kind": self.dest, "path": value, "split": namespace.next_split}
+        namespace.sources, namespace.next_split = [*namespace.sources, source], None
 
 
 class _AddCaptions(argparse.Action):

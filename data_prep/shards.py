@@ -45,7 +45,7 @@ def shard_path(folder: Path, number: int) -> Path:
 
 def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, alive=lambda: None) -> None:
     """Decode (or draw) photos and put them on disk; `alive` is called before each, and may end the process."""
-    kept, rejects, pixels = [], [], []
+    kept, rejects, pixels, digests = [], [], [], []
     for position, photo in enumerate(photos):
         alive()
         try:
@@ -55,26 +55,39 @@ def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, ali
                 side, channels, data = photo.where
                 pixels.append(resized(np.frombuffer(data, np.uint8).reshape(side, side, channels), image_size))
             else:
-                pixels.append(decode(read_bytes(photo.where), image_size, fast))
+                data = read_bytes(photo.where)
+                pixels.append(decode(data, image_size, fast))
+                digests += [hashlib.sha256(data).hexdigest()]
             kept.append(position)
         except Rejected as reason:
             rejects.append((position, str(reason)))
     block = b"".join(image.tobytes() for image in pixels)
-    header = {"kept": kept, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
+    digests = digests if len(digests) == len(kept) else [""] * len(kept)  # drawn scenes and image sets have none
+    header = {"kept": kept, "digests": digests, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with open(temporary, "wb") as file:
         file.write(json.dumps(header).encode() + b"\n" + block)
     os.replace(temporary, path)
 
 
-def read_shard(path: Path, image_size: int) -> tuple[list[int], list[tuple[int, str]], np.ndarray] | None:
-    """Positions kept, (position, reason) of rejects, pixels uint8 (k, S, S, 3); None where the shard is not whole."""
+class Shard(NamedTuple):
+    """Of one shard: positions kept, SHA-256 of their files ("" where there are none), (position, reason) of rejects,
+    and pixels, uint8 (k, S, S, 3)."""
+
+    kept: list[int]
+    digests: list[str]
+    rejects: list[tuple[int, str]]
+    pixels: np.ndarray
+
+
+def read_shard(path: Path, image_size: int) -> Shard | None:
+    """A shard; None where it is not whole."""
     try:
         with open(path, "rb") as file:
             header, block = json.loads(file.readline()), file.read()
         if hashlib.sha256(block).hexdigest() != header["sha256"]:
             return None
         pixels = np.frombuffer(block, np.uint8).reshape(len(header["kept"]), image_size, image_size, 3)
-        return header["kept"], header["rejects"], pixels
+        return Shard(header["kept"], header["digests"], header["rejects"], pixels)
     except (OSError, ValueError, KeyError, TypeError):
         return None

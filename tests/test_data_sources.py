@@ -9,8 +9,8 @@ import zipfile
 import pytest
 from data_makers import coco, encoded, jpegs, picture, write_json
 
-from data_prep.build import join
 from data_prep.errors import InputError
+from data_prep.join import join
 from data_prep.photos import Source, hashed_id, read_bytes
 from data_prep.restricted_pickle import load
 from data_prep.sources.coco import read_coco

@@ -116,7 +116,7 @@ def _add(source: Source, name: str, own: ImageSet, splits: dict[str, list[tuple[
         for number, (data, label) in enumerate(images):
             caption = own.captions[label].encode()
             where = Pixels(own.side, own.channels, data)
-            photo = Photo(f"{name}_{split}_{number:05d}", FIRST_ID[split] + number, (caption,), where)
+            photo = Photo(f"{name}_{split}_{number:05d}", FIRST_ID[split] + number, (caption,), where, "place")
             source.photos[split].append(photo)
 
 
@@ -223,7 +223,7 @@ def _read_celeba(source: Source, root: Path, own: ImageSet) -> None:
         captions = (source.encode(f"a face: {', '.join(words)}" if words else "a face"),)
         digits = name.split(".")[0]
         image_id = int(digits) if digits.isdecimal() and len(digits) < 19 else len(source.photos[SPLITS[int(number)]])
-        source.photos[SPLITS[int(number)]].append(Photo(name, image_id, captions, location))
+        source.photos[SPLITS[int(number)]].append(Photo(name, image_id, captions, location, "place"))
 
 
 def _lines(path: Path) -> list[str]:
