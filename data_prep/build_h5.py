@@ -15,10 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a script, from anywhere
 
-from data_prep.build import Options, Summary, build
+from data_prep.build import Options, Summary, build, check_photos, outputs_of
 from data_prep.errors import InputError, run_main
 from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, SPLITS, valid_hole
+from data_prep.outputs import check_outputs
+from data_prep.progress import Progress
+from data_prep.recognise import PREVIEW
 from data_prep.sources.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
+from data_prep.version import add_version
 
 SET_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")  # image_sets.SETS
 
@@ -41,26 +45,37 @@ def main(argv=None) -> int:
         parser.error(
             f"--hole {','.join(map(str, args.hole))} does not lie inside {args.image_size} x {args.image_size}"
         )
-    if args.preview and args.preview.absolute() == args.out.absolute():
-        parser.error("--preview and --out name the same file")
     options = Options(args.image_size, args.hole, args.fast_decode, args.limit)
     try:
-        if not args.out.name or args.out.is_dir():
-            raise InputError(f"{args.out}: is a folder, not the name of a file to write")
+        outputs = outputs_of(args.out) + ([(args.preview, PREVIEW)] if args.preview else [])
+        check_outputs(outputs, *_files_given(args.sources), overwrite=args.overwrite)
         sources = [_in_split(_read(source, args), source["split"]) for source in args.sources]
+        check_photos(outputs, sources, args.overwrite)
         all_demo = all(source["kind"] == "demo" for source in args.sources)
         summary = _build(sources, args, options, all_demo)
         print(_report(summary))
         if args.preview:
             from data_prep.preview import preview
 
-            preview(args.out, args.preview)
+            preview(args.out, args.preview, args.overwrite)
             print(f"preview         {args.preview}")
     except BrokenPipeError:  # stdout's reader has gone: nothing of the input
         raise
     except OSError as error:
         raise InputError(f"{error.filename or args.out}: {error.strerror or error}") from error
     return 0
+
+
+def _files_given(sources: list[dict]) -> tuple[list, list]:
+    """The files that the command line names as sources, and the folders whose files it reads."""
+    files = [source["captions"] for source in sources if source.get("captions")]
+    folders = [source["root"] for source in sources if source.get("root")]
+    for source in sources:
+        if isinstance(source["path"], list):
+            files += source["path"]
+        elif source["kind"] != "torchvision":
+            folders.append(source["path"])
+    return files, folders
 
 
 def _settle_geometry(parser, args) -> None:
@@ -121,16 +136,9 @@ def _in_split(source, split: str | None):
 
 
 def _build(sources, args, options: Options, all_demo: bool) -> Summary:
-    from tqdm import tqdm
-
-    tqdm.monitor_interval = 0  # no thread of its own: the workers are forked from this process
-    with tqdm(unit="img", disable=None, smoothing=0.1) as progress:
-
-        def bar(done: int, total: int) -> None:
-            progress.total = total
-            progress.update(done - progress.n)
-
-        return build(sources, args.out, options, args.workers, TRUTH if all_demo else None, bar)
+    with Progress(unit="img") as progress:
+        truth = TRUTH if all_demo else None
+        return build(sources, args.out, options, args.workers, truth, progress.set, args.overwrite)
 
 
 def _report(summary: Summary) -> str:
@@ -204,6 +212,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", metavar="N", type=int, default=0, help="of the demo's scenes (default: %(default)s)")
     add("--scenes", metavar="N", type=_scenes, default=COUNTS["train"], help="of the demo, to train on (%(default)s)")
     add("--verify", metavar="FILE.h5", type=Path, help="re-hash and check a file; exit code 0 only if it is whole")
+    add("--overwrite", action="store_true", help="replace files that this program did not write, but never a source")
+    add_version(parser)
     return parser
 
 

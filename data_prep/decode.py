@@ -17,7 +17,6 @@ from data_prep.listing import kind_of
 from data_prep.metadata import without_metadata
 from data_prep.photos import Rejected
 
-REVISION = 2  # of what these functions make of the same bytes; a new one has shards of an older one made again
 MAX_PIXELS = 100_000_000  # a 100-megapixel photo decodes to 300 MB; anything larger is taken for a decompression bomb
 STRIP = 1 << 22  # pixels converted at a time, so that no conversion needs the whole photo several times
 COMMON, RARE = (

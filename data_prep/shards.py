@@ -8,16 +8,19 @@ same for any number of workers.
 
 import hashlib
 import json
-import os
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from data_prep.decode import decode, resized
+from data_prep.files import replacing
 from data_prep.photos import Photo, Rejected, read_bytes
 from data_prep.sources.demo import Scene, draw
 from data_prep.sources.image_sets import Pixels
+
+REVISION = 1  # of decode.py and sources/demo.py: one more with each change of theirs that alters a pixel
 
 
 class Job(NamedTuple):
@@ -39,12 +42,27 @@ def plan_shards(photos: dict[str, list[Photo]]) -> list[Job]:
     return jobs
 
 
+def decoder_versions() -> dict:
+    """What the pixels of a shard depend on beside the photo: shards of other versions are made again, never mixed."""
+    import PIL
+    from PIL import features
+
+    names = [*features.get_supported_codecs(), *({"webp", "avif"} & set(features.get_supported_modules()))]
+    libraries = {name: features.version(name) for name in [*names, "libjpeg_turbo"]}
+    try:
+        heif = version("pillow-heif")
+    except PackageNotFoundError:
+        heif = None
+    return {"revision": REVISION, "pillow": PIL.__version__, "numpy": np.__version__, "heif": heif, **libraries}
+
+
 def shard_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.shard"
 
 
 def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, alive=lambda: None) -> None:
-    """Decode (or draw) photos and put them on disk; `alive` is called before each, and may end the process."""
+    """Decode (or draw) photos and put them on disk; `alive` is called before each, and
+    before the shard is written, and may end the process."""
     kept, rejects, pixels, digests = [], [], [], []
     for position, photo in enumerate(photos):
         alive()
@@ -64,10 +82,9 @@ def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, ali
     block = b"".join(image.tobytes() for image in pixels)
     digests = digests if len(digests) == len(kept) else [""] * len(kept)  # drawn scenes and image sets have none
     header = {"kept": kept, "digests": digests, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(json.dumps(header).encode() + b"\n" + block)
-    os.replace(temporary, path)
+    alive()  # or the folder may be a later build's by now
+    with replacing(path) as temporary:
+        temporary.write_bytes(json.dumps(header).encode() + b"\n" + block)
 
 
 class Shard(NamedTuple):

@@ -100,7 +100,10 @@ def _work(send, counter, parent, jobs, photos, folder, image_size, fast) -> None
             listed = photos[job.split][job.start : job.stop]
             make_shard(shard_path(folder, job.number), listed, image_size, fast, alive)
             send.send(len(listed))
-    except (OSError, MemoryError) as error:  # the disk is full, say, or the parent has gone and its pipe with it
+    except InputError as error:  # the disk is full, say
+        with contextlib.suppress(OSError):
+            send.send(str(error))
+    except (OSError, MemoryError) as error:  # the parent has gone, and its pipe with it
         with contextlib.suppress(OSError):
             send.send(f"{folder}: {getattr(error, 'strerror', None) or 'not enough memory'}")
 

@@ -2,7 +2,8 @@
 
 - JSON Lines: {"file_name": NAME, "caption": TEXT} or "captions": [TEXT, ...] a line; Hugging Face's metadata.jsonl.
 - A table (.csv, .tsv, .txt), its columns named by the first line: the usual names of both are understood, several
-  caption columns (caption_0 ... caption_4) too; the delimiter is found (comma, semicolon, tab, |). A .tsv has no quotes.
+  caption columns (caption_0 ... caption_4) too; the delimiter is found (comma, semicolon, tab, |). A .tsv has no
+  quotes.
 - Flickr8k's token file: NAME.jpg#k TAB caption; the lists of its splits lie beside it.
 - JSON: COCO's captions_<set>.json, Karpathy's dataset_<name>.json, a list of objects, or {NAME: caption or captions}.
 """
