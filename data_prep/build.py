@@ -14,6 +14,7 @@ import os
 import platform
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

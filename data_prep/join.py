@@ -1,6 +1,7 @@
 """Several sources as one: their splits end to end, each photo in one split, each with a number of its own."""
 
 import hashlib
+from dataclasses import replace
 
 from data_prep.names import base
 from data_prep.photos import Photo, Rejected, Source, hashed_id, read_bytes
@@ -15,12 +16,15 @@ def join(sources: list[Source], limit: int | None = None) -> Source:
     A photo that COCO's id shows to be in two splits is kept in one and told; equal numbers of different photos become
     different. (What is the same by its content is found when it is decoded, see build.py.)
     """
+    sources = [replace(source, photos=dict(source.photos), rejects=list(source.rejects)) for source in sources]
+    _once_by_id(sources)
+    again = _number_apart(sources)
     joined = Source(label=" + ".join(source.label for source in sources))
     for source in sources:
         joined.add(source)
     joined.channels = max(source.channels for source in sources)
-    _once_by_id(joined)
-    _number_apart(joined)
+    if again:
+        joined.warnings.append(f"{again:,} photos have a name or number that one of another source has: numbered anew")
     if not joined.photos["test"] and all(source.draws_test for source in sources):
         drawn = {True: [], False: []}
         for photo in joined.photos["train"]:
@@ -37,21 +41,22 @@ def drawn_for_test(image_id: int) -> bool:
     return int.from_bytes(digest[:8], "big") % TEST_SHARE == 0
 
 
-def _once_by_id(joined: Source) -> None:
+def _once_by_id(sources: list[Source]) -> None:
     """Keep each photo that is known by its id in the first of FIRST that has it."""
     kept: dict[int, tuple[str, Photo]] = {}
     for split in FIRST:
-        stay = []
-        for photo in joined.photos[split]:
-            if photo.known_by == "id" and photo.image_id in kept and _same(photo, kept[photo.image_id][1]):
-                where, other = kept[photo.image_id]
-                what = "in two splits" if where != split else "twice in one split"
-                joined.rejects.append((photo.file_name, f"{what}: {other.file_name} of {where} has its id"))
-                continue
-            if photo.known_by == "id":
-                kept.setdefault(photo.image_id, (split, photo))
-            stay.append(photo)
-        joined.photos[split] = stay
+        for source in sources:
+            stay = []
+            for photo in source.photos[split]:
+                where, other = kept.get(photo.image_id, ("", None)) if photo.known_by == "id" else ("", None)
+                if other is not None and _same(photo, other):
+                    what = "in two splits" if where != split else "twice in one split"
+                    source.rejects.append((photo.file_name, f"{what}: {other.file_name} of {where} has its id"))
+                    continue
+                if photo.known_by == "id":
+                    kept.setdefault(photo.image_id, (split, photo))
+                stay.append(photo)
+            source.photos[split] = stay
 
 
 def _same(photo: Photo, other: Photo) -> bool:
@@ -73,19 +78,22 @@ def _digits(name: str) -> str:
     return str(int(number)) if 0 < len(number) < 19 else ""
 
 
-def _number_apart(joined: Source) -> None:
-    """Give photos whose number another photo has a number of their own; it depends on names and order alone."""
+def _number_apart(sources: list[Source]) -> int:
+    """Give photos whose number one of an earlier source has a number of their own, by their name and the order of the
+    sources; how many these are."""
     used: set[int] = set()
     again = 0
-    for photos in joined.photos.values():
-        for position, photo in enumerate(photos):
-            number, attempt = photo.image_id, 1
-            while number in used:
-                attempt += 1
-                number = hashed_id(f"{photo.file_name}#{attempt}")
-            used.add(number)
-            if number != photo.image_id:
-                again += 1
-                photos[position] = photo._replace(image_id=number)
-    if again:
-        joined.warnings.append(f"{again:,} photos have a name or number that another photo has: they got new numbers")
+    for order, source in enumerate(sources, 1):
+        for split, photos in source.photos.items():
+            apart = [photo if photo.image_id not in used else _renumbered(photo, order, used) for photo in photos]
+            again += sum(new is not old for new, old in zip(apart, photos, strict=True))
+            source.photos[split] = apart
+        used |= {photo.image_id for photos in source.photos.values() for photo in photos}
+    return again
+
+
+def _renumbered(photo: Photo, order: int, used: set[int]) -> Photo:
+    number = hashed_id(f"{photo.file_name}#{order}")
+    while number in used:  # once in 2^63
+        number = hashed_id(f"{number}#{order}")
+    return photo._replace(image_id=number)

@@ -82,8 +82,9 @@ def match(asked: Iterable[str], names: Iterable[str]) -> tuple[dict[str, str], d
     r"""Find the photo that each name means: exact, then Unicode normalised (NFC), then by base name, then case-folded.
 
     A way that finds one photo settles it; one that finds several refuses the name, unless the folders tell which.
-    By the loose ways (base name, case) a photo that some name means more strictly, or that two names mean, is nobody's,
-    and folders that name different splits are different. `\` is `/`; ./ and blanks around a name do not count.
+    By the loose ways (base name, case) a photo that some name means more strictly, or that two names mean, is not
+    another's, unless that is the end of its path, and folders that name different splits are different. `\` is `/`; ./
+    and blanks around a name do not count.
 
     Args:
       asked: names as a captions file spells them. names: the photos' own, with forward slashes.
@@ -98,12 +99,12 @@ def match(asked: Iterable[str], names: Iterable[str]) -> tuple[dict[str, str], d
         for name in names:
             table[key(name)].append(name)
         claims = {name: _candidates(name, table.get(key(name), []), shared) for name in pending}
-        wanted = Counter(own[0] for own in claims.values() if len(own) == 1)
+        wanted = Counter(own[0] for own in claims.values() if len(own) == 1)  # by how many names
         before = frozenset(taken)
         for name, own in claims.items():
             if len(own) > 1:
                 refused[name] = SEVERAL
-            elif own and not shared and (own[0] in before or wanted[own[0]] > 1):
+            elif own and not shared and not _is_end(name, own[0]) and (own[0] in before or wanted[own[0]] > 1):
                 refused[name] = TAKEN if own[0] in before else "several names mean the one photo that is like it"
             elif own:
                 found[name] = own[0]
@@ -123,6 +124,11 @@ def _candidates(asked: str, photos: list[str], exact: bool) -> list[str]:
         ends = [photo for photo in photos if _ends_with(_nfc(photo), asked) or _ends_with(asked, _nfc(photo))]
         return ends if len(ends) == 1 else photos
     return photos
+
+
+def _is_end(asked: str, photo: str) -> bool:
+    """Whether a name is the end of a photo's own path, so that both may stand for it: b.jpg of x/b.jpg."""
+    return f"/{_nfc(photo)}".endswith(f"/{_nfc(asked)}")
 
 
 def _ends_with(path: str, end: str) -> bool:

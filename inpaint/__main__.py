@@ -69,6 +69,8 @@ def run_fill(args):
         device=args.device,
         progress=sys.stderr.isatty(),
     )
+    for note in done.notes:
+        print(f"note: {note}", file=sys.stderr)
     for path, reason in done.rejects:
         print(f"error: {path}: {reason}", file=sys.stderr)
     if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != 1):

@@ -19,7 +19,8 @@ from data_prep.files import replacing, write_json
 from data_prep.photos import Rejected, locate_file, read_bytes
 from inpaint import checkpoints, grid
 from inpaint.dataset import FIXED, binarized
-from inpaint.fill_inputs import captions_for, check_results, find_photos, results_of
+from inpaint.fill_captions import Captions
+from inpaint.fill_inputs import check_results, find_photos, results_of
 from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
 from inpaint.scoring import device_of, evaluating
@@ -36,10 +37,12 @@ class Filled:
     """What `fill` did.
 
     records: one dict a filled photo, as its NAME.json has it. rejects: (path, reason) of each photo left out.
+    notes: lines on captions that were not read, or not as they stand.
     """
 
     records: list
     rejects: list
+    notes: list = dataclasses.field(default_factory=list)
 
 
 def fill(
@@ -94,7 +97,7 @@ def fill(
     out = Path(out)
     paths, rejects = find_photos([images] if isinstance(images, str | Path) else images, out)
     check_results(paths, out, samples)
-    caption_of = captions_for(paths, caption, captions)
+    caption_of = Captions(paths, caption, captions)
     read = checkpoints.read(checkpoint)
     model = checkpoints.rebuild(read, checkpoint).to(pick_device(device)).eval()
     facts = {
@@ -128,7 +131,7 @@ def fill(
                 records += [_write_one(out, name, *row, facts) for name, row in zip(names, rows, strict=True)]
                 bar.update(number - bar.n)
                 photos = []
-    return Filled(records, rejects)
+    return Filled(records, rejects, caption_of.notes)
 
 
 def _fill_some(model, images, captions, samples, seed, binarize, how):

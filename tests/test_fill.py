@@ -155,7 +155,7 @@ def test_captions_come_from_the_option_the_file_or_beside_the_photo(checkpoint, 
     for name in ("a", "b", "c"):
         save_photo(photos / f"{name}.png")
     (photos / "a.txt").write_bytes("\n  a dög \nsecond\n".encode())
-    (photos / "b.txt").write_bytes(b"\xff\xfe bytes")
+    (photos / "b.txt").write_bytes(b"\xe9\xe9 bytes")
     table = tmp_path / "captions.csv"
     table.write_text("file_name,caption\nphotos/a.png,from the path\na.png,from the name\nb.png,from the name\n")
 

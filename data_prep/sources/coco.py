@@ -104,17 +104,19 @@ def _read_json_file(path: Path) -> bytes:
 
 def _read_set(source: Source, where: str, content, split: str, find: Find) -> None:
     """Add one set's photos to the source."""
-    images = []
+    images: list[tuple[int | str, str]] = []
     names: dict[int | str, list[str]] = {}  # of each id, those that differ
     for number, entry in enumerate(member(content, "images", list, where)):
         position = f"{where}: images[{number}]"
         image_id, name = identifier(entry, "id", position), member(entry, "file_name", str, position)
         known = names.setdefault(image_id, [])
-        if name in known:
-            source.rejects.append((name, f"duplicate image id: {image_id} in {os.path.basename(where)}"))
-            continue
-        known.append(name)
-        images.append((image_id, name))
+        if known:
+            also = "" if name == known[0] else f", of {known[0]} too, so the captions of neither are used"
+            source.rejects.append((name, f"duplicate image id: {image_id} in {os.path.basename(where)}{also}"))
+        else:
+            images.append((image_id, name))
+        if name not in known:
+            known.append(name)
     captions = _captions_of(source, where, content, names)
     found, photos = find([name for _, name in images]), 0
     for image_id, name in images:
@@ -128,10 +130,6 @@ def _read_set(source: Source, where: str, content, split: str, find: Find) -> No
         source.photos[split].append(
             Photo(name, number, source.captions(own), found[name], "content" if shared else "id")
         )
-    shared = [known for known in names.values() if len(known) > 1]
-    if shared:
-        shown = " and ".join(shared[0][:2])
-        source.warnings.append(f"{where}: {len(shared):,} ids have two file names, so these have no captions: {shown}")
     if any(captions.values()) and not photos:
         raise InputError(f"{where}: none of its captions is of a photo that is there")
 

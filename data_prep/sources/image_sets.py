@@ -220,7 +220,7 @@ def _read_celeba(source: Source, root: Path, own: ImageSet) -> None:
             source.rejects.append((name, str(reason)))
             continue
         words = attributes.get(name, [])
-        captions = (source.encode(f"a face: {', '.join(words)}" if words else "a face"),)
+        captions = source.captions([f"a face: {', '.join(words)}" if words else "a face"])
         digits = name.split(".")[0]
         image_id = int(digits) if digits.isdecimal() and len(digits) < 19 else len(source.photos[SPLITS[int(number)]])
         source.photos[SPLITS[int(number)]].append(Photo(name, image_id, captions, location, "place"))

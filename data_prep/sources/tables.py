@@ -65,7 +65,7 @@ def read_captions(path) -> Table:
     path = Path(path)
     ending = path.suffix.lower()
     if ending not in (".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".json", ".token"):
-        raise InputError(f"{path}: captions are read from .jsonl, .json, .csv, .tsv or .txt")
+        raise InputError(f"{path}: captions are read from .jsonl, .csv or .tsv, .json and .txt too")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     data = path.read_bytes()
@@ -76,8 +76,7 @@ def read_captions(path) -> Table:
     try:
         text = decoded(data)
     except NotText as error:
-        where = f"line {_line_of(data, error.start)}, byte {error.start}: " if error.start is not None else ""
-        raise InputError(f"{path}: {where}{error}") from error
+        raise InputError(f"{path}: {_place(data, error.start, ending)}{error}") from error
     if ending in (".jsonl", ".ndjson"):
         _read_jsonl(table, path, text)
     elif _TOKEN.fullmatch(next((line for line in lines(text[: 1 << 16]) if line.strip()), "")):
@@ -108,8 +107,12 @@ def captions_in(entry, where: str) -> list[str]:
     return [caption for _, caption in sorted(numbered, key=lambda item: item[0]) if isinstance(caption, str)]
 
 
-def _line_of(data: bytes, start: int) -> int:
-    return data.count(b"\n", 0, start) + 1
+def _place(data: bytes, start: int | None, ending: str) -> str:
+    """Line and byte where a file is not text; of JSON Lines the byte in its line."""
+    if start is None:
+        return ""
+    line_start = data.rfind(b"\n", 0, start) + 1 if ending in (".jsonl", ".ndjson") else 0
+    return f"line {data.count(bytes([10]), 0, start) + 1}, byte {start - line_start}: "
 
 
 def _name_in(entry: dict, where: str) -> str:
