@@ -9,6 +9,7 @@ the standard library's machine in Python, not the one in C, whose table of memos
 import io
 import pickle
 import pickletools
+from pathlib import Path
 
 from data_prep.errors import InputError
 
@@ -87,9 +88,9 @@ class _ArrayUnpickler(pickle._Unpickler):
         return _STUBS[module, name]
 
 
-def load_arrays(path):
-    """As `load`, with byte strings as bytes and each NumPy array as an `Array`."""
-    return _load(path, _ArrayUnpickler, encoding="bytes")
+def load_arrays(path, data=None):
+    """As `load`, with byte strings as bytes and each NumPy array as an `Array`; of `data` where it is given."""
+    return _load(path, _ArrayUnpickler, data, encoding="bytes")
 
 
 def load(path):
@@ -101,9 +102,8 @@ def load(path):
     return _load(path, _Unpickler, encoding="utf-8", errors="surrogateescape")
 
 
-def _load(path, unpickler, **options):
-    with open(path, "rb") as file:
-        stream = io.BytesIO(file.read())
+def _load(path, unpickler, data=None, **options):
+    stream = io.BytesIO(Path(path).read_bytes() if data is None else data)
     try:
         return unpickler(stream, **options).load()
     except _Refused as error:

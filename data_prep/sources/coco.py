@@ -123,14 +123,11 @@ def _read_set(source: Source, where: str, content, split: str, find: Find) -> No
         if isinstance(found[name], str):
             source.rejects.append((name, found[name]))
             continue
-        own = captions.get(image_id, ())
-        shared = len(names[image_id]) > 1
-        photos += bool(own)
-        number = image_id if isinstance(image_id, int) and not shared else hashed_id(f"{image_id} {name}")
-        source.photos[split].append(
-            Photo(name, number, source.captions(own), found[name], "content" if shared else "id")
-        )
-    if any(captions.values()) and not photos:
+        photos += image_id in captions
+        number = image_id if isinstance(image_id, int) else hashed_id(image_id)
+        own = source.captions(captions.get(image_id, ()))
+        source.photos[split].append(Photo(name, number, own, found[name], "id"))
+    if content["annotations"] and not photos:
         raise InputError(f"{where}: none of its captions is of a photo that is there")
 
 
@@ -144,6 +141,7 @@ def _captions_of(source: Source, where: str, content, names: dict) -> dict[int |
             source.orphans += 1
         elif len(names[image_id]) > 1:
             source.lose(TWO_NAMES, f"{where}, id {image_id}")
+            captions[image_id] = []
         else:
             captions.setdefault(image_id, []).append(caption)
     return captions
