@@ -11,6 +11,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+NUL = "NUL characters in it (UTF-16 without a mark?)"
 _LINE_END = re.compile("\r\n|\r|\n")  # not str.splitlines, which also cuts at U+0085, U+2028 and form feeds
 
 
@@ -36,7 +37,7 @@ def decoded(data: bytes) -> str:
             raise NotText(f"not {encoding[:6].upper()}, as its mark says") from error
         raise NotText("not UTF-8", len(mark) + error.start) from error
     if "\0" in text:
-        raise NotText("NUL characters in it (UTF-16 without a mark?)")
+        raise NotText(NUL)
     return text
 
 
@@ -49,8 +50,10 @@ def repaired(data: bytes) -> str:
     try:
         return decoded(data)
     except NotText as error:
-        if error.start is None or b"\0" in data:
+        if error.start is None:
             raise
+        if b"\0" in data:
+            raise NotText(NUL) from error
         return data.decode("utf-8-sig", "replace")
 
 

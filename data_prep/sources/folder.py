@@ -64,7 +64,7 @@ def read_folder(root, captions_file=None) -> Source:
 
 def _tell(source: Source, inside: Listing, silent: Counter) -> None:
     if silent:
-        shown = ", ".join(sorted(silent)[:4]) + (", ..." if len(silent) > 4 else "")
+        shown = ", ".join(sorted(silent)[:12]) + (", ..." if len(silent) > 12 else "")
         source.warnings.append(
             f"{len(silent):,} folders name no split, so their {silent.total():,} photos are in train: {shown}"
         )

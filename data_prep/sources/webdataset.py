@@ -57,7 +57,7 @@ def read_webdataset(paths: list) -> Source:
         names = [f"{names[0]} to {names[-1]}, {len(names)} shards"]
     source.label = f"webdataset ({', '.join(names)})"
     if silent:
-        shown = ", ".join(silent[:4]) + (", ..." if len(silent) > 4 else "")
+        shown = ", ".join(silent[:12]) + (", ..." if len(silent) > 12 else "")
         source.warnings.append(f"{len(silent):,} shards name no split, so their photos are in train: {shown}")
     return source
 
