@@ -11,7 +11,7 @@ from data_prep.names import TEXTS, base
 
 SIDECARS = (*TEXTS, ".json")
 TWO_PHOTOS, TWO_TEXTS = "a text that two photos could own", "two texts that one photo could own"
-NO_PHOTO = "a text beside no photo"
+NO_PHOTO, SECOND = "a text beside no photo", "a second text of one photo"
 _NORMS = (
     str,
     lambda name: unicodedata.normalize("NFC", name),
@@ -21,7 +21,7 @@ _NORMS = (
 
 @dataclass
 class Paired:
-    """`own`: each photo's texts, the one to read first, then those for where it is blank or damaged.
+    """`own`: each photo's text, and its JSON, which is read where the text is blank or damaged.
     `lost`: (text, why) of texts that nobody owns."""
 
     own: dict[str, list[str]] = field(default_factory=dict)
@@ -74,7 +74,9 @@ def pair(photos: list[str], texts: list[str], by_key: bool = False) -> Paired:
         if ranks.count(ranks[0]) > 1:  # a.txt and a.TXT
             result.lost += [(choice[-1], TWO_TEXTS) for choice in choices]
             continue
-        result.own[photo] = [choice[-1] for choice in choices]
+        texts = [choice[-1] for choice in choices if not choice[0]]
+        result.lost += [(text, SECOND) for text in texts[1:]]
+        result.own[photo] = texts[:1] + [choice[-1] for choice in choices if choice[0]]
     return result
 
 
