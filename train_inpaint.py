@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from data_prep.errors import InputError, run_main
+from data_prep.version import add_version
 from inpaint import config
 from inpaint.processes import pick_device, process_group, wait_for_all
 from inpaint.trainer import Trainer
@@ -31,6 +32,7 @@ def parse_config(argv=None):
     )
     parser.add_argument("--recipe", metavar="NAME", help="options from recipes/NAME.json; those given here win")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    add_version(parser)
     config.add_options(parser)
     namespace = parser.parse_args(argv)
     beneath = None

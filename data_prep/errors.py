@@ -41,6 +41,9 @@ def run_main(main, argv=None):
     memory, or Ctrl-C or SIGTERM ended it), 2 when the command line is wrong.
     """
 
+    if sys.platform == "win32":
+        sys.exit(_failed("Windows is not supported: run this in WSL 2, or on Linux or macOS"))
+
     def terminate(signum, frame):
         raise Interrupted
 

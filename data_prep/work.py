@@ -64,7 +64,7 @@ def _take(work: Path) -> None:
     entries = _entries(work)
     if not entries or entries.keys() == {LOCK} and _is_empty_file(work / LOCK):
         return _put_marker(work)
-    if not _is_marker(work / MARKER):
+    if MARKER not in entries or not _is_marker(work / MARKER):
         raise InputError(f"{work}: is not a folder of this program: move it, or choose another --out")
 
 
@@ -75,12 +75,8 @@ def _is_empty_file(path: Path) -> bool:
 
 def _is_marker(path: Path) -> bool:
     """Whether it is our marker, or one that a kill cut short."""
-    try:
-        if not stat.S_ISREG(os.lstat(path).st_mode) or os.lstat(path).st_size > len(MARK):
-            return False
-        return MARK.encode().startswith(path.read_bytes())
-    except FileNotFoundError:
-        return False
+    status = os.lstat(path)
+    return stat.S_ISREG(status.st_mode) and status.st_size <= len(MARK) and MARK.encode().startswith(path.read_bytes())
 
 
 def _put_marker(work: Path) -> None:

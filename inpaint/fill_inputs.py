@@ -4,6 +4,8 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.listing import listing
+from data_prep.outputs import check_outputs
+from data_prep.recognise import FILL, FILLED, GRID
 
 
 def find_photos(images, out):
@@ -53,14 +55,19 @@ def results_of(path, out, samples):
     return images, out / f"{path.stem}_grid.png", out / f"{path.stem}.json"
 
 
-def check_results(paths, out, samples):
-    """Make sure that no result would replace a photo that is to be filled. Raises InputError."""
-    given = {path.resolve() for path in paths}
+def check_results(paths, out, samples, inputs, overwrite):
+    """Make sure that no result would replace a photo, what lies beside one, an input, or a file of anyone else's.
+
+    Raises:
+      CommandError: a result is an input. InputError: it is another file that is there, and not `overwrite`.
+    """
+    outputs = []
     for path in paths:
-        images, grid, _ = results_of(path, out, samples)
-        for result in [*images, grid]:
-            if result.resolve() in given:
-                raise InputError(f"{result}: a result of {path} would replace this photo: choose another --out")
+        images, grid, record = results_of(path, out, samples)
+        outputs += [*((image, FILL) for image in images), (grid, GRID), (record, FILLED)]
+    captions = [path.with_suffix(".txt") for path in paths]
+    sidecars = [path.with_suffix(".json") for path in paths]
+    check_outputs(outputs, [*paths, *captions, *inputs], sidecars, overwrite)
 
 
 def _check_names(paths):

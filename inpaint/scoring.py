@@ -11,7 +11,8 @@ import time
 import numpy as np
 import torch
 import torch.distributed as dist
-from tqdm import tqdm
+
+from data_prep.progress import Progress
 
 
 def score(model, photos, indices, captions, batch_size=64, progress=False, label="nats", observe=None):
@@ -33,7 +34,7 @@ def score(model, photos, indices, captions, batch_size=64, progress=False, label
     mine = my_share(len(indices))
     nats = np.zeros(len(mine))
     clock = Clock(model)
-    bar = tqdm(total=len(mine), desc=label, unit="img", disable=not progress, leave=False)
+    bar = Progress(len(mine), unit="img", label=label, shown=progress, leave=False)
     with bar, evaluating(model):
         for part, log_prob in log_probs(model, photos, indices, captions, mine, batch_size, clock):
             nats[np.searchsorted(mine, part)] = -log_prob.double().sum(dim=(1, 2, 3)).cpu().numpy()

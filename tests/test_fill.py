@@ -196,7 +196,7 @@ def test_no_photo_is_ever_replaced_by_a_result(checkpoint, tmp_path):
     save_photo(tmp_path / "a.png")
     save_photo(tmp_path / "a_0.png", seed=1)
     before = (tmp_path / "a_0.png").read_bytes()
-    with pytest.raises(InputError, match="would replace this photo"):
+    with pytest.raises(InputError, match="a_0.png, which is read"):
         fill([tmp_path / "a.png", tmp_path / "a_0.png"], checkpoint, tmp_path)
     with pytest.raises(InputError, match="folder of the photos"):
         fill(tmp_path, checkpoint, tmp_path)
