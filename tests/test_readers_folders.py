@@ -252,7 +252,7 @@ MATCHES = {  # asked -> the photo, or None
     "case": (["A.JPG"], ["x/a.jpg"], {"A.JPG": "x/a.jpg"}),
     "several": (["a.jpg"], ["x/a.jpg", "y/a.jpg"], {"a.jpg": None}),
     "several by case": (["A.jpg"], ["a.jpg", "a.JPG"], {"A.jpg": None}),
-    "folders tell": (["/home/x/val/a.jpg"], ["val/a.jpg", "train/a.jpg"], {"/home/x/val/a.jpg": "val/a.jpg"}),
+    "folders tell": (["/of/x/val/a.jpg"], ["val/a.jpg", "train/a.jpg"], {"/of/x/val/a.jpg": "val/a.jpg"}),
     "another split": (["train/a.jpg"], ["val/a.jpg"], {"train/a.jpg": None}),
     "its own and another": (["x/a.jpg", "y/a.jpg"], ["x/a.jpg"], {"x/a.jpg": "x/a.jpg", "y/a.jpg": None}),
     "two for one": (["x/a.jpg", "y/a.jpg"], ["z/a.jpg"], {"x/a.jpg": None, "y/a.jpg": None}),
