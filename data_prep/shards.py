@@ -83,7 +83,7 @@ def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, ali
     digests = digests if len(digests) == len(kept) else [""] * len(kept)  # drawn scenes and image sets have none
     header = {"kept": kept, "digests": digests, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
     alive()  # or the folder may be a later build's by now
-    with replacing(path) as temporary:
+    with replacing(path, durable=False) as temporary:  # its SHA-256 tells whether a power cut halved it
         temporary.write_bytes(json.dumps(header).encode() + b"\n" + block)
 
 
