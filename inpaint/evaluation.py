@@ -123,6 +123,7 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
         nats_swapped[lent], _ = score(model, photos, lent, others, label="swapped caption", **options)
         check_finite(nats_swapped[lent], photos, lent, name, "nats with another image's caption")
     floor, psnr, ssim = _pixel_figures(model, photos, indices, own, batch_size)
+    check_finite(np.where(np.isneginf(psnr), psnr, 0.0), photos, indices, name, "mean's PSNR")
     return Evaluation(
         hole=tuple(photos.hole),
         image_size=photos.image_size,
@@ -152,7 +153,8 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
 
 
 def _pixel_figures(model, photos, indices, captions, batch_size):
-    """float64 (n,) three times: the Bernoulli floor, and PSNR and SSIM of the mean (NaN for a model without one)."""
+    """float64 (n,) three times: the Bernoulli floor, and PSNR and SSIM of the mean: NaN for a model without one, and
+    minus infinity as PSNR of a mean that is not finite."""
     mine = my_share(len(indices))
     figures = np.full((3, len(mine)), np.nan)
     device = device_of(model)
@@ -163,7 +165,10 @@ def _pixel_figures(model, photos, indices, captions, batch_size):
             figures[0, part] = units.bernoulli_floor(center[:, : photos.channels])
             texts = [captions[position] for position in mine[part]] if model.uses_captions else None
             mean = model.mean(border.to(device), texts)  # (b, 3, h, w) or None
-            if mean is not None:
-                figures[1, part] = image_quality.psnr(mean.cpu(), center)
-                figures[2, part] = image_quality.ssim(mean.cpu(), center)
+            if mean is None:
+                continue
+            sound = mean.isfinite().flatten(1).all(dim=1).cpu().numpy()  # (b,)
+            mean = mean.cpu().nan_to_num(0, 0, 0)
+            figures[1, part] = np.where(sound, image_quality.psnr(mean, center), -np.inf)
+            figures[2, part] = image_quality.ssim(mean, center)
     return [gather(mine, row, len(indices)) for row in figures]

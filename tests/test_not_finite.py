@@ -101,6 +101,25 @@ def test_nats_without_or_with_a_swapped_caption_count_too(demo_file, spoil):
         evaluate(fresh_model(), photos, limit=5)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_mean_that_is_not_finite_is_told_too(demo_file, monkeypatch, value):
+    true_mean, seen = Inpainter.mean, []
+
+    def mean(self, border, captions=None, **options):
+        found = true_mean(self, border, captions, **options).clone()
+        seen.append(len(border))
+        if sum(seen) > 2:
+            found[0, 1, 2, 3] = value
+        return found
+
+    monkeypatch.setattr(Inpainter, "mean", mean)
+    with pytest.raises(
+        InputError, match="^a.pt: not fit for use: its mean's PSNR of image 2 of .*: -inf; 1 of 4 images"
+    ):
+        evaluate(fresh_model(), Photos(demo_file, "val"), limit=4, batch_size=2, name="a.pt")
+
+
 def test_the_other_model_of_a_comparison_is_named(demo_file, spoil):
     photos, model = Photos(demo_file, "val"), fresh_model()
     evaluation = evaluate(model, photos, limit=4)

@@ -80,12 +80,12 @@ def test_the_floor_of_a_grey_image_counts_its_one_channel(tmp_path):
     assert done.returncode == 0, done.stderr
     grey = Photos(tmp_path / "o.h5", "val")
     entropy = -0.2 * np.log(0.2) - 0.8 * np.log(0.8)
-    model = fresh_model(image_size=8, hole=(2, 2, 3, 4))
-    assert evaluate(model, grey).floor == pytest.approx([3 * 12 * entropy])
+    options = {"image_size": 8, "hole": (2, 2, 3, 4)}
+    found = evaluate(fresh_model(**options), grey)
+    assert found.floor == pytest.approx([3 * 12 * entropy]) and found.channels == 3
     grey.channels = 1
-    assert evaluate(fresh_model(image_size=8, hole=(2, 2, 3, 4), channels=1), grey).floor == pytest.approx(
-        [12 * entropy]
-    )
+    found = evaluate(fresh_model(**options, channels=1), grey)
+    assert found.floor == pytest.approx([12 * entropy]) and found.channels == 1
 
 
 def test_the_clock_leaves_out_the_first_block_unless_it_is_the_only_one(monkeypatch):
