@@ -231,3 +231,13 @@ def test_one_interval_in_twenty_leaves_out_zero_by_chance():
     note = comparisons_note(gains)
     assert note.startswith("2 words are compared") and "some 0.1 of these" in note and "; 2 do." in note
     assert "some 5 of these" in comparisons_note(gains * 50)
+
+
+@pytest.mark.parametrize("limit", [0.0, np.nextafter(np.float32(1), np.float32(0))])
+def test_black_stays_black_and_white_white_whatever_is_drawn(limit):
+    class Draws:
+        def random(self, shape, dtype):
+            return np.full(shape, limit, dtype)
+
+    image = torch.tensor([0, 255], dtype=torch.uint8).expand(3, 1, 2)
+    assert torch.equal(binarized(image, "dynamic", Draws(), 3), image)
