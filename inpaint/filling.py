@@ -83,7 +83,8 @@ def fill(
       overwrite: whether results may replace files that this program did not write; never an input.
 
     Returns:
-      A `Filled`. A photo that cannot be read is in its rejects, and the others are filled all the same.
+      A `Filled`. A photo that cannot be read, or whose samples have no finite log-likelihood, is in its rejects, and
+      the others are filled all the same.
 
     Raises:
       InputError: the checkpoint or the captions file cannot be used, two photos have one NAME, or a result cannot be
@@ -131,9 +132,12 @@ def fill(
             if photos and (len(photos) == together or number == len(paths)):
                 names, images, texts = zip(*photos, strict=True)
                 rows = _fill_some(model, torch.stack(images), list(texts), samples, seed, facts["binarize"], how)
-                records += [
-                    _write_one(out, name, *row, facts, overwrite) for name, row in zip(names, rows, strict=True)
-                ]
+                for name, (row, nats) in zip(names, rows, strict=True):
+                    if len(bad := nats[~nats.isfinite()]):
+                        why = f"{checkpoint} is not fit for use: the log-likelihood of a sample is {bad[0].item()}"
+                        rejects.append((name, why))
+                    else:
+                        records.append(_write_one(out, name, row, nats, facts, overwrite))
                 bar.set(number, len(paths))
                 photos = []
     return Filled(records, rejects, caption_of.notes)

@@ -14,6 +14,7 @@ LEAST = {  # cases that a file of tests must try
     "test_fuzz_outputs": 400,
     "test_fuzz_photos": 800,
     "test_fuzz_processes": 20,
+    "test_fuzz_report": 250,
 }
 
 
