@@ -18,7 +18,6 @@ from inpaint import checkpoints, grid, versus
 from inpaint.dataset import Photos
 from inpaint.evaluation import evaluate
 from inpaint.processes import pick_device, process_group
-from inpaint.provenance import file_sha256
 from inpaint.sampling import grid_rows, some_indices
 from inpaint.summary import summarise, table
 
@@ -67,7 +66,6 @@ def main(argv=None):
     device = pick_device(args.device)
     with process_group() as rank:
         checkpoint = checkpoints.read(args.checkpoint)
-        digest = file_sha256(args.checkpoint)
         model = checkpoints.rebuild(checkpoint, args.checkpoint).to(device).eval()
         binarize, other = checkpoints.binarize_of(checkpoint), None
         if args.versus:
@@ -80,7 +78,12 @@ def main(argv=None):
         check_fit(args.checkpoint, model, photos)
         options = {"batch_size": args.batch_size, "progress": rank == 0 and sys.stderr.isatty()}
         evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, **options)
-        named = {"schema": 1, "checkpoint": args.checkpoint, "checkpoint_sha256": digest, "binarize": binarize}
+        named = {
+            "schema": 1,
+            "checkpoint": args.checkpoint,
+            "checkpoint_sha256": checkpoint.sha256,
+            "binarize": binarize,
+        }
         summary = {**named, **summarise(evaluation)}
         if other:
             summary["versus"] = versus.compare(evaluation, other, photos, args.versus, **options)

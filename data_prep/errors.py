@@ -5,6 +5,8 @@ import signal
 import sys
 from contextlib import contextmanager
 
+from data_prep.printing import printable
+
 
 class InputError(Exception):
     """The input, not the program, is at fault. Its text is one line naming the file and the reason."""
@@ -68,5 +70,5 @@ def run_main(main, argv=None):
 
 def _failed(reason) -> int:
     """Say in one line why the work failed; the exit code."""
-    print("error:", " ".join(str(reason).split()), file=sys.stderr)
+    print("error:", printable(" ".join(str(reason).split())), file=sys.stderr)
     return 1
