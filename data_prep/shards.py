@@ -43,12 +43,21 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.shard"
 
 
-def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, alive=lambda: None) -> None:
-    """Decode (or draw) photos and put them on disk; `alive` is called before each, and may end the process."""
+def make_shard(
+    path: Path, photos: list[Photo], image_size: int, fast: bool, begin=lambda position: None, left_out=None
+) -> None:
+    """Decode (or draw) photos and put them on disk.
+
+    Args:
+      begin: called with the position of each photo before it is decoded; it may end the process.
+      left_out: position -> reason of photos that are rejected without being decoded.
+    """
     kept, rejects, pixels = [], [], []
     for position, photo in enumerate(photos):
-        alive()
+        begin(position)
         try:
+            if position in (left_out or {}):
+                raise Rejected(left_out[position])
             if isinstance(photo.where, Scene):
                 pixels.append(draw(photo.where))
             elif isinstance(photo.where, Pixels):
@@ -59,6 +68,8 @@ def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, ali
             kept.append(position)
         except Rejected as reason:
             rejects.append((position, str(reason)))
+        except MemoryError:
+            rejects.append((position, "not enough memory to read it"))
     block = b"".join(image.tobytes() for image in pixels)
     header = {"kept": kept, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
