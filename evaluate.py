@@ -14,6 +14,7 @@ from pathlib import Path
 from data_prep.errors import InputError, run_main
 from data_prep.files import write_json
 from data_prep.h5file import SPLITS
+from data_prep.printing import Parser, printable
 from inpaint import checkpoints, grid, versus
 from inpaint.dataset import Photos
 from inpaint.evaluation import evaluate
@@ -25,7 +26,7 @@ GRID_ROWS = 8
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Score a checkpoint: nats per image, what a caption is worth, PSNR and SSIM, a grid of samples.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -98,17 +99,18 @@ def write(args, model, photos, checkpoint, evaluation, summary):
         print(versus.table(summary))
     if args.json:
         write_json(args.json, summary)
-        print(f"figures: {args.json}")
+        print(printable(f"figures: {args.json}"))
     if args.grid or args.report:
         indices = some_indices(len(evaluation.indices), GRID_ROWS, args.seed)
         rows = grid_rows(model, photos, indices, args.samples, args.seed, progress=sys.stderr.isatty())
     if args.grid:
         grid.write(args.grid, rows, photos.hole, sample_is_mean=not evaluation.proper)
-        print(f"grid: {args.grid}")
+        print(printable(f"grid: {args.grid}"))
     if args.report:
         from inpaint import report  # matplotlib takes a second to load
 
-        print(f"report: {report.write(args.report, evaluation, summary, photos, checkpoint, rows)}")
+        path = report.write(args.report, evaluation, summary, photos, checkpoint, rows)
+        print(printable(f"report: {path}"))
 
 
 def data_file(args, checkpoint):

@@ -49,14 +49,14 @@ class Built:
 class _Dispatch(dict):
     """Instruction -> what it does, counting the instructions."""
 
-    def __init__(self, handlers: dict, what: str):
+    def __init__(self, handlers: dict, what: str, most: int):
         super().__init__(handlers)
-        self.what, self.left = what, MOST_STEPS
+        self.what, self.most, self.left = what, most, most
 
     def __getitem__(self, code):
         self.left -= 1
         if self.left < 0:
-            raise Refused(f"more than {MOST_STEPS:,} instructions")
+            raise Refused(f"more than {self.most:,} instructions")
         return super().__getitem__(code)
 
     def __missing__(self, code):
@@ -67,18 +67,18 @@ class Machine(pickle._Unpickler):
     """Builds what its `allowed` instructions and `functions` can, within the limits of this file.
 
     Attributes for subclasses:
-      what: what may be built, in words. allowed: names of pickletools' instructions.
+      what: what may be built, in words. allowed: names of pickletools' instructions. most_steps: instructions.
       functions: (module, name) -> what stands for it: a `Call`, or any value to be handed on.
     """
 
-    what, allowed = "dict, list, str and int", PLAIN
+    what, allowed, most_steps = "dict, list, str and int", PLAIN, MOST_STEPS
     functions: dict[tuple[str, str], object] = {}
 
     def __init__(self, stream, **options):
         super().__init__(stream, **options)
         codes = {name: _OPCODES[name] for name in self.allowed.split()}
         handlers = {code: _LIMITED.get(name) or pickle._Unpickler.dispatch[code] for name, code in codes.items()}
-        self.dispatch = _Dispatch(handlers, self.what)
+        self.dispatch = _Dispatch(handlers, self.what, self.most_steps)
 
     def find_class(self, module, name):
         if (module, name) not in self.functions:

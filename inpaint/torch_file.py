@@ -21,6 +21,7 @@ from data_prep.regular import open_regular
 from inpaint.torch_zip import records
 
 LARGEST_PICKLE = 2**26  # bytes; a hundred tensors are described in ten thousand
+MOST_STEPS = 2**20  # instructions of a pickle; a tensor takes forty
 VIEWS = 4  # how often the bytes of a file may be used over, by tensors that share storages
 CHUNK = 2**24  # bytes read at a time
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the format before torch 1.6
@@ -133,7 +134,7 @@ class _Storage:
 class _TorchMachine(Machine):
     """Builds plain values, and tensors over the bytes that `storage(key, size)` gives, `most` bytes of them in all."""
 
-    what = "plain values and tensors"
+    what, most_steps = "plain values and tensors", MOST_STEPS
     allowed = """
         PROTO STOP MARK EMPTY_DICT SETITEM SETITEMS EMPTY_LIST APPEND APPENDS
         EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE
@@ -145,7 +146,7 @@ class _TorchMachine(Machine):
         super().__init__(stream)
         self.storage, self.left, self.storages = storage, most, {}
         self.functions = {
-            ("collections", "OrderedDict"): Call(lambda: {}),
+            ("collections", "OrderedDict"): Call(_empty_dict),
             ("torch._utils", "_rebuild_tensor_v2"): Call(self._tensor),
             ("torch._utils", "_rebuild_parameter"): Call(lambda data, *_: data),
             **{("torch", name): dtype for name, dtype in DTYPES.items()},
@@ -191,6 +192,12 @@ class _TorchMachine(Machine):
         if self.left < 0:
             raise Refused("damaged or foreign: its tensors are larger than the file")
         return storage.numbers.as_strided(size, stride, offset)
+
+
+def _empty_dict(*items) -> dict:
+    if items:
+        raise Refused("damaged or foreign: an OrderedDict that is not filled one by one")
+    return {}
 
 
 def _is_size(value) -> bool:

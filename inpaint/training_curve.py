@@ -33,6 +33,8 @@ def read_curve(checkpoint):
     folder = Path(checkpoint).resolve().parent
     if not any(folder.glob("events.out.tfevents.*")):
         return None, "no TensorBoard log lies beside the checkpoint"
+    if not all(log.is_file() for log in folder.glob("*tfevents*")):  # a pipe would never end
+        return None, "what lies beside the checkpoint as a TensorBoard log is no regular file"
     try:
         log = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1, "tensors": 1, "histograms": 1})
         log.Reload()
