@@ -15,13 +15,13 @@ from data_prep.errors import InputError, run_main
 from data_prep.files import write_json
 from data_prep.h5file import SPLITS
 from data_prep.outputs import check_outputs
+from data_prep.printing import Parser, printable
 from data_prep.recognise import EVALUATION, GRID, PAGE, REPORT
 from data_prep.version import add_version
 from inpaint import checkpoints, grid, versus
 from inpaint.dataset import Photos
 from inpaint.evaluation import evaluate
 from inpaint.processes import pick_device, process_group
-from inpaint.provenance import file_sha256
 from inpaint.sampling import grid_rows, some_indices
 from inpaint.summary import summarise, table
 
@@ -29,7 +29,7 @@ GRID_ROWS = 8
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Score a checkpoint: nats per image, what a caption is worth, PSNR and SSIM, a grid of samples.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -74,7 +74,6 @@ def main(argv=None):
     device = pick_device(args.device)
     with process_group() as rank:
         checkpoint = checkpoints.read(args.checkpoint)
-        digest = file_sha256(args.checkpoint)
         model = checkpoints.rebuild(checkpoint, args.checkpoint).to(device).eval()
         binarize, other = checkpoints.binarize_of(checkpoint), None
         if args.versus:
@@ -88,7 +87,12 @@ def main(argv=None):
         check_fit(args.checkpoint, model, photos)
         options = {"batch_size": args.batch_size, "progress": rank == 0}
         evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, name=args.checkpoint, **options)
-        named = {"schema": 1, "checkpoint": args.checkpoint, "checkpoint_sha256": digest, "binarize": binarize}
+        named = {
+            "schema": 1,
+            "checkpoint": args.checkpoint,
+            "checkpoint_sha256": checkpoint.sha256,
+            "binarize": binarize,
+        }
         summary = {**named, **summarise(evaluation)}
         if other:
             summary["versus"] = versus.compare(evaluation, other, photos, args.versus, **options)
@@ -103,18 +107,18 @@ def write(args, model, photos, checkpoint, evaluation, summary):
         print(versus.table(summary))
     if args.json:
         write_json(args.json, summary, EVALUATION, args.overwrite)
-        print(f"figures: {args.json}")
+        print(printable(f"figures: {args.json}"))
     if args.grid or args.report:
         indices = some_indices(len(evaluation.indices), GRID_ROWS, args.seed)
         rows = grid_rows(model, photos, indices, args.samples, args.seed, progress=True)
     if args.grid:
         grid.write(args.grid, rows, photos.hole, not evaluation.proper, args.overwrite)
-        print(f"grid: {args.grid}")
+        print(printable(f"grid: {args.grid}"))
     if args.report:
         from inpaint import report  # matplotlib takes a second to load
 
         page = report.write(args.report, evaluation, summary, photos, checkpoint, rows, args.overwrite)
-        print(f"report: {page}")
+        print(printable(f"report: {page}"))
 
 
 def check_written(args, data):

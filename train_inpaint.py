@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from data_prep.errors import InputError, run_main
+from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint import config
 from inpaint.processes import pick_device, process_group, wait_for_all
@@ -27,9 +28,7 @@ DEMO = Path("demo/demo.h5")
 
 def parse_config(argv=None):
     """The Config of a command line, and whether to resume; a resumed run's own config.json stands below the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--recipe", metavar="NAME", help="options from recipes/NAME.json; those given here win")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
     add_version(parser)
@@ -66,7 +65,8 @@ def main(argv=None):
         if rank == 0:
             stopped = f"stopped by {trainer.stop_signal}, saved; --resume continues" if trainer.stop_signal else "done"
             figure = f"best {best:.2f} nats/image on val" if best < math.inf else "not evaluated"
-            print(f"{stopped}: step {trainer.progress['step']}, {figure}; {Path(settings.out, 'best.pt')}")
+            best_file = printable(Path(settings.out, "best.pt"))
+            print(f"{stopped}: step {trainer.progress['step']}, {figure}; {best_file}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from data_prep.printing import printable
+
 
 class InputError(Exception):
     """The input, not the program, is at fault. Its text is one line naming the file and the reason."""
@@ -86,5 +88,5 @@ def _refused(reason) -> int:
 
 def _failed(reason) -> int:
     """Say in one line why the work failed; the exit code."""
-    print("error:", " ".join(str(reason).split()), file=sys.stderr)
+    print("error:", printable(" ".join(str(reason).split())), file=sys.stderr)
     return 1

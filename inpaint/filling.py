@@ -6,7 +6,6 @@ byte. What a photo gets does not depend on which others are filled in the same c
 """
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +105,7 @@ def fill(
     model = checkpoints.rebuild(read, checkpoint).to(pick_device(device)).eval()
     facts = {
         "checkpoint": str(checkpoint),
-        "checkpoint_sha256": _sha256(checkpoint),
+        "checkpoint_sha256": read.sha256,
         "decoder": model.decoder,
         "likelihood": model.likelihood_name,
         "image_size": model.image_size,
@@ -194,11 +193,3 @@ def _write_one(out, path, row, nats, facts, overwrite):
     }
     write_json(json_file, record, FILLED, overwrite)
     return record
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

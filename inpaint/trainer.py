@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from data_prep.errors import InputError
 from data_prep.files import write_json
+from data_prep.printing import printable
 from inpaint import checkpoints, provenance
 from inpaint.batches import Batch, Batches, loader
 from inpaint.config import Config
@@ -297,7 +298,7 @@ class Trainer:
     def _take_over(self, path: str) -> None:
         taken, fresh = checkpoints.take_over(self.model, path)
         if self._writes():
-            print(f"{path}: took over {len(taken)} weights: {', '.join(taken) or 'none'}")
+            print(f"{printable(path)}: took over {len(taken)} weights: {', '.join(taken) or 'none'}")
             print(f"initialised afresh: {', '.join(fresh) or 'none'}")
 
     def _writes(self) -> bool:

@@ -49,6 +49,8 @@ def read_curve(checkpoint):
     files = [path for path in folder.glob("events.out.tfevents.*") if path.is_file()]
     if not files:
         return None, "no TensorBoard log lies beside the checkpoint"
+    if not all(log.is_file() for log in folder.glob("*tfevents*")):  # a pipe would never end
+        return None, "what lies beside the checkpoint as a TensorBoard log is no regular file"
     try:
         points = _joined([_read(path) for path in files])
     except Exception as error:  # whatever a damaged log does to its reader must not cost the report
