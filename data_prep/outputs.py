@@ -128,9 +128,9 @@ def _refuse_sources(targets: list[Path], beside: list) -> None:
         if identity(path) in belongs:
             raise CommandError(f"{path}: would replace {belongs[identity(path)]}, which belongs to an input")
     for folder in filter(os.path.isdir, beside):
-        real, below = Path(os.path.realpath(folder)), set(_identities_below(folder))
+        below = set(_identities_below(folder))
         for path in targets:
-            if identity(path) in below or real in Path(os.path.realpath(path)).parents:
+            if identity(path) in below:
                 raise CommandError(f"{path}: would replace a file of the source {folder}")
 
 
@@ -150,16 +150,9 @@ def _new(folder: str, seen: set) -> bool:
 def _check_folder(path: Path) -> None:
     """InputError unless the folder of `path` can be written, or made."""
     for folder in path.absolute().parents:
-        try:
-            status = os.stat(folder)
-        except FileNotFoundError:
-            if os.path.islink(folder):
-                raise InputError(f"{path}: cannot be written: {folder} is a link to nothing") from None
-            continue
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-        if not stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path}: cannot be written: {folder} is not a folder")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise InputError(f"{path}: cannot be written: no permission in {folder}")
-        return
+        if os.path.lexists(folder):
+            if not os.path.exists(folder):
+                raise InputError(f"{path}: cannot be written: {folder} is a link to nothing")
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise InputError(f"{path}: cannot be written: no permission in {folder}")
+            return
