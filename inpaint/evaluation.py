@@ -107,21 +107,11 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
     options = {"batch_size": batch_size, "progress": progress}
     all_captions = photos.first_captions(np.arange(len(photos)))
     own = all_captions[:n]
-    captioned = np.array([i for i in indices if model.uses_captions and own[i]], np.int64)
     texts, where = own if model.uses_captions else None, PixelNats(photos.hole, photos.image_size, n)
     nats, speed = score(model, photos, indices, texts, label="own caption", observe=where.add, **options)
     check_finite(nats, photos, indices, name)
     pixel_nats, ring_nats = where.gathered()
-    nats_none, nats_swapped, swapped = nats.copy(), np.full(n, np.nan), np.full(n, -1)
-    if len(captioned):
-        nothing = [""] * len(captioned)
-        nats_none[captioned], _ = score(model, photos, captioned, nothing, label="no caption", **options)
-        check_finite(nats_none, photos, indices, name, "nats without a caption")
-        swapped[captioned] = swap(all_captions, captioned, seed)
-        lent = np.flatnonzero(swapped >= 0)
-        others = [all_captions[i] for i in swapped[lent]]
-        nats_swapped[lent], _ = score(model, photos, lent, others, label="swapped caption", **options)
-        check_finite(nats_swapped[lent], photos, lent, name, "nats with another image's caption")
+    nats_none, nats_swapped, swapped = _other_nats(model, photos, nats, all_captions, seed, name, options)
     floor, psnr, ssim = _pixel_figures(model, photos, indices, own, batch_size)
     check_finite(np.where(np.isneginf(psnr), psnr, 0.0), photos, indices, name, "mean's PSNR")
     return Evaluation(
@@ -150,6 +140,23 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
         ssim=ssim,
         images_per_second=speed,
     )
+
+
+def _other_nats(model, photos, nats, captions, seed, name, options):
+    """`nats_none`, `nats_swapped` and `swapped` of the first len(nats) images; `captions` are the whole split's."""
+    n = len(nats)
+    captioned = np.array([i for i in range(n) if model.uses_captions and captions[i]], np.int64)
+    nats_none, nats_swapped, swapped = nats.copy(), np.full(n, np.nan), np.full(n, -1)
+    if len(captioned):
+        nothing = [""] * len(captioned)
+        nats_none[captioned], _ = score(model, photos, captioned, nothing, label="no caption", **options)
+        check_finite(nats_none[captioned], photos, captioned, name, "nats without a caption")
+        swapped[captioned] = swap(captions, captioned, seed)
+        lent = np.flatnonzero(swapped >= 0)
+        others = [captions[i] for i in swapped[lent]]
+        nats_swapped[lent], _ = score(model, photos, lent, others, label="swapped caption", **options)
+        check_finite(nats_swapped[lent], photos, lent, name, "nats with another image's caption")
+    return nats_none, nats_swapped, swapped
 
 
 def _pixel_figures(model, photos, indices, captions, batch_size):
