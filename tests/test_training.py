@@ -22,8 +22,8 @@ import models
 from data_prep.errors import InputError
 from inpaint import checkpoints
 from inpaint.config import Config, from_dict
-from inpaint.optimizer import Muon
-from inpaint.trainer import Trainer
+from inpaint.training.optimizer import Muon
+from inpaint.training.trainer import Trainer
 
 SMALL = ["--size", "xs", "--batch-size", "4", "--steps", "12", "--checkpoint-every", "2", "--evaluate-every", "5"]
 SMALL += ["--val-limit", "4", "--use-captions", "--shift", "3", "--precision", "fp32", "--warmup", "2"]
@@ -81,12 +81,12 @@ def test_bfloat16_is_the_default_where_the_processor_multiplies_in_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has}, raising=False)
     trainer = Trainer(Config(data=str(demo_file), out=str(tmp_path), size="xs"), torch.device("cpu"))
     assert trainer.config.precision == precision
-    assert type(trainer.optimizer._optimizers["muon"]) is muon
+    assert type(trainer.learner.optimizer._optimizers["muon"]) is muon
     chosen = Config(data=str(demo_file), out=str(tmp_path), size="xs", precision="bf16")
     assert Trainer(chosen, torch.device("cpu")).config.precision == "bf16"
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(root, demo_file, tmp_path, uninterrupted, kill):
     process = subprocess.Popen(command(root, demo_file, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not (tmp_path / "last.pt").exists() and process.poll() is None:
@@ -94,7 +94,7 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(root, demo
     process.send_signal(kill)
     _, errors = process.communicate(timeout=100)
     assert b"Traceback" not in errors
-    assert process.returncode == (-signal.SIGKILL if kill == signal.SIGKILL else 0)
+    assert process.returncode == (-signal.SIGKILL if kill == signal.SIGKILL else 1)
     assert 0 < checkpoints.read(tmp_path / "last.pt")["progress"]["step"] < 12
     done = run([sys.executable, str(root / "train_inpaint.py"), "--out", str(tmp_path), "--resume"])
     assert done.returncode == 0, done.stderr
@@ -187,8 +187,8 @@ def test_gradients_accumulated_over_parts_equal_the_batch_s(demo_file, tmp_path)
         }
         config = Config(data=str(demo_file), out=str(tmp_path / str(parts)), accumulate=parts, lr=1.0, **options)
         trainer = Trainer(config, torch.device("cpu"))
-        nats, norm = trainer._step(trainer.batches[0], 0, 1e-3)
-        return nats, norm, trainer.model.state_dict()
+        nats, norm = trainer.learner.step(trainer.batches[0], 0, 1e-3)
+        return nats, norm, trainer.learner.model.state_dict()
 
     (nats, norm, _), (nats4, norm4, _) = trained(1), trained(4)
     assert nats == pytest.approx(nats4, rel=1e-5) and norm == pytest.approx(norm4, rel=1e-4)
@@ -197,12 +197,14 @@ def test_gradients_accumulated_over_parts_equal_the_batch_s(demo_file, tmp_path)
 def test_non_finite_steps_are_skipped_counted_and_finally_stop_the_run(demo_file, tmp_path, monkeypatch):
     config = Config(data=str(demo_file), out=str(tmp_path), size="xs", batch_size=2, steps=100, val_limit=2)
     trainer = Trainer(config, torch.device("cpu"))
-    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    monkeypatch.setattr(type(trainer.model.likelihood), "log_prob", lambda self, params, x: params * float("nan"))
+    before = {name: value.clone() for name, value in trainer.learner.model.state_dict().items()}
+    monkeypatch.setattr(
+        type(trainer.learner.model.likelihood), "log_prob", lambda self, params, x: params * float("nan")
+    )
     with pytest.raises(InputError, match="diverged"):
         trainer.run()
     assert trainer.progress["skipped"] == 20
-    assert_same(trainer.model.state_dict(), before)
+    assert_same(trainer.learner.model.state_dict(), before)
 
 
 @pytest.mark.parametrize("likelihood", models.LIKELIHOODS)
@@ -210,7 +212,7 @@ def test_every_likelihood_learns(likelihood, demo_file, tmp_path):
     options = {"size": "xs", "batch_size": 8, "steps": 12, "lr": 3e-3, "warmup": 0, "ema_decay": 0.0, "val_limit": 16}
     config = Config(data=str(demo_file), out=str(tmp_path), likelihood=likelihood, use_captions=True, **options)
     trainer = Trainer(config, torch.device("cpu"))
-    first, _ = trainer._step(trainer.batches[0], 0, 0.0)
+    first, _ = trainer.learner.step(trainer.batches[0], 0, 0.0)
     assert trainer.run() < first - 10  # nats
 
 
@@ -302,7 +304,7 @@ def test_a_checkpoint_of_schema_1_still_loads_but_does_not_resume(tmp_path, unin
     assert_same(inpaint.load(tmp_path / "last.pt").state_dict(), new["averaged"])
     config = from_dict({**new["config"], "out": str(tmp_path)}, "config.json")
     with pytest.raises(InputError, match="last.pt: holds weights only"):
-        Trainer(config, torch.device("cpu"), resume=True)
+        Trainer(config, torch.device("cpu")).go_on(checkpoints.read(tmp_path / "last.pt"))
 
 
 @pytest.mark.parametrize("damage", [lambda t: t.flatten()[:1], lambda t: t * float("nan")])
@@ -313,7 +315,7 @@ def test_an_optimizer_state_that_does_not_fit_is_refused(tmp_path, uninterrupted
     checkpoints.save(tmp_path / "last.pt", checkpoint)
     config = from_dict({**checkpoint["config"], "out": str(tmp_path)}, "config.json")
     with pytest.raises(InputError, match="last.pt: .*optimizer"):
-        Trainer(config, torch.device("cpu"), resume=True)
+        Trainer(config, torch.device("cpu")).go_on(checkpoints.read(tmp_path / "last.pt"))
 
 
 def test_a_folder_with_a_run_in_it_is_not_overwritten(root, demo_file, uninterrupted):
