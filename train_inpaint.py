@@ -53,6 +53,8 @@ def settle(parser, given):
     """The run's Config: with --resume the options that it has lie below those given. Draws the demo set if need be."""
     beneath = run.stored_options(Path(options.run_folder(options.stated(given)))) if given.resume else None
     settings = options.parse(parser, given, beneath)
+    if not given.resume:
+        run.refuse_second(Path(settings.out))
     return settings if settings.data else dataclasses.replace(settings, data=demo_set())
 
 

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from data_prep.errors import InputError
+from inpaint.rendezvous import meet
 
 
 def pick_device(name: str) -> torch.device:
@@ -77,11 +78,12 @@ def _joined() -> Iterator[int]:
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield dist.get_rank() if dist.is_initialized() else 0
         return
+    backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        dist.init_process_group("cpu:gloo,cuda:nccl")
-    else:
-        dist.init_process_group("gloo")
+        backend = "cpu:gloo,cuda:nccl"
+    store, rank, world = meet()
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
     try:
         yield dist.get_rank()
     finally:

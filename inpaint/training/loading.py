@@ -2,8 +2,8 @@
 
 Process k of n makes the batches of steps first + k, first + k + n, ... and writes each, in parts, to a pipe of its own.
 So nothing lies in shared memory, of which a container may have next to none, and no queue is shared that a killed
-process could leave locked. A process is ahead by what its pipe holds and the batch at hand; it ends
-when nobody reads any more.
+process could leave locked. A process is ahead by what its pipe holds, a batch or two, and the one at hand;
+it ends when nobody reads any more.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from inpaint.training.batches import Batch, Batches, joined
 
 PATIENCE = 40  # seconds without a byte from a process that prepares at most batches.PART images at a time
 POLL = 0.5  # seconds; PATIENCE is counted in these, so that time in which this process too was stopped does not count
-PIPE = 2**20  # bytes that a pipe holds, where that can be chosen
+LARGEST_PIPE = 2**20  # bytes; a system may allow less
 HEADER = struct.Struct(">Q")  # the length of what follows
 
 
@@ -41,6 +41,11 @@ class _Stopped(Exception):
 class _Worker:
     process: multiprocessing.Process
     pipe: Connection
+
+    def check(self) -> None:
+        """WorkerFailed where it was killed, though batches that it made before may still be in its pipe."""
+        if (self.process.exitcode or 0) < 0:
+            raise WorkerFailed(self._how_it_ended())
 
     def receive(self, stopped: Callable[[], bool]):
         """The next thing that the process wrote."""
@@ -96,6 +101,8 @@ def loader(
             for number in range(workers):
                 running.append(_start(batches, itertools.count(first + number, workers), running))
         for worker in itertools.cycle(running):
+            for one in running:
+                one.check()
             yield _batch(worker, stopped)
     except _Stopped:
         yield None
@@ -111,8 +118,10 @@ def _start(batches: Batches, steps: Iterator[int], before: list[_Worker]) -> _Wo
     context = multiprocessing.get_context("fork")  # shares the maps of the photos; nothing is sent but batches
     reading, writing = context.Pipe(duplex=False)
     os.set_blocking(reading.fileno(), False)
-    with contextlib.suppress(AttributeError, OSError):  # Linux; a system may allow less
-        fcntl.fcntl(writing.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
+    with contextlib.suppress(AttributeError, OSError):  # Linux
+        images = batches.batch_size // batches.world
+        wanted = images * batches.photos.image_size**2 * 4  # pixels, and which of them are known
+        fcntl.fcntl(writing.fileno(), fcntl.F_SETPIPE_SZ, min(max(wanted, 2**16), LARGEST_PIPE))
     unused = [reading, *(worker.pipe for worker in before)]  # held open they would hide the end of the training
     process = context.Process(target=_work, args=(batches, steps, writing, unused), daemon=True)
     process.start()

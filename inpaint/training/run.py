@@ -85,10 +85,9 @@ def saved_state(folder: Path, resume: bool, overwrite: bool = False) -> dict | N
       new run's files would replace others.
     """
     last, best = folder / "last.pt", folder / "best.pt"
-    there = [path for path in (last, best) if path.is_symlink() or path.exists()]
-    if there and not resume and CHECKPOINT.recognises(there[0]):
-        raise InputError(f"{there[0]}: this folder holds a run already; give --resume or another --out")
-    if last in there and resume:
+    if not resume:
+        refuse_second(folder)
+    elif os.path.lexists(last):
         return checkpoints.read_to_resume(last)
     older = checkpoints.earlier(last, 1)
     if older.exists() and CHECKPOINT.recognises(older):
@@ -100,6 +99,13 @@ def saved_state(folder: Path, resume: bool, overwrite: bool = False) -> dict | N
         os.replace(best, kept)
         tell(f"{best}: of an earlier run: kept as {kept}")
     return None
+
+
+def refuse_second(folder: Path) -> None:
+    """InputError where a folder holds a run already."""
+    for path in (folder / "last.pt", folder / "best.pt"):
+        if path.exists() and CHECKPOINT.recognises(path):
+            raise InputError(f"{path}: this folder holds a run already; give --resume or another --out")
 
 
 def content_of(info: FileInfo) -> dict[str, str]:

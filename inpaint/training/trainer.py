@@ -58,7 +58,8 @@ class Trainer:
             precision = from_rank_0(lambda: "bf16" if multiplies_bfloat16(device) else "fp32")
             config = dataclasses.replace(config, precision=precision)
         self.config, self.device = config, device
-        self.rank, self.world = rank_and_world()
+        rank, world = rank_and_world()
+        self.writes = rank == 0  # one process does
         self.folder = Path(config.out)
         self.train = Photos(config.data, "train", config.binarize)
         has_val = self.train.info.splits["val"].n > 0
@@ -66,11 +67,9 @@ class Trainer:
         self.content = run.content_of(self.train.info)
         if any(theirs != self.content for theirs in all_gathered(self.content)):
             fail_together(f"{config.data}: the processes of this run were given different data")
-        parts = self.world * config.accumulate
+        parts = world * config.accumulate
         if config.batch_size % parts:
-            fail_together(
-                f"batch size {config.batch_size} cannot be shared by {self.world} processes x {config.accumulate}"
-            )
+            fail_together(f"batch size {config.batch_size} cannot be shared by {world} processes x {config.accumulate}")
         torch.manual_seed(config.seed)
         geometry = {"image_size": self.train.image_size, "hole": self.train.hole, "channels": self.train.channels}
         try:
@@ -84,8 +83,8 @@ class Trainer:
             config.batch_size,
             config.seed,
             **{name: getattr(config, name) for name in augmentation},
-            rank=self.rank,
-            world=self.world,
+            rank=rank,
+            world=world,
         )
         self.progress = {"step": 0, "seconds": 0.0, "best": math.inf, "skipped": 0, "recent": []}
         self.stop = run.Stop()
@@ -98,7 +97,7 @@ class Trainer:
         if self.config.init_from:
             taken, fresh = checkpoints.take_over(self.learner.model, self.config.init_from)
             self.learner.averaged.load_state_dict(self.learner.model.state_dict())
-            if self.writes():
+            if self.writes:
                 print(f"{self.config.init_from}: took over {len(taken)} weights: {', '.join(taken) or 'none'}")
                 print(f"initialised afresh: {', '.join(fresh) or 'none'}")
 
@@ -139,19 +138,19 @@ class Trainer:
         """
         self.stopped = None
         first = self._saved = self.progress["step"]
-        if self.writes():
+        if self.writes:
             write_json(self.folder / "config.json", self.config.to_dict(), CONFIG, overwrite)
         self._began = time.monotonic() - self.progress["seconds"]
         self._bad_in_a_row, self._line = 0, time.monotonic()
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.stop.on_signals())
-            if self.writes():
+            if self.writes:
                 self.log = Log(self.folder, first, self.learner.model.likelihood.proper)
                 stack.callback(self.log.close)
             feed = stack.enter_context(
                 contextlib.closing(loader(self.batches, first, self.config.workers, self.stop.asked))
             )
-            quiet = not self.writes() or not sys.stderr.isatty()
+            quiet = not self.writes or not sys.stderr.isatty()
             total = self._total_steps()
             self.bar = stack.enter_context(tqdm(total=total, initial=first, unit="step", disable=quiet, smoothing=0.05))
             stack.enter_context(self.learner.learning())
@@ -216,7 +215,7 @@ class Trainer:
             progress["recent"].clear()
 
     def _report(self, step: int, nats: float, figures: dict[str, float]) -> None:
-        if not self.writes():
+        if not self.writes:
             return
         self.log.training(step, self.train, nats, figures)
         speed = f"{nats:.1f} nats/image, {figures['images_per_second']:.0f} images/s"
@@ -267,7 +266,7 @@ class Trainer:
             self._saved = self.progress["step"]
 
     def _save(self, name: str, resumable: bool = False) -> None:
-        if not self.writes():
+        if not self.writes:
             return
         learner = self.learner
         checkpoint = {
@@ -295,7 +294,3 @@ class Trainer:
             if another_died(error):
                 self._checkpoint()
             raise
-
-    def writes(self) -> bool:
-        """Whether this process is the one that writes."""
-        return self.rank == 0
