@@ -7,11 +7,15 @@ python evaluate.py A.pt --report DIR                                all of it on
 torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        sooner, the same to 1e-4 nats
 """
 
+from data_prep.errors import InputError, exit_on_signals, run_main
+
+if __name__ == "__main__":
+    exit_on_signals()  # from now on: importing torch takes seconds
+
 import argparse
 import contextlib
 from pathlib import Path
 
-from data_prep.errors import InputError, run_main
 from data_prep.files import write_json
 from data_prep.h5file import SPLITS
 from data_prep.outputs import check_outputs

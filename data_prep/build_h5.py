@@ -8,15 +8,20 @@ A source may be given several times, of one kind or several; their splits are jo
 killed, the same command goes on where it stopped. Beside FILE.h5 lies FILE.rejects.csv: each image left out, and why.
 """
 
-import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a script, from anywhere
 
+from data_prep.errors import InputError, exit_on_signals, run_main
+
+if __name__ == "__main__":
+    exit_on_signals()  # from now on: importing the rest takes a while
+
+import argparse
+import os
+
 from data_prep.build import Options, Summary, build, check_photos, outputs_of
-from data_prep.errors import InputError, run_main
 from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, SPLITS, valid_hole
 from data_prep.outputs import check_outputs
 from data_prep.printing import Parser, printable

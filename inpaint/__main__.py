@@ -4,10 +4,14 @@ python -m inpaint fill photo.jpg --checkpoint best.pt --caption "a dog on a beac
 python -m inpaint fill photos/ --checkpoint best.pt --captions captions.csv --out filled
 """
 
+from data_prep.errors import exit_on_signals, run_main
+
+if __name__ == "__main__":
+    exit_on_signals()  # from now on: importing torch takes seconds
+
 import argparse
 import sys
 
-from data_prep.errors import run_main
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint.filling import PRECISIONS, fill
