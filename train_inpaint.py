@@ -21,6 +21,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from data_prep.printing import Parser, printable
+from data_prep.version import add_version
 from inpaint import options
 from inpaint.processes import fail_together, from_rank_0, pick_device, process_group
 from inpaint.training import run
@@ -31,9 +33,7 @@ DEMO = Path("demo/demo.h5")
 
 def parse(argv=None):
     """The parser, and what the command line gives."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--recipe", metavar="NAME", help="options from recipes/NAME.json; those given here win")
     parser.add_argument(
         "--resume", action="store_true", help="continue the run in --out from its last checkpoint, or begin one there"
@@ -42,6 +42,7 @@ def parse(argv=None):
     parser.add_argument(
         "--overwrite", action="store_true", help="let a new run replace files in --out that this program did not write"
     )
+    add_version(parser)
     options.add_options(parser)
     given = parser.parse_args(argv)
     if given.allow_other_data and not given.resume:
@@ -92,7 +93,7 @@ def main(argv=None):
             fail_together(f"{folder}: stopped: {trainer.stopped}; {then}")
         if rank == 0:
             figure = f"best {best:.2f} nats/image on val" if best < math.inf else "not evaluated"
-            print(f"done: step {step}, {figure}; {folder / 'best.pt'}")
+            print(f"done: step {step}, {figure}; {printable(folder / 'best.pt')}")
 
 
 if __name__ == "__main__":

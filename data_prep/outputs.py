@@ -50,9 +50,10 @@ def check_outputs(
     for given in inputs:
         if identity(given) in written:
             raise CommandError(f"{written[identity(given)]}: would replace {given}, which is read")
+    there = [path for path, kind in outputs if beside and os.path.lexists(path) and not kind.recognises(path)]
+    if there:
+        _refuse_sources(there, beside)
     for path, kind in outputs:
-        if os.path.lexists(path) and beside and not kind.recognises(path):
-            _refuse_source(path, beside)
         check_target(path, kind, overwrite)
 
 
@@ -120,16 +121,17 @@ def _swapped(path: str) -> str:
     return os.path.join(folder, name.swapcase())
 
 
-def _refuse_source(path: Path, beside: list) -> None:
-    """CommandError where `path` is one of the files `beside`, or lies below one of those folders."""
-    target, real = identity(path), Path(os.path.realpath(path))
-    for given in beside:
-        if identity(given) == target:
-            raise CommandError(f"{path}: would replace {given}, which belongs to an input")
-        if not os.path.isdir(given):
-            continue
-        if Path(os.path.realpath(given)) in real.parents or target in _identities_below(given):
-            raise CommandError(f"{path}: would replace a file of the source {given}")
+def _refuse_sources(targets: list[Path], beside: list) -> None:
+    """CommandError where a target is one of the files `beside`, or lies below one of those folders."""
+    belongs = {identity(given): given for given in beside}
+    for path in targets:
+        if identity(path) in belongs:
+            raise CommandError(f"{path}: would replace {belongs[identity(path)]}, which belongs to an input")
+    for folder in filter(os.path.isdir, beside):
+        below = set(_identities_below(folder))
+        for path in targets:
+            if identity(path) in below:
+                raise CommandError(f"{path}: would replace a file of the source {folder}")
 
 
 def _identities_below(folder) -> Iterable[tuple]:
@@ -148,16 +150,9 @@ def _new(folder: str, seen: set) -> bool:
 def _check_folder(path: Path) -> None:
     """InputError unless the folder of `path` can be written, or made."""
     for folder in path.absolute().parents:
-        try:
-            status = os.stat(folder)
-        except FileNotFoundError:
-            if os.path.islink(folder):
-                raise InputError(f"{path}: cannot be written: {folder} is a link to nothing") from None
-            continue
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-        if not stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path}: cannot be written: {folder} is not a folder")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise InputError(f"{path}: cannot be written: no permission in {folder}")
-        return
+        if os.path.lexists(folder):
+            if not os.path.exists(folder):
+                raise InputError(f"{path}: cannot be written: {folder} is a link to nothing")
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise InputError(f"{path}: cannot be written: no permission in {folder}")
+            return

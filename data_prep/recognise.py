@@ -104,6 +104,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 DATA = Kind("a file that build_h5.py wrote", _is_data)
 REJECTS = Kind("a rejects.csv that build_h5.py wrote", _is_rejects)
+PAGE = "report.html"
 REPORT = Kind("a report of this program", _is_report)
 CHECKPOINT = Kind("a checkpoint of this program", _is_checkpoint)
 CONFIG = json_kind("a run's config.json", "decoder", "likelihood", "data", "out", "seed", "batch_size")

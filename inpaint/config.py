@@ -15,6 +15,7 @@ from types import UnionType
 from typing import Any, get_args
 
 from data_prep.errors import InputError
+from data_prep.regular import read_small
 from inpaint.dataset import BINARIZATIONS
 from inpaint.training.optimizer import OPTIMIZERS
 from models import DECODERS, LIKELIHOODS, TOWERS, build
@@ -23,6 +24,7 @@ from models.likelihoods import LEVELS
 from models.towers import UNET_SIZES
 
 LENGTHS = ("epochs", "steps", "minutes")
+LARGEST_JSON = 2**18  # bytes; a recipe has a hundredth of it
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
 
@@ -249,11 +251,11 @@ def _can_name_a_file(text: str) -> bool:
 
 def read_json(path: Path, what: str) -> dict:
     """A JSON object from a file; FileNotFoundError where there is none, InputError ("not `what`") for anything else."""
+    if not os.path.lexists(path):
+        raise FileNotFoundError(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(read_small(path, LARGEST_JSON, "JSON file").decode())
+    except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else error
         raise InputError(f"{path}: not {what}: {reason}") from None
     if not isinstance(content, dict):

@@ -9,6 +9,9 @@ import io
 
 from PIL import Image
 
+from data_prep.printing import printable
+from data_prep.recognise import GENERATOR
+
 STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
@@ -54,6 +57,7 @@ def page(title, *parts):
 <html lang="en">
 <head>
 <meta charset="utf-8">
+{GENERATOR}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{escaped(title)}</title>
@@ -118,8 +122,8 @@ def png_uri(pixels):
 
 
 def escaped(text):
-    """Plain text as HTML, safe in an attribute too."""
-    return html.escape(str(text), quote=True)
+    """Plain text as HTML, safe in an attribute too, without characters that hide or turn what stands beside them."""
+    return html.escape("\n".join(map(printable, str(text).splitlines())), quote=True)
 
 
 def _class(kind):

@@ -136,6 +136,15 @@ def test_what_is_no_regular_file_is_never_replaced(tmp_path):
             check_target(device, None, overwrite=True)
 
 
+def test_a_folder_without_permission_is_told_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    if os.geteuid() == 0:  # who may write anywhere
+        monkeypatch.setattr(os, "access", lambda path, mode: os.path.basename(path) != "closed")
+    for name in ("x", "new/x"):
+        with pytest.raises(InputError, match="no permission"):
+            check_target(tmp_path / "closed" / name, REPORT)
+
+
 def test_a_link_is_refused_and_with_overwrite_replaced_itself(tmp_path):
     """(users' files, 12)"""
     (tmp_path / "target").write_text("kept")
@@ -242,7 +251,7 @@ def test_an_unfinished_file_is_new_secret_and_swept_when_its_process_is_gone(tmp
     machine, day = files._machine(), 25 * 3600
     dead = f".x.{int(other.stdout)}-{machine}-0123abcd.unfinished"
     living = f".x.{os.getpid()}-{machine}-0123abcd.unfinished"
-    elsewhere, old = ".x.1-ffffff-0123abcd.unfinished", ".y.1-ffffff-0123abcd.unfinished"
+    elsewhere, old = (f".{name}.{int(other.stdout)}-ffffff-0123abcd.unfinished" for name in "xy")
     foreign = (".x.unfinished", "x.1-ffffff-0123abcd.unfinished", f".x.{other.stdout.strip()}-{machine}-.unfinished")
     for name in (dead, living, elsewhere, old, *foreign):
         (tmp_path / name).write_text("half")

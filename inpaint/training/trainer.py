@@ -9,19 +9,20 @@ import contextlib
 import copy
 import dataclasses
 import math
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from data_prep.errors import InputError
 from data_prep.files import write_json
+from data_prep.printing import printable
+from data_prep.progress import Progress
 from data_prep.recognise import CONFIG
-from inpaint import checkpoints, provenance
+from data_prep.version import commit
+from inpaint import checkpoints
 from inpaint.config import Config
 from inpaint.dataset import Photos
 from inpaint.processes import agreed, another_died, fail_together, from_rank_0, multiplies_bfloat16, told_once
@@ -35,7 +36,6 @@ from models import build
 
 MAX_BAD_STEPS = 20
 LOG_EVERY = 20  # steps
-LINE_EVERY = 60  # seconds, where there is no terminal to show a bar
 
 
 class Trainer:
@@ -90,7 +90,7 @@ class Trainer:
         self.stop = run.Stop()
         self.stopped: str | None = None
         self.log: Log | None = None
-        self.commit = provenance.commit()  # now: by the time of a save the checkout may have moved on
+        self.commit = commit()  # now: by the time of a save the checkout may have moved on
 
     def begin(self) -> None:
         """Take over the weights that the options ask for."""
@@ -98,7 +98,9 @@ class Trainer:
             taken, fresh = checkpoints.take_over(self.learner.model, self.config.init_from)
             self.learner.averaged.load_state_dict(self.learner.model.state_dict())
             if self.writes:
-                print(f"{self.config.init_from}: took over {len(taken)} weights: {', '.join(taken) or 'none'}")
+                print(
+                    f"{printable(self.config.init_from)}: took over {len(taken)} weights: {', '.join(taken) or 'none'}"
+                )
                 print(f"initialised afresh: {', '.join(fresh) or 'none'}")
 
     def go_on(self, saved: dict, allow_other_data: bool = False) -> list[str]:
@@ -141,7 +143,7 @@ class Trainer:
         if self.writes:
             write_json(self.folder / "config.json", self.config.to_dict(), CONFIG, overwrite)
         self._began = time.monotonic() - self.progress["seconds"]
-        self._bad_in_a_row, self._line = 0, time.monotonic()
+        self._bad_in_a_row = 0
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.stop.on_signals())
             if self.writes:
@@ -150,9 +152,8 @@ class Trainer:
             feed = stack.enter_context(
                 contextlib.closing(loader(self.batches, first, self.config.workers, self.stop.asked))
             )
-            quiet = not self.writes or not sys.stderr.isatty()
-            total = self._total_steps()
-            self.bar = stack.enter_context(tqdm(total=total, initial=first, unit="step", disable=quiet, smoothing=0.05))
+            progress = Progress(self._total_steps(), "step", initial=first, shown=self.writes)
+            self.shown = stack.enter_context(progress)
             stack.enter_context(self.learner.learning())
             self._loop(feed)
         return self.progress["best"]
@@ -202,7 +203,7 @@ class Trainer:
                     f"a lower --lr than {config.lr} may help"
                 )
         progress["step"] = step + 1
-        self.bar.update()
+        self.shown.update()
         if (step + 1) % LOG_EVERY == 0 and progress["recent"]:
             figures = {
                 "gradient_norm": norm,
@@ -218,11 +219,7 @@ class Trainer:
         if not self.writes:
             return
         self.log.training(step, self.train, nats, figures)
-        speed = f"{nats:.1f} nats/image, {figures['images_per_second']:.0f} images/s"
-        self.bar.set_postfix_str(speed)
-        if self.bar.disable and time.monotonic() - self._line >= LINE_EVERY:
-            self._line = time.monotonic()
-            run.tell(f"step {step}: {speed}")
+        self.shown.say(f"{nats:.1f} nats/image, {figures['images_per_second']:.0f} images/s")
 
     def _total_steps(self) -> int | None:
         """None where the clock decides."""
@@ -251,7 +248,7 @@ class Trainer:
         mean = float(nats.mean())
         if self.log:
             self.log.validation(step, self.val, indices, mean, images_per_second)
-            tqdm.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images", file=sys.stderr)
+            self.shown.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images")
         if mean < self.progress["best"]:
             self.progress["best"] = mean
             self._save("best.pt")
