@@ -93,7 +93,7 @@ def main(argv=None):
             fail_together(f"{folder}: stopped: {trainer.stopped}; {then}")
         if rank == 0:
             figure = f"best {best:.2f} nats/image on val" if best < math.inf else "not evaluated"
-            print(printable(f"done: step {step}, {figure}; {folder / 'best.pt'}"))
+            print(f"done: step {step}, {figure}; {printable(folder / 'best.pt')}")
 
 
 if __name__ == "__main__":

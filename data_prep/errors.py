@@ -10,9 +10,7 @@ import time
 
 # What ends a program: Ctrl-C, `kill`, a terminal that closes, a scheduler's warning. (The latter two: POSIX only.)
 ENDING = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, n))
-ONE_SIGNAL = (
-    1.0  # seconds in which several signals are one wish: Ctrl-C reaches a process and its launcher's SIGTERM too
-)
+ONE_SIGNAL = 1.0  # seconds in which signals are one wish: after Ctrl-C a launcher sends its processes SIGTERM, too
 
 _outcome: int | None = None  # the exit code, once the work is over and told
 
@@ -75,14 +73,14 @@ def run_main(main, argv=None):
     global _outcome
     last = -ONE_SIGNAL
 
-    if sys.platform == "win32":
-        sys.exit(failed("Windows is not supported: run this in WSL 2, or on Linux or macOS"))
-
     def end(number, frame):
         nonlocal last
         since, last = time.monotonic() - last, time.monotonic()
         if since >= ONE_SIGNAL:
             raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(_words(number))
+
+    if sys.platform == "win32":
+        sys.exit(failed("Windows is not supported: run this in WSL 2, or on Linux or macOS"))
 
     if hasattr(sys.stdout, "reconfigure"):  # a file name need not be Unicode, nor the terminal know all of it
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -139,7 +137,7 @@ def _refused(reason) -> int:
 
 def failed(reason) -> int:
     """Say in one line why the work failed; the exit code."""
-    from data_prep.printing import printable  # late: nothing slow may stand before exit_on_signals
+    from data_prep.printing import printable  # here, so that a script's first lines are soon done
 
     print("error:", printable(" ".join(str(reason).split())), file=sys.stderr)
     return 1

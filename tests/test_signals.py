@@ -94,8 +94,8 @@ def test_nohup_is_respected(demo_file, tmp_path):
         hears_ctrl_c()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    process = started(command(demo_file, tmp_path, "--steps", "30"), preexec_fn=as_nohup)
-    for _ in range(20):
+    process = started(command(demo_file, tmp_path), preexec_fn=as_nohup)
+    for _ in range(10):
         time.sleep(0.1)
         process.send_signal(signal.SIGHUP)
     wait_until((tmp_path / "last.pt").exists, process)

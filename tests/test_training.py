@@ -72,7 +72,7 @@ def test_bfloat16_is_the_default_where_the_processor_multiplies_in_it(
     assert Trainer(chosen, torch.device("cpu")).config.precision == "bf16"
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
 def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(root, demo_file, tmp_path, uninterrupted, kill):
     process = subprocess.Popen(command(demo_file, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not (tmp_path / "last.pt").exists() and process.poll() is None:

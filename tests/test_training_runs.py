@@ -10,7 +10,6 @@ from pathlib import Path
 import h5py
 import pytest
 from training_commands import (
-    ONE_THREAD,
     TORCHRUN,
     children,
     command,
@@ -291,7 +290,7 @@ def test_two_launched_processes_refuse_a_folder_in_use_and_end(demo_file, tmp_pa
     words = [sys.executable, "-c", holder, tmp_path / "lock"]
     process = started(words, stdin=-1, cwd=Path(train_inpaint.__file__).parent)
     process.stdout.readline()
-    done = run(command(demo_file, tmp_path, launcher=TORCHRUN), env=ONE_THREAD)
+    done = run(command(demo_file, tmp_path, launcher=TORCHRUN))
     process.communicate("\n")
     assert done.returncode == 1 and done.stderr.count("another process is training in this folder") == 1
     assert not (tmp_path / "config.json").exists()
@@ -307,7 +306,7 @@ def test_a_killed_worker_is_started_again_by_torchrun_and_the_run_continues(demo
         return (tmp_path / "stderr").read_text().count("continues at step")
 
     with (tmp_path / "stderr").open("w") as errors:
-        process = started([*words, "--evaluate-every", "1000"], env=ONE_THREAD, stderr=errors)
+        process = started([*words, "--evaluate-every", "1000"], stderr=errors)
         for restarts, victim in enumerate((1, 0), start=1):
             seen = step_of(out) if (out / "last.pt").exists() else 0
             wait_until(lambda seen=seen: (out / "last.pt").exists() and step_of(out) > seen, process)
@@ -329,7 +328,7 @@ def test_two_launchers_train_one_run(demo_file, tmp_path):
     for rank, out in enumerate(outs):
         launcher = ["-m", "torch.distributed.run", "--nnodes", "2", "--node-rank", str(rank), "--nproc-per-node", "1"]
         launcher += ["--master-addr", "127.0.0.1", "--master-port", port]
-        environment = {**ONE_THREAD, "GLOO_SOCKET_IFNAME": "lo"}
+        environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
         words = command(demo_file, out, "--resume", "--dropout", "0", launcher=launcher)
         processes.append(started(words, env=environment))
     said = [process.communicate(timeout=200)[1] for process in processes]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_commands import ONE_THREAD, TORCHRUN, children, command, is_one_line, run, started, step_of, wait_until
+from training_commands import TORCHRUN, children, command, is_one_line, run, started, step_of, wait_until
 
 from inpaint.dataset import Photos
 from inpaint.training import batches as preparing
@@ -200,7 +200,7 @@ def test_a_stopped_loader_process_ends_the_run_within_a_minute(demo_file, tmp_pa
 def test_a_killed_loader_process_of_one_rank_ends_all_ranks_and_rank_0_saves(demo_file, tmp_path):
     """(users' files, 22) Under torchrun: told once, saved, nobody left."""
     words = command(demo_file, tmp_path, *LONG, "--workers", "1", launcher=TORCHRUN)
-    process = started(words, env=ONE_THREAD, start_new_session=True)
+    process = started(words, start_new_session=True)
     wait_until((tmp_path / "config.json").exists, process)
     ranks = children(process.pid)
     wait_until(lambda: all(map(children, ranks)), process)

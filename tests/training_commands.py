@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--size", "xs", "--batch-size", "4", "--steps", "12", "--checkpoint-every", "2", "--evaluate-every", "5"]
 SMALL += ["--val-limit", "4", "--use-captions", "--shift", "3", "--precision", "fp32", "--warmup", "2"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what is started: several processes share the cores
 
 
 def command(data, out, *more, launcher=()):

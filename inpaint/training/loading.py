@@ -7,7 +7,6 @@ it ends when nobody reads any more.
 """
 
 import contextlib
-import fcntl
 import itertools
 import multiprocessing
 import os
@@ -115,6 +114,8 @@ def loader(
 
 
 def _start(batches: Batches, steps: Iterator[int], before: list[_Worker]) -> _Worker:
+    import fcntl  # POSIX
+
     context = multiprocessing.get_context("fork")  # shares the maps of the photos; nothing is sent but batches
     reading, writing = context.Pipe(duplex=False)
     os.set_blocking(reading.fileno(), False)

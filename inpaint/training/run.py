@@ -19,6 +19,7 @@ from data_prep.errors import ENDING, InputError
 from data_prep.h5file import FileInfo
 from data_prep.locks import held
 from data_prep.outputs import check_target
+from data_prep.printing import printable
 from data_prep.recognise import CHECKPOINT, CONFIG
 from inpaint import checkpoints
 from inpaint.config import Config, from_dict, read_json
@@ -72,7 +73,7 @@ def holding(folder: Path) -> Iterator[None]:
 
 def tell(line: str) -> None:
     """A line on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def saved_state(folder: Path, resume: bool, overwrite: bool = False) -> dict | None:

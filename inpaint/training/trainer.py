@@ -21,7 +21,8 @@ from data_prep.files import write_json
 from data_prep.printing import printable
 from data_prep.progress import Progress
 from data_prep.recognise import CONFIG
-from inpaint import checkpoints, provenance
+from data_prep.version import commit
+from inpaint import checkpoints
 from inpaint.config import Config
 from inpaint.dataset import Photos
 from inpaint.processes import agreed, another_died, fail_together, from_rank_0, multiplies_bfloat16, told_once
@@ -89,7 +90,7 @@ class Trainer:
         self.stop = run.Stop()
         self.stopped: str | None = None
         self.log: Log | None = None
-        self.commit = provenance.commit()  # now: by the time of a save the checkout may have moved on
+        self.commit = commit()  # now: by the time of a save the checkout may have moved on
 
     def begin(self) -> None:
         """Take over the weights that the options ask for."""
@@ -151,8 +152,8 @@ class Trainer:
             feed = stack.enter_context(
                 contextlib.closing(loader(self.batches, first, self.config.workers, self.stop.asked))
             )
-            total = self._total_steps()
-            self.bar = stack.enter_context(Progress(total, unit="step", initial=first, shown=self.writes))
+            progress = Progress(self._total_steps(), "step", initial=first, shown=self.writes)
+            self.shown = stack.enter_context(progress)
             stack.enter_context(self.learner.learning())
             self._loop(feed)
         return self.progress["best"]
@@ -202,7 +203,7 @@ class Trainer:
                     f"a lower --lr than {config.lr} may help"
                 )
         progress["step"] = step + 1
-        self.bar.update()
+        self.shown.update()
         if (step + 1) % LOG_EVERY == 0 and progress["recent"]:
             figures = {
                 "gradient_norm": norm,
@@ -218,8 +219,7 @@ class Trainer:
         if not self.writes:
             return
         self.log.training(step, self.train, nats, figures)
-        speed = f"{nats:.1f} nats/image, {figures['images_per_second']:.0f} images/s"
-        self.bar.say(speed)
+        self.shown.say(f"{nats:.1f} nats/image, {figures['images_per_second']:.0f} images/s")
 
     def _total_steps(self) -> int | None:
         """None where the clock decides."""
@@ -248,7 +248,7 @@ class Trainer:
         mean = float(nats.mean())
         if self.log:
             self.log.validation(step, self.val, indices, mean, images_per_second)
-            self.bar.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images")
+            self.shown.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images")
         if mean < self.progress["best"]:
             self.progress["best"] = mean
             self._save("best.pt")

@@ -15,7 +15,7 @@ from PIL import Image
 from data_prep.printing import printable
 from inpaint import checkpoints
 from inpaint.config import Config
-from inpaint.panels import caption_text
+from inpaint.training.panels import caption_text
 
 EVIL = "a\x1b[2J\x1b]0;owned\x07b\u202egnp.exe\u2066\x9b31mc\r\x7f\u200f\U000e0041d"
 NASTY = ["\x1b[31mred", "up\x1b[1A\x1b[2K", "bell\a", "back\b\b\b", "\u202eturned", "\u2067", "\x9b2J", "\x00", EVIL]
