@@ -11,7 +11,7 @@ help:
 	@echo "make demo     install, draw the demo set, train with captions, evaluate"
 	@echo "make test     install, lint, check the format, run the tests"
 	@echo "make slow     the tests left out of make test because they take long"
-	@echo "make soak     kill builds, trainings and evaluations 100 times, see that nothing is lost"
+	@echo "make soak     kill builds, trainings, evaluations and fills 300 times, see that nothing is lost"
 	@echo "make install  install into $(VENV) and stop"
 	@echo "make clean    remove demo/ and the caches; $(VENV) and runs/ stay"
 	@echo "PYTHON=python3.12 make demo   chooses the interpreter, 3.10 or newer, that makes $(VENV)"

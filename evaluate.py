@@ -4,17 +4,20 @@ python evaluate.py --checkpoint runs/demo/best.pt
 python evaluate.py --checkpoint FILE.pt --data FILE.h5 --split val --json OUT.json --grid OUT.png
 python evaluate.py A.pt --versus B.pt                               two models on the same photos, paired
 python evaluate.py A.pt --report DIR                                all of it on one page, DIR/report.html
-torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        the same figures, sooner
+torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        sooner, the same to 1e-4 nats
 """
 
 import argparse
-import sys
+import contextlib
 from pathlib import Path
 
 from data_prep.errors import InputError, run_main
 from data_prep.files import write_json
 from data_prep.h5file import SPLITS
+from data_prep.outputs import check_outputs
 from data_prep.printing import Parser, printable
+from data_prep.recognise import EVALUATION, GRID, PAGE, REPORT
+from data_prep.version import add_version
 from inpaint import checkpoints, grid, versus
 from inpaint.dataset import Photos
 from inpaint.evaluation import evaluate
@@ -41,8 +44,11 @@ def parse(argv):
     parser.add_argument("--report", metavar="DIR", help="write all of it as one page there, report.html")
     parser.add_argument("--samples", type=at_least(1, 100), default=4, metavar="K", help="samples a row of the grid")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of samples, swaps and bootstrap")
-    parser.add_argument("--batch-size", type=at_least(1), default=64, metavar="N", help="changes the speed only")
+    once = "images at once; moves an image's nats by less than 1e-4"
+    parser.add_argument("--batch-size", type=at_least(1), default=64, metavar="N", help=once)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
+    add_version(parser)
     args = parser.parse_args(argv)
     if (args.given is None) == (args.checkpoint is None):
         parser.error("give one checkpoint, as FILE.pt or --checkpoint FILE.pt")
@@ -64,6 +70,7 @@ def at_least(least, most=2**63 - 1):
 
 def main(argv=None):
     args = parse(argv)
+    check_written(args, args.data)
     device = pick_device(args.device)
     with process_group() as rank:
         checkpoint = checkpoints.read(args.checkpoint)
@@ -75,10 +82,11 @@ def main(argv=None):
             versus.check_comparable(model, args.checkpoint, other, args.versus)
             if checkpoints.binarize_of(against) != binarize:
                 raise InputError(f"{args.versus}: cannot be compared with {args.checkpoint}: binarized in another way")
+        check_written(args, data_file(args, checkpoint))
         photos = Photos(data_file(args, checkpoint), args.split, binarize)
         check_fit(args.checkpoint, model, photos)
-        options = {"batch_size": args.batch_size, "progress": rank == 0 and sys.stderr.isatty()}
-        evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, **options)
+        options = {"batch_size": args.batch_size, "progress": rank == 0}
+        evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, name=args.checkpoint, **options)
         named = {
             "schema": 1,
             "checkpoint": args.checkpoint,
@@ -98,19 +106,28 @@ def write(args, model, photos, checkpoint, evaluation, summary):
     if args.versus:
         print(versus.table(summary))
     if args.json:
-        write_json(args.json, summary)
+        write_json(args.json, summary, EVALUATION, args.overwrite)
         print(printable(f"figures: {args.json}"))
     if args.grid or args.report:
         indices = some_indices(len(evaluation.indices), GRID_ROWS, args.seed)
-        rows = grid_rows(model, photos, indices, args.samples, args.seed, progress=sys.stderr.isatty())
+        rows = grid_rows(model, photos, indices, args.samples, args.seed, progress=True)
     if args.grid:
-        grid.write(args.grid, rows, photos.hole, sample_is_mean=not evaluation.proper)
+        grid.write(args.grid, rows, photos.hole, not evaluation.proper, args.overwrite)
         print(printable(f"grid: {args.grid}"))
     if args.report:
         from inpaint import report  # matplotlib takes a second to load
 
-        path = report.write(args.report, evaluation, summary, photos, checkpoint, rows)
-        print(printable(f"report: {path}"))
+        page = report.write(args.report, evaluation, summary, photos, checkpoint, rows, args.overwrite)
+        print(printable(f"report: {page}"))
+
+
+def check_written(args, data):
+    """See that the files asked for may be written: over no input, and over earlier ones of their kind only."""
+    outputs = [(args.json, EVALUATION), (args.grid, GRID), (args.report and Path(args.report, PAGE), REPORT)]
+    inputs = [path for path in (args.checkpoint, args.versus, data) if path]
+    with contextlib.suppress(OSError, ValueError):  # the report's curve is read from the run's log
+        inputs += sorted(Path(args.checkpoint).parent.glob("events.out.tfevents.*"))
+    check_outputs([(path, kind) for path, kind in outputs if path], inputs, overwrite=args.overwrite)
 
 
 def data_file(args, checkpoint):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError, run_main
 from data_prep.printing import Parser, printable
+from data_prep.version import add_version
 from inpaint import config
 from inpaint.processes import pick_device, process_group, wait_for_all
 from inpaint.trainer import Trainer
@@ -30,6 +31,7 @@ def parse_config(argv=None):
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--recipe", metavar="NAME", help="options from recipes/NAME.json; those given here win")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    add_version(parser)
     config.add_options(parser)
     namespace = parser.parse_args(argv)
     beneath = None

@@ -1,11 +1,13 @@
 """From sources to one HDF5 file: list the photos, decode them in shards, put the shards together.
 
 Only the list of photos (names, captions, where they lie) is held in memory; pixels pass through it a shard at a time.
-While it works, FILE.h5.work holds the shards; it is keyed by the photos and the options, so that a second run after a
-kill goes on, and a run with another source or option starts afresh. FILE.h5 appears when it is whole, and not before.
+While it works, FILE.h5.work holds the shards; it is keyed by the photos, the options and what decodes them, so that a
+second run after a kill goes on, and a run with another source, option or library starts afresh. FILE.h5 appears when it
+is whole, and not before.
 """
 
 import csv
+import functools
 import hashlib
 import json
 import os
@@ -13,18 +15,26 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.files import replacing
 from data_prep.h5file import HOLE, IMAGE_SIZE, SPLITS
-from data_prep.photos import Photo, Source
-from data_prep.shards import Job, plan_shards, read_shard, shard_path
+from data_prep.join import FIRST, join
+from data_prep.outputs import check_outputs
+from data_prep.photos import Location, Photo, Source
+from data_prep.recognise import DATA, REJECTS, REJECTS_HEADER, Kind
+from data_prep.shards import Job, decoder_versions, plan_shards, read_shard, shard_path
 from data_prep.words import WordCount, count_words
+from data_prep.work import work_folder
 from data_prep.workers import make_shards
 
-TEST_SHARE = 10  # one in ten training images becomes a test image where no source has a test split
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what begins a formula in a spreadsheet, wide forms too
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,13 @@ class Options:
     hole: tuple[int, int, int, int] = HOLE
     fast_decode: bool = False
     limit: int | None = None
+
+
+class Target(NamedTuple):
+    """The file to write, and whether files that the program did not write may be replaced."""
+
+    path: Path
+    overwrite: bool
 
 
 @dataclass
@@ -49,7 +66,7 @@ class Summary:
     rejects: list[tuple[str, str]]
     orphans: int
     repaired: int
-    warnings: list[str]
+    told: list[str]
     resumed: int = 0
     reasons: Counter = field(init=False)
 
@@ -57,29 +74,14 @@ class Summary:
         self.reasons = Counter(reason.split(":")[0] for _, reason in self.rejects)
 
 
-def join(sources: list[Source], limit: int | None = None) -> Source:
-    """All sources as one: their splits end to end, a test split drawn from train if none has one, then `limit`."""
-    joined = Source(label=" + ".join(source.label for source in sources))
-    for source in sources:
-        for split in SPLITS:
-            joined.photos[split] += source.photos[split]
-        joined.rejects += source.rejects
-        joined.orphans += source.orphans
-        joined.repaired += source.repaired
-        joined.warnings += source.warnings
-    joined.channels = max(source.channels for source in sources)
-    if not joined.photos["test"] and all(source.draws_test for source in sources):
-        drawn = {True: [], False: []}
-        for photo in joined.photos["train"]:
-            drawn[_drawn_for_test(photo.image_id)].append(photo)
-        joined.photos["test"], joined.photos["train"] = drawn[True], drawn[False]
-    for split in SPLITS:
-        joined.photos[split] = joined.photos[split][:limit]
-    return joined
-
-
 def build(
-    sources: list[Source], out, options: Options, workers: int = 1, attrs: dict | None = None, bar=None
+    sources: list[Source],
+    out,
+    options: Options,
+    workers: int = 1,
+    attrs: dict | None = None,
+    bar=None,
+    overwrite: bool = False,
 ) -> Summary:
     """Build `out` from sources that were read.
 
@@ -87,20 +89,24 @@ def build(
       sources: see photos.Source. out: the file's path; FILE.rejects.csv is put beside it.
       workers: processes that decode. attrs: further attributes of the file.
       bar: called as bar(done, total) when photos are done; None for silence.
+      overwrite: whether files that the program did not write may be replaced.
     Raises:
-      InputError: no photo could be used, the disk is too small, another build is writing `out`, a worker was killed.
+      InputError: no photo could be used, the disk is too small, another build is writing `out`, a worker was killed,
+        `out` or its rejects.csv must not be replaced.
     """
     out, source = Path(out), join(sources, options.limit)
     photos = source.photos
     total = sum(map(len, photos.values()))
     if not total:
         raise InputError(f"{source.label}: no photos" + "".join(f"; {name}: {why}" for name, why in source.rejects[:1]))
+    check_photos(outputs_of(out), [source], overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
     digest, key = _digests(source, options)
     counts = {split: WordCount() for split in SPLITS}
     counting = count_words(photos, counts)
     jobs = plan_shards(photos)
-    with _work_folder(out, key) as folder:
+    with work_folder(out, key) as (folder, note):
+        source.warnings += [note] if note else []
         todo = [job for job in jobs if read_shard(shard_path(folder, job.number), options.image_size) is None]
         done = resumed = total - sum(job.stop - job.start for job in todo)
         _check_disk(out, photos, total - done, total, options.image_size)
@@ -112,18 +118,29 @@ def build(
                     bar(done, total)
         for _ in counting:
             pass
-        summary = _assemble(source, digest, jobs, folder, out, options, counts, attrs or {})
+        summary = _assemble(source, digest, jobs, folder, Target(out, overwrite), options, counts, attrs or {})
         summary.resumed = resumed
     return summary
 
 
-def _drawn_for_test(image_id: int) -> bool:
-    digest = hashlib.sha256(str(image_id).encode()).digest()
-    return int.from_bytes(digest[:8], "big") % TEST_SHARE == 0
+def outputs_of(out) -> list[tuple[Path, Kind]]:
+    """What a build of `out` writes, as `outputs.check_outputs` takes it: the file and its rejects.csv."""
+    out = Path(out)
+    return [(out, DATA), (out.parent / f"{out.stem}.rejects.csv", REJECTS)]
+
+
+def check_photos(outputs, sources: list[Source], overwrite: bool) -> None:
+    """See that outputs, (path, kind) each, may be written and are none of the sources' photos or archives."""
+    photos = (photo for source in sources for listed in source.photos.values() for photo in listed)
+    there = any(os.path.lexists(path) for path, _ in outputs)  # no photo can be a file that is not
+    inputs = {photo.where.path for photo in photos if isinstance(photo.where, Location)} if there else set()
+    inputs.update(file for source in sources for file in source.files)
+    check_outputs(outputs, inputs, overwrite=overwrite)
 
 
 def _digests(source: Source, options: Options) -> tuple[str, str]:
-    """SHA-256 of what the sources list (names, numbers, captions), and of that with the options and files' stamps."""
+    """SHA-256 of what the sources list (names, numbers, captions), and of that with the options, the files' stamps and
+    the libraries that decode."""
     listed, key = hashlib.sha256(), hashlib.sha256(repr((asdict(options), source.label)).encode())
     for split, photos in source.photos.items():
         listed.update(split.encode())
@@ -131,41 +148,8 @@ def _digests(source: Source, options: Options) -> tuple[str, str]:
             listed.update(repr(photo[:3]).encode("utf-8", "surrogatepass"))
             key.update(repr(photo.where).encode("utf-8", "surrogatepass"))
     key.update(listed.digest())
+    key.update(json.dumps(decoder_versions(), sort_keys=True).encode())
     return listed.hexdigest(), key.hexdigest()
-
-
-@contextmanager
-def _work_folder(out: Path, key: str) -> Iterator[Path]:
-    """The folder of the shards of `key`; left behind when the work is interrupted, removed when it is done.
-
-    It lies in FILE.h5.work, which is locked; shards of other sources or options in there are removed.
-    """
-    work = out.with_name(out.name + ".work")
-    work.mkdir(exist_ok=True)
-    lock = open(work / "lock", "w")  # noqa: SIM115
-    try:
-        import fcntl
-
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the process's own: workers don't inherit it, a kill frees it
-    except OSError as error:
-        lock.close()
-        raise InputError(f"{out}: another build is writing it") from error
-    folder = work / key[:16]
-    try:
-        for stale in set(work.iterdir()) - {folder, work / "lock"}:
-            shutil.rmtree(stale, ignore_errors=True)
-        folder.mkdir(exist_ok=True)
-        _remove(folder, "*.tmp")
-        yield folder
-        shutil.rmtree(work, ignore_errors=True)
-    finally:
-        _remove(folder, "*.tmp")
-        lock.close()
-
-
-def _remove(folder: Path, pattern: str) -> None:
-    for path in folder.glob(pattern):
-        path.unlink(missing_ok=True)
 
 
 def _check_disk(out: Path, photos: dict[str, list[Photo]], shards: int, total: int, image_size: int) -> None:
@@ -179,7 +163,14 @@ def _check_disk(out: Path, photos: dict[str, list[Photo]], shards: int, total: i
 
 
 def _assemble(
-    source: Source, digest: str, jobs: list[Job], folder: Path, out: Path, options: Options, counts: dict, attrs: dict
+    source: Source,
+    digest: str,
+    jobs: list[Job],
+    folder: Path,
+    target: Target,
+    options: Options,
+    counts: dict,
+    attrs: dict,
 ) -> Summary:
     """Put the shards together and let FILE.rejects.csv and then FILE.h5 appear."""
     from data_prep.h5write import SplitContent, write
@@ -191,17 +182,21 @@ def _assemble(
         return found
 
     rejects, contents = list(source.rejects), {}
+    twice = _twice(source, jobs, shard)
     for split in SPLITS:
         own = [job for job in jobs if job.split == split]
-        content = contents[split] = SplitContent([], [], [], lambda own=own: (shard(job)[2] for job in own))
+        pixels = functools.partial(_pixels, own, shard, twice)
+        content = contents[split] = SplitContent([], [], [], pixels)
         for job in own:
             listed = source.photos[split][job.start : job.stop]
-            kept, rejected, _ = shard(job)
-            for position in kept:
-                content.image_id.append(listed[position].image_id)
-                content.file_name.append(listed[position].file_name)
-                content.captions.append(listed[position].captions)
-            for position, reason in rejected:
+            found = shard(job)
+            again = [(position, twice[place]) for position in found.kept if (place := (job.number, position)) in twice]
+            for position in found.kept:
+                if (job.number, position) not in twice:
+                    content.image_id.append(listed[position].image_id)
+                    content.file_name.append(listed[position].file_name)
+                    content.captions.append(listed[position].captions)
+            for position, reason in sorted([*found.rejects, *again]):
                 rejects.append((listed[position].file_name, reason))
                 counts[split].add(listed[position].captions, times=-1)
     images = {split: len(content.image_id) for split, content in contents.items()}
@@ -211,12 +206,15 @@ def _assemble(
         )
     vocabulary = counts["train"].vocabulary()
     everything = _provenance(source, digest, options, len(rejects)) | attrs
-    temporary, table = folder / "file.tmp", folder / "rejects.tmp"
-    write(temporary, options.image_size, options.hole, everything, contents, vocabulary)
-    with open(table, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        csv.writer(file, lineterminator="\n").writerows([("file", "reason"), *rejects])
-    os.replace(table, out.with_suffix(".rejects.csv"))
-    os.replace(temporary, out)
+    (out, data), (table, listing) = outputs_of(target.path)
+    with replacing(out, data, target.overwrite) as temporary:
+        write(temporary, options.image_size, options.hole, everything, contents, vocabulary)
+        with (
+            replacing(table, listing, target.overwrite) as unfinished,
+            open(unfinished, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
+            rows = [(as_path(name), reason) for name, reason in rejects]
+            csv.writer(file, lineterminator="\n").writerows([REJECTS_HEADER, *rows])
     return Summary(
         out,
         source.label,
@@ -226,8 +224,38 @@ def _assemble(
         rejects,
         source.orphans,
         source.repaired,
-        source.warnings,
+        source.told(),
     )
+
+
+def _twice(source: Source, jobs: list[Job], shard) -> dict[tuple[int, int], str]:
+    """{(shard, position): reason} of photos whose content a split before theirs in FIRST has already."""
+    first: dict[str, tuple[str, Photo]] = {}
+    twice: dict[tuple[int, int], str] = {}
+    for job in sorted(jobs, key=lambda job: (FIRST.index(job.split), job.number)):
+        found = shard(job)
+        for position, digest in zip(found.kept, found.digests, strict=True):
+            photo = source.photos[job.split][job.start + position]
+            if not digest:
+                continue
+            split, other = first.setdefault(digest, (job.split, photo))
+            if split != job.split and "content" in (photo.known_by, other.known_by):
+                twice[job.number, position] = f"in two splits: {other.file_name} of {split} is the same photo"
+    return twice
+
+
+def _pixels(jobs: list[Job], shard, twice: dict) -> Iterator[np.ndarray]:
+    """The pixels of some shards, one after the other, without the photos in `twice`."""
+    for job in jobs:
+        found = shard(job)
+        keep = [index for index, position in enumerate(found.kept) if (job.number, position) not in twice]
+        yield found.pixels if len(keep) == len(found.kept) else found.pixels[keep]
+
+
+def as_path(name: str) -> str:
+    """A photo's name for rejects.csv. One that a spreadsheet would take for a formula, or a shell for an option, gets
+    ./ in front: for whoever opens the file by it, that is the same path."""
+    return f"./{name}" if name.startswith(FORMULA) else name
 
 
 def _provenance(source: Source, digest: str, options: Options, rejected: int) -> dict:

@@ -15,11 +15,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a script, from anywhere
 
-from data_prep.build import Options, Summary, build
+from data_prep.build import Options, Summary, build, check_photos, outputs_of
 from data_prep.errors import InputError, run_main
-from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, valid_hole
+from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, SPLITS, valid_hole
+from data_prep.outputs import check_outputs
 from data_prep.printing import Parser, printable
+from data_prep.progress import Progress
+from data_prep.recognise import PREVIEW
 from data_prep.sources.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
+from data_prep.version import add_version
 
 SET_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")  # image_sets.SETS
 
@@ -42,20 +46,19 @@ def main(argv=None) -> int:
         parser.error(
             f"--hole {','.join(map(str, args.hole))} does not lie inside {args.image_size} x {args.image_size}"
         )
-    if args.preview and args.preview.absolute() == args.out.absolute():
-        parser.error("--preview and --out name the same file")
     options = Options(args.image_size, args.hole, args.fast_decode, args.limit)
     try:
-        if not args.out.name or args.out.is_dir():
-            raise InputError(f"{args.out}: is a folder, not the name of a file to write")
-        sources = [_read(source, args) for source in args.sources]
+        outputs = outputs_of(args.out) + ([(args.preview, PREVIEW)] if args.preview else [])
+        check_outputs(outputs, *_files_given(args.sources), overwrite=args.overwrite)
+        sources = [_in_split(_read(source, args), source["split"]) for source in args.sources]
+        check_photos(outputs, sources, args.overwrite)
         all_demo = all(source["kind"] == "demo" for source in args.sources)
         summary = _build(sources, args, options, all_demo)
         print(_report(summary))
         if args.preview:
             from data_prep.preview import preview
 
-            preview(args.out, args.preview)
+            preview(args.out, args.preview, args.overwrite)
             print(printable(f"preview         {args.preview}"))
     except BrokenPipeError:  # stdout's reader has gone: nothing of the input
         raise
@@ -64,12 +67,26 @@ def main(argv=None) -> int:
     return 0
 
 
+def _files_given(sources: list[dict]) -> tuple[list, list]:
+    """The files that the command line names as sources, and the folders whose files it reads."""
+    files = [source["captions"] for source in sources if source.get("captions")]
+    folders = [source["root"] for source in sources if source.get("root")]
+    for source in sources:
+        if isinstance(source["path"], list):
+            files += source["path"]
+        elif source["kind"] != "torchvision":
+            folders.append(source["path"])
+    return files, folders
+
+
 def _settle_geometry(parser, args) -> None:
     """Put an image size and a hole where none was given, and the whole image for `full`."""
     kinds = {source["kind"] for source in args.sources}
     for source in args.sources:
         if source["kind"] == "torchvision" and "root" not in source:
             parser.error(f"--torchvision {source['path']} needs --root DIR behind it")
+    if args.next_split is not None:
+        parser.error(f"--split {args.next_split} needs a source behind it")
     if args.image_size is None:
         from data_prep.sources.image_sets import SETS
 
@@ -110,17 +127,19 @@ def _read(source: dict, args):
     return read_demo(args.seed, args.limit, args.image_size, args.hole, args.scenes)
 
 
+def _in_split(source, split: str | None):
+    """All of a source in one split, where --split says so."""
+    if split is not None:
+        every = [photo._replace(may_be_test=False) for name in SPLITS for photo in source.photos[name]]
+        source.photos = {name: every if name == split else [] for name in SPLITS}
+        source.warnings = [line for line in source.warnings if "name no split" not in line]
+    return source
+
+
 def _build(sources, args, options: Options, all_demo: bool) -> Summary:
-    from tqdm import tqdm
-
-    tqdm.monitor_interval = 0  # no thread of its own: the workers are forked from this process
-    with tqdm(unit="img", disable=None, smoothing=0.1) as progress:
-
-        def bar(done: int, total: int) -> None:
-            progress.total = total
-            progress.update(done - progress.n)
-
-        return build(sources, args.out, options, args.workers, TRUTH if all_demo else None, bar)
+    with Progress(unit="img") as progress:
+        truth = TRUTH if all_demo else None
+        return build(sources, args.out, options, args.workers, truth, progress.set, args.overwrite)
 
 
 def _report(summary: Summary) -> str:
@@ -138,8 +157,8 @@ def _report(summary: Summary) -> str:
     if summary.orphans:
         lines.append(f"no such image   {summary.orphans:,} captions")
     if summary.repaired:
-        lines.append(f"not Unicode     {summary.repaired:,} captions, repaired with U+FFFD")
-    lines += [f"note            {warning}" for warning in summary.warnings]
+        lines.append(f"not Unicode     {summary.repaired:,} captions, repaired with U+FFFD, here or before")
+    lines += summary.told
     if summary.resumed:
         lines.append(f"continued       {summary.resumed:,} photos were done before")
     lines.append(f"wrote           {summary.path} ({summary.path.stat().st_size / 1e6:,.1f} MB)")
@@ -152,8 +171,12 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--coco", metavar="ROOT", action=_AddSource, help="COCO's layout; zips are read in place")
     source.add_argument("--ift6266", metavar="ROOT", action=_AddSource, help="the 2017 course's archive")
     source.add_argument("--folder", metavar="DIR", action=_AddSource, help="photos, each with its captions in NAME.txt")
-    source.add_argument("--captions", metavar="FILE", action=_AddCaptions, help="... or in one .jsonl, .csv or .tsv")
-    source.add_argument("--webdataset", metavar="TAR", nargs="+", action=_AddSource, help="shards, as img2dataset's")
+    source.add_argument(
+        "--captions", metavar="FILE", action=_AddCaptions, help="... or in one file: JSON, CSV, TSV and others"
+    )
+    source.add_argument(
+        "--webdataset", metavar="TAR", nargs="+", action=_AddSource, help="shards, folders of them, {00..10}.tar"
+    )
     source.add_argument(
         "--torchvision",
         metavar="NAME",
@@ -163,6 +186,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--root", metavar="DIR", action=_AddRoot, help="... in the folder that torchvision calls root")
     source.add_argument("--demo", action=_AddSource, nargs=0, help="scenes that the program draws itself")
+    source.add_argument(
+        "--split", choices=SPLITS, dest="next_split", help="put all of the source behind this into one split"
+    )
     parser.set_defaults(sources=[])
     add = parser.add_argument
     add("--out", metavar="FILE.h5", type=Path, help="the file to write")
@@ -185,6 +211,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", metavar="N", type=int, default=0, help="of the demo's scenes (default: %(default)s)")
     add("--scenes", metavar="N", type=_scenes, default=COUNTS["train"], help="of the demo, to train on (%(default)s)")
     add("--verify", metavar="FILE.h5", type=Path, help="re-hash and check a file; exit code 0 only if it is whole")
+    add("--overwrite", action="store_true", help="replace files that this program did not write, but never a source")
+    add_version(parser)
     return parser
 
 
@@ -192,8 +220,8 @@ class _AddSource(argparse.Action):
     """Collects the sources of all kinds in the order given."""
 
     def __call__(self, parser, namespace, value, option_string=None):
-        source = {"kind": self.dest, "path": value}
-        namespace.sources = [*namespace.sources, source]
+        source = {"kind": self.dest, "path": value, "split": namespace.next_split}
+        namespace.sources, namespace.next_split = [*namespace.sources, source], None
 
 
 class _AddCaptions(argparse.Action):

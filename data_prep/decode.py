@@ -2,7 +2,9 @@
 
 The filter changes bits/dim, so the default is the exact path, equal to the byte to Pillow's own full decode and resize;
 `fast` lets the JPEG decoder shrink by 2, 4 or 8 first (Pillow's draft mode), about 1.5 grey levels off on average.
-Whatever is wrong with a photo becomes `Rejected`, with a reason that does not depend on the machine or the run.
+What a file is, its content decides, not its name; metadata never decides over pixels: a photo that its texts, profiles
+or EXIF make unreadable is read without them. Whatever is wrong with a photo becomes `Rejected`, with a reason that does
+not depend on the machine or the run.
 """
 
 import io
@@ -11,12 +13,15 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from data_prep.listing import kind_of
+from data_prep.metadata import without_metadata
 from data_prep.photos import Rejected
 
 MAX_PIXELS = 100_000_000  # a 100-megapixel photo decodes to 300 MB; anything larger is taken for a decompression bomb
+STRIP = 1 << 22  # pixels converted at a time, so that no conversion needs the whole photo several times
 COMMON, RARE = (
     ("JPEG", "PNG"),
-    ("WEBP", "GIF", "BMP", "TIFF", "PPM"),
+    ("WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF"),
 )  # no EPS, which runs Ghostscript
 
 
@@ -24,7 +29,8 @@ def decode(data: bytes, image_size: int, fast: bool = False) -> np.ndarray:
     """Decode one photo.
 
     Args:
-      data: the file's bytes: JPEG, PNG, WebP, GIF, BMP, TIFF or PPM; of an animation the first frame is taken.
+      data: the file's bytes, in a format of COMMON or RARE, or HEIC where pillow-heif is installed; of an animation the
+        first frame is taken.
       image_size: side of the square that comes out, in pixels.
       fast: JPEG's draft mode: faster, not exact.
     Returns:
@@ -34,24 +40,43 @@ def decode(data: bytes, image_size: int, fast: bool = False) -> np.ndarray:
     """
     if not data:
         raise Rejected("empty file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on bombs, which are judged here
+        try:
+            return _decoded(data, image_size, fast)
+        except Rejected as rejected:
+            bare = without_metadata(data) if rejected.damaged else None
+            if bare is None:
+                raise
+            try:
+                return _decoded(bare, image_size, fast)
+            except Rejected:
+                raise rejected from None
+
+
+class _Damaged(Rejected):
+    """Pillow could not read it: perhaps for its metadata's sake."""
+
+    damaged = True
+
+
+def _decoded(data: bytes, image_size: int, fast: bool) -> np.ndarray:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on bombs, which are judged here
-            image = _open(data)
-            if image.width * image.height > MAX_PIXELS:
-                raise Rejected(f"absurdly large: {image.width} x {image.height} pixels (limit {MAX_PIXELS:,})")
-            if fast:
-                image.draft(None, (image_size, image_size))
-            image.load()
-            square = _centered_square(_rgb(_upright(image)))
-            return np.asarray(square.resize((image_size, image_size), Image.Resampling.LANCZOS))
+        image = _open(data)
+        if image.width * image.height > MAX_PIXELS:
+            raise Rejected(f"absurdly large: {image.width} x {image.height} pixels (limit {MAX_PIXELS:,})")
+        if fast:
+            image.draft(None, (image_size, image_size))
+        image.load()
+        square = _rgb(_centered_square(_upright(image)))
+        return np.asarray(square.resize((image_size, image_size), Image.Resampling.LANCZOS))
     except Rejected:
         raise
     except MemoryError as error:
         raise Rejected("not enough memory to decode it") from error
     except Exception as error:  # on damaged data Pillow's readers raise nearly anything
         reason = " ".join(str(error).split())[:200]
-        raise Rejected(f"damaged: {reason or type(error).__name__}") from error
+        raise _Damaged(f"damaged: {reason or type(error).__name__}") from error
 
 
 def resized(pixels: np.ndarray, image_size: int) -> np.ndarray:
@@ -70,12 +95,27 @@ def _open(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise Rejected(f"absurdly large: more than {MAX_PIXELS:,} pixels") from error
     Image.init()  # loads Pillow's readers beyond the common ones
+    kind = kind_of(data[:256])
+    if kind == "heic":
+        _register_heif()
+    formats = [name for name in (*RARE, *(["HEIF"] if kind == "heic" else [])) if name in Image.OPEN]
+    if kind == "avif" and "AVIF" not in formats:
+        raise Rejected("AVIF, which this Pillow does not read: a newer one (11.3 on) does")
     try:
-        return Image.open(io.BytesIO(data), formats=[name for name in RARE if name in Image.OPEN])
+        return Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
-        raise Rejected("not an image") from error
+        raise (_Damaged if kind else Rejected)("not an image" if not kind else f"damaged: no whole {kind}") from error
     except Image.DecompressionBombError as error:
         raise Rejected(f"absurdly large: more than {MAX_PIXELS:,} pixels") from error
+
+
+def _register_heif() -> None:
+    """Let Pillow read HEIC, where the optional package for it is installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise Rejected("HEIC, which needs the package pillow-heif: pip install inpaint-from-caption[heic]") from error
+    register_heif_opener(thumbnails=False)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -91,11 +131,20 @@ def _rgb(image: Image.Image) -> Image.Image:
     """RGB, 8 bits: 16-bit grey is scaled, transparency is laid over white, the rest is Pillow's conversion."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
+    if image.mode == "F":
+        raise Rejected("floating-point pixels, whose range is not known")
+    result = Image.new("RGB", image.size)
+    rows = max(1, STRIP // max(1, image.width))
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        result.paste(_strip_to_rgb(strip), (0, top))
+    return result
+
+
+def _strip_to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
         grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise Rejected("floating-point pixels, whose range is not known")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -104,5 +153,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _centered_square(image: Image.Image) -> Image.Image:
     side = min(image.size)
+    if image.width == image.height:
+        return image
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side))

@@ -4,12 +4,17 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 from data_prep.printing import printable
 
 
 class InputError(Exception):
     """The input, not the program, is at fault. Its text is one line naming the file and the reason."""
+
+
+class CommandError(InputError):
+    """The command line is at fault, in a way that argparse cannot see: exit code 2."""
 
 
 class Interrupted(BaseException):
@@ -35,8 +40,11 @@ def run_main(main, argv=None):
       argv: the command line, or None.
 
     Exits 0 when the work is done, 1 when it failed (one line on stderr; also where the system refused a file or the
-    memory, or Ctrl-C or SIGTERM ended it), 2 when argparse refused the command line.
+    memory, or Ctrl-C or SIGTERM ended it), 2 when the command line is wrong.
     """
+
+    if sys.platform == "win32":
+        sys.exit(_failed("Windows is not supported: run this in WSL 2, or on Linux or macOS"))
 
     def terminate(signum, frame):
         raise Interrupted
@@ -48,6 +56,8 @@ def run_main(main, argv=None):
         code = main(argv)
         if sys.stdout:  # None where it was closed
             sys.stdout.flush()
+    except CommandError as error:
+        code = _refused(error)
     except InputError as error:
         code = _failed(error)
     except BrokenPipeError:  # the reader, `head` say, has gone
@@ -66,6 +76,14 @@ def run_main(main, argv=None):
     except OSError:  # told already; Python's own last flush shall not tell it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code or 0)
+
+
+def _refused(reason) -> int:
+    """Say what is wrong with the command line, as argparse does; the exit code."""
+    script = Path(sys.argv[0])
+    program = f"python -m {script.parent.name}" if script.name == "__main__.py" else script.name
+    print(f"usage: {program} --help shows the options\n{program}: error:", *str(reason).split(), file=sys.stderr)
+    return 2
 
 
 def _failed(reason) -> int:

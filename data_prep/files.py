@@ -1,60 +1,155 @@
 """Files that are either whole or not there: written under a hidden name beside the target, then moved over it.
 
-A kill at any moment leaves the previous file as it was; an exception, Ctrl-C or SIGTERM also removes the
-unfinished one.
+A kill at any moment, or a power cut, leaves the previous file as it was; an exception, Ctrl-C or SIGTERM also removes
+the unfinished one. Several processes may write one path: each has an unfinished file of its own, and the last to end
+wins whole. What killed processes left behind is swept by the next one that writes into the folder.
 """
 
 import contextlib
+import functools
+import hashlib
 import json
 import math
 import os
+import re
+import secrets
+import stat
+import time
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.outputs import check_target
+from data_prep.recognise import software
+
+UNFINISHED = re.compile(r"\..*\.(?P<pid>\d+)-(?P<machine>[0-9a-f]{6})-[0-9a-f]{8}\.unfinished", re.DOTALL)
+LONGEST_STEM = 100  # bytes of the target's name that an unfinished file's name takes over
+ABANDONED = 24 * 3600  # seconds without a write, after which an unfinished file of whatever process is swept
+_swept = set()  # folders that this process has swept
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path, kind=None, overwrite=False, durable=True):
     """Give a temporary path to write to, and move it to `path` when the block ends well.
 
-    The temporary name keeps the suffix, so that `Image.save` knows its format, and is the same every time, so that what
-    a killed run left behind is overwritten by the next one. One writer a path at a time.
+    The temporary file is there, empty, and is to be written in place; its name has no suffix, so tell `Image.save` the
+    format. The result has the permissions of any new file.
 
     Args:
       path: where the file shall appear (str or Path); missing folders are made.
+      kind, overwrite: which files may be replaced, as `outputs.check_target` takes them; checked before and after the
+        block.
+      durable: whether a power cut may not cost the file; False for what checks itself and is soon made again.
 
     Yields:
-      The Path to write. It need not exist before; it must exist when the block ends.
+      The Path to write.
 
     Raises:
-      InputError: the folder cannot be made or written, the disk is full, `path` is a folder.
+      InputError: the folder cannot be made or written, the disk is full, or `path` must not be replaced.
     """
     path = Path(path)
-    if not path.name:
-        raise InputError(f"{path}: is a folder")
-    temporary = path.with_name(f".{path.stem[:40]}.unfinished{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    check_target(path, kind, overwrite)
+    with contextlib.ExitStack() as undo:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path.parent)
+            temporary, descriptor = _created(path)
+            undo.callback(os.close, descriptor)
+            undo.callback(_remove, temporary)
+            yield temporary
+            if not os.path.samestat(os.lstat(temporary), os.fstat(descriptor)):
+                raise InputError(f"{temporary}: another file was put there while it was written")
+            durable and os.fsync(descriptor)
+            check_target(path, kind, overwrite)
+            os.replace(temporary, path)
+            durable and _sync_folder(path.parent)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def write_json(path, value):
+def write_json(path, value, kind=None, overwrite=False):
     """Write `value` to `path` as indented JSON; a number that is NaN or infinite becomes null.
 
     Raises:
-      InputError: as `replacing` does.
+      InputError: as `replacing` does, which takes `kind` and `overwrite`.
     """
     text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with replacing(path) as temporary:
+    with replacing(path, kind, overwrite) as temporary:
         temporary.write_text(text.encode("utf-8", "replace").decode(), encoding="utf-8")
+
+
+def save_png(image, file, kind):
+    """Write a PIL image as PNG with the mark by which `recognise.png_kind(kind)` knows it; `kind` is a word or two."""
+    from PIL.PngImagePlugin import PngInfo
+
+    mark = PngInfo()
+    mark.add_text("Software", software(kind))
+    image.save(file, format="PNG", pnginfo=mark)
+
+
+def _created(path):
+    """A new empty file beside `path`, under a name that no other process makes: its path, and a descriptor of it."""
+    stem = os.fsencode(path.name)[:LONGEST_STEM].decode("utf-8", "ignore")
+    name = f".{stem}.{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.unfinished"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return path.with_name(name), os.open(path.with_name(name), flags, 0o666)
+
+
+def _remove(path):
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+@functools.cache
+def _machine():
+    """Six digits for the machine, or container, within which process ids tell processes apart."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return hashlib.sha256(f"{os.uname().nodename} {space}".encode()).hexdigest()[:6]
+
+
+def _sweep(folder):
+    """Remove what killed processes left unfinished in a folder; once a folder, since it may hold many files."""
+    key = os.path.realpath(folder)
+    if key in _swept:
+        return
+    _swept.add(key)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if _is_dead(entry):
+                    os.unlink(entry.path)
+
+
+def _is_dead(entry):
+    """Whether a folder's entry is an unfinished file that no process writes any more."""
+    match = UNFINISHED.fullmatch(entry.name)
+    if not match or not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
+        return False
+    if match["machine"] == _machine() and not _runs(int(match["pid"])):
+        return True
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED
+
+
+def _runs(pid):
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _sync_folder(folder):
+    """Have the move itself on the disk. Some file systems cannot, and need not."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _finite(value):

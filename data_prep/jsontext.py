@@ -1,25 +1,28 @@
 """JSON from strangers: whatever is wrong with it is said in one line, with the file and the position."""
 
 import json
+import re
 
 from data_prep.errors import InputError
+from data_prep.texts import NotText, decoded
 
 INT64 = range(-(2**63), 2**63)
 
 
 def parse(data: bytes, where: str, first_line: int = 1):
-    """Parse UTF-8 JSON.
+    """Parse JSON, UTF-8 or what its mark says (texts.py).
 
     Args:
       data: the text. where: its name in the error. first_line: number of its first line, for one line of a file.
     Raises:
-      InputError: not UTF-8, not JSON, or nested too deep.
+      InputError: not text, not JSON, or nested too deep.
     """
     try:
-        return json.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = first_line + data.count(b"\n", 0, error.start)
-        raise InputError(f"{where}: line {line}, byte {error.start}: not UTF-8") from error
+        return json.loads(decoded(data))
+    except NotText as error:
+        start = error.start
+        at = "" if start is None else f"line {first_line + data.count(bytes([10]), 0, start)}, byte {start}: "
+        raise InputError(f"{where}: {at}{error}") from error
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise InputError(f"{where}: line {line}, column {error.colno}: {error.msg}") from error
@@ -45,6 +48,23 @@ def member(value, key: str, kind: type, where: str):
     if kind is int and found not in INT64:
         raise InputError(f"{where}.{key}: {str(found)[:30]} does not fit in 64 bits")
     return found
+
+
+def identifier(value, key: str, where: str) -> int | str:
+    """`value[key]` as an id: whole numbers, also those spelt as text or with a decimal point, as int; other text as is.
+
+    Raises:
+      InputError: `value` is no object, has no such key, or something else under it.
+    """
+    found = value.get(key) if isinstance(value, dict) else None
+    if isinstance(found, str) and found.strip():
+        found = found.strip()
+        if not re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", found):
+            return found
+        return int(found.split(".")[0])
+    if isinstance(found, float) and found.is_integer() and abs(found) < 2**53:
+        return int(found)
+    return member(value, key, int, where)
 
 
 _NAMES = {int: "an integer", str: "a string", list: "a list", dict: "an object"}

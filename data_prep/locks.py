@@ -28,6 +28,18 @@ def held(path: str | Path, busy: str) -> Iterator[str]:
     Raises:
       InputError: another process holds it, `path` is a link or no regular file, or it cannot be opened.
     """
+    descriptor, note = _locked(path, busy)
+    while not _is_there(path, descriptor):  # its last holder removed it before it let go of it
+        os.close(descriptor)
+        descriptor, note = _locked(path, busy)
+    try:
+        yield note
+    finally:
+        os.close(descriptor)
+
+
+def _locked(path: str | Path, busy: str) -> tuple[int, str]:
+    """A descriptor of the file, locked, and the note that `held` gives."""
     import fcntl  # POSIX
 
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -39,7 +51,6 @@ def held(path: str | Path, busy: str) -> Iterator[str]:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise InputError(f"{path}: is no regular file, so it cannot be locked")
-        note = ""
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the process's own: forked workers don't inherit it
         except OSError as error:
@@ -47,7 +58,19 @@ def held(path: str | Path, busy: str) -> Iterator[str]:
                 raise InputError(busy) from error
             if error.errno not in NO_LOCKS:
                 raise InputError(f"{path}: cannot be locked: {error.strerror}") from error
-            note = f"{path}: this file system has no locks ({error.strerror}): nothing stops a second writer"
-        yield note
-    finally:
+            return (
+                descriptor,
+                f"{path}: this file system has no locks ({error.strerror}): nothing stops a second writer",
+            )
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor, ""
+
+
+def _is_there(path: str | Path, descriptor: int) -> bool:
+    """Whether `path` still is the file of the descriptor."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

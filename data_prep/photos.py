@@ -1,7 +1,7 @@
 """What a source says about each photo before any is decoded: its name, number, captions, and where its bytes lie.
 
-A source (coco.py, ift6266.py, folder.py, webdataset.py, demo.py) fills a `Source`; nothing else knows where photos come
-from. Members of zip and tar archives are read in place, by their offset, so a process needs no archive's index.
+A source (sources/, one a file) fills a `Source`; nothing else knows where photos come from.
+Members of zip and tar archives are read in place, by their offset, so a process needs no archive's index.
 """
 
 import hashlib
@@ -9,17 +9,25 @@ import os
 import stat
 import struct
 import zlib
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from data_prep.errors import InputError
 from data_prep.h5file import SPLITS
+from data_prep.regular import open_regular
+from data_prep.texts import is_blank
 
 MAX_BYTES = 256 * 2**20  # a photo's file; the largest real photos are a tenth of this
 STORED, DEFLATED = 0, 8  # a zip member's compression methods
 
 
 class Rejected(Exception):
-    """A photo that cannot be used; its text is the reason, as FILE.rejects.csv gives it."""
+    """A photo that cannot be used; its text is the reason, as FILE.rejects.csv gives it. `damaged`: its pixels may be
+    good, and something else in it damaged."""
+
+    damaged = False
 
 
 class Location(NamedTuple):
@@ -37,13 +45,19 @@ class Location(NamedTuple):
 
 
 class Photo(NamedTuple):
-    """One image of a source. `captions` are UTF-8; `where` is a Location, a demo.Scene to be drawn, or
-    image_sets.Pixels."""
+    """One image of a source.
+
+    `captions` are UTF-8; `where` is a Location, a demo.Scene to be drawn, or image_sets.Pixels. `known_by` is what
+    tells it from every other: its "id" (COCO's), its "content", or its "place" in a published set. `may_be_test`:
+    whether it may be drawn into a test split.
+    """
 
     file_name: str
     image_id: int
     captions: tuple[bytes, ...]
     where: tuple
+    known_by: str = "content"
+    may_be_test: bool = True
 
 
 @dataclass
@@ -55,7 +69,10 @@ class Source:
       photos: the photos of each split, in order.
       rejects: (file, reason) of photos listed but not to be had.
       orphans: captions whose image the source does not list.
-      repaired: captions that were not valid Unicode; each bad piece became U+FFFD.
+      repaired: captions with U+FFFD in place of what was not Unicode or was NUL, or as they came.
+      lost: how many captions, or texts of captions, were not read, by reason; `lost_first` has the first of each.
+      skipped: hidden and system files passed over, by name.
+      files: paths of what was read beside the photos, which no output may replace.
       warnings: lines for the user.
       side: of its images, pixels, where all are squares of one size; None where not.
       channels: 1 where all its images are grey, else 3.
@@ -67,31 +84,59 @@ class Source:
     rejects: list[tuple[str, str]] = field(default_factory=list)
     orphans: int = 0
     repaired: int = 0
+    lost: Counter = field(default_factory=Counter)
+    lost_first: dict[str, str] = field(default_factory=dict)
+    skipped: Counter = field(default_factory=Counter)
+    files: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     side: int | None = None
     channels: int = 3
     draws_test: bool = True
 
-    def encode(self, caption: str) -> bytes:
-        """A caption as UTF-8; lone surrogates, which no UTF-8 can hold, become U+FFFD and are counted."""
+    def captions(self, texts: Iterable[str]) -> tuple[bytes, ...]:
+        """Captions as UTF-8, blank ones left out. What no caption can hold, NUL and lone surrogates, becomes U+FFFD;
+        captions with a U+FFFD, this program's or an earlier one's, are counted."""
+        return tuple(self._encode(text) for text in texts if not is_blank(text))
+
+    def _encode(self, caption: str) -> bytes:
+        caption = caption.replace("\0", "\ufffd")
         try:
-            return caption.encode()
+            data = caption.encode()
         except UnicodeEncodeError:
-            self.repaired += 1
-            return caption.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+            data = caption.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        self.repaired += b"\xef\xbf\xbd" in data
+        return data
 
-    def decode(self, text: bytes) -> str:
-        """The text of a caption file; bytes that are not UTF-8 become U+FFFD and are counted."""
-        try:
-            return text.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            self.repaired += 1
-            return text.decode("utf-8-sig", "replace")
+    def lose(self, reason: str, where: str, count: int = 1) -> None:
+        """Count captions that are not read; `where` is the first one's file."""
+        if count:
+            self.lost[reason] += count
+            self.lost_first.setdefault(reason, where)
 
+    def add(self, other: "Source") -> None:
+        """Put another source's photos, split by split, and what it told, behind one's own."""
+        for split in SPLITS:
+            self.photos[split] += other.photos[split]
+        self.rejects += other.rejects
+        self.orphans += other.orphans
+        self.repaired += other.repaired
+        self.lost += other.lost
+        self.lost_first = other.lost_first | self.lost_first
+        self.skipped += other.skipped
+        self.files += other.files
+        self.warnings += other.warnings
 
-def split_of(name: str) -> str | None:
-    """The split that a folder's, set's or shard's name begins with, or None."""
-    return next((split for split in SPLITS if name.lower().startswith(split)), None)
+    def told(self) -> list[str]:
+        """What was not read, and the warnings: lines of the summary."""
+        lines = []
+        for reason, count in self.lost.items():
+            lines.append(f"not read        {count:,} captions: {reason} ({self.lost_first[reason]})")
+        if self.skipped:
+            names = ", ".join(name for name, _ in self.skipped.most_common(6)) + (
+                ", ..." if len(self.skipped) > 6 else ""
+            )
+            lines.append(f"passed over     {self.skipped.total():,} hidden or system files and folders: {names}")
+        return lines + [f"note            {warning}" for warning in self.warnings]
 
 
 def hashed_id(file_name: str) -> int:
@@ -106,10 +151,20 @@ def locate_file(path: str) -> Location:
         status = os.stat(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         missing = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
+        if missing and not isinstance(error, ValueError) and os.path.islink(path):
+            raise Rejected("a link to a file that is not there") from error
         raise Rejected("no such file" if missing else f"cannot be read: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
         raise Rejected("not a regular file")
     return Location(path, "file", 0, status.st_size, status.st_mtime_ns)
+
+
+def read_small(path: str, limit: int = 64 * 2**20) -> bytes:
+    """The bytes of a text beside a photo. Raises Rejected where they are not to be had, or are more than `limit`."""
+    location = locate_file(path)
+    if location.size > limit:
+        raise Rejected(f"a text of more than {limit >> 20} MiB")
+    return read_bytes(location)
 
 
 def read_bytes(where: Location) -> bytes:
@@ -117,13 +172,13 @@ def read_bytes(where: Location) -> bytes:
     if where.size > MAX_BYTES:
         raise Rejected(f"absurdly large file: {where.size / 2**20:,.0f} MiB (limit {MAX_BYTES >> 20})")
     try:
-        with open(where.path, "rb") as file:
+        with open_regular(where.path) as file:  # a pipe may have taken its place
             if where.kind == "zip":
                 return _read_zip_member(file, where)
             file.seek(where.offset)
             return file.read(where.size if where.kind == "tar" else MAX_BYTES)
-    except FileNotFoundError as error:
-        raise Rejected("no such file") from error
+    except InputError as error:
+        raise Rejected(str(error).removeprefix(f"{where.path}: ")) from error
     except OSError as error:
         raise Rejected(f"cannot be read: {error.strerror}") from error
     except (OverflowError, ValueError) as error:  # an archive's index names an offset that no file has

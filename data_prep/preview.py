@@ -1,12 +1,13 @@
 """--preview: a picture of what a file holds, some images of each split: border, center, both together, captions."""
 
-import os
 import textwrap
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from data_prep.files import replacing, save_png
 from data_prep.h5file import FileInfo, describe
+from data_prep.recognise import PREVIEW
 
 ROWS = 6  # images of each split
 TILE, GAP, TEXT = 128, 8, 620  # pixels
@@ -14,11 +15,11 @@ LINES = 5  # captions shown of an image
 PAPER, INK, HATCH = (255, 255, 255), (30, 30, 30), (170, 170, 170)
 
 
-def preview(path, out) -> None:
+def preview(path, out, overwrite: bool = False) -> None:
     """Draw the first images of every split of `path` into the PNG `out`.
 
     Raises:
-      InputError: `path` is not a whole file of the schema.
+      InputError: `path` is not a whole file of the schema, or `out` must not be replaced.
     """
     info = describe(path)
     rows = [(name, i) for name, split in info.splits.items() for i in range(min(ROWS, split.n))]
@@ -37,13 +38,8 @@ def preview(path, out) -> None:
                 :2
             ]
         pen.multiline_text((columns, top), "\n".join(lines[:8]), INK, font, spacing=3)
-    temporary = f"{out}.{os.getpid()}.tmp"
-    try:
-        picture.save(temporary, "PNG")
-        os.replace(temporary, out)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    with replacing(out, PREVIEW, overwrite) as temporary:
+        save_png(picture, temporary, "preview")
 
 
 def _three_views(info: FileInfo, name: str, i: int) -> list[np.ndarray]:

@@ -52,7 +52,7 @@ def read_small(path: str | Path, limit: int, what: str = "file") -> bytes:
     """
     with open_regular(path, what) as file:
         try:
-            data = file.read(limit + 1)
+            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)  # read reserves all that it is asked for
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > limit:

@@ -58,9 +58,9 @@ class _ArrayMachine(Machine):
         return text.encode("latin-1")
 
 
-def load_arrays(path):
-    """As `load`, with byte strings as bytes and each NumPy array as an `Array`."""
-    return _load(path, _ArrayMachine, encoding="bytes")
+def load_arrays(path, data=None):
+    """As `load`, with byte strings as bytes and each NumPy array as an `Array`; of `data` where it is given."""
+    return _load(path, _ArrayMachine, data, encoding="bytes")
 
 
 def load(path):
@@ -72,8 +72,8 @@ def load(path):
     return _load(path, Machine, encoding="utf-8", errors="surrogateescape")
 
 
-def _load(path, machine, **options):
-    stream = io.BytesIO(read_small(path, MOST_BYTES, "pickle"))
+def _load(path, machine, data=None, **options):
+    stream = io.BytesIO(read_small(path, MOST_BYTES, "pickle") if data is None else data)
     try:
         return run(machine(stream, **options))
     except Refused as error:

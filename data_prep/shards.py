@@ -8,16 +8,19 @@ same for any number of workers.
 
 import hashlib
 import json
-import os
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from data_prep.decode import decode, resized
+from data_prep.files import replacing
 from data_prep.photos import Photo, Rejected, read_bytes
 from data_prep.sources.demo import Scene, draw
 from data_prep.sources.image_sets import Pixels
+
+REVISION = 2  # of decode.py and sources/demo.py: one more with each change of theirs that alters a pixel
 
 
 class Job(NamedTuple):
@@ -39,6 +42,20 @@ def plan_shards(photos: dict[str, list[Photo]]) -> list[Job]:
     return jobs
 
 
+def decoder_versions() -> dict:
+    """What the pixels of a shard depend on beside the photo: shards of other versions are made again, never mixed."""
+    import PIL
+    from PIL import features
+
+    names = [*features.get_supported_codecs(), *({"webp", "avif"} & set(features.get_supported_modules()))]
+    libraries = {name: features.version(name) for name in [*names, "libjpeg_turbo"]}
+    try:
+        heif = version("pillow-heif")
+    except PackageNotFoundError:
+        heif = None
+    return {"revision": REVISION, "pillow": PIL.__version__, "numpy": np.__version__, "heif": heif, **libraries}
+
+
 def shard_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.shard"
 
@@ -49,10 +66,11 @@ def make_shard(
     """Decode (or draw) photos and put them on disk.
 
     Args:
-      begin: called with the position of each photo before it is decoded; it may end the process.
+      begin: called with the position of each photo before it is decoded, and with their number before the shard is
+        written; it may end the process.
       left_out: position -> reason of photos that are rejected without being decoded.
     """
-    kept, rejects, pixels = [], [], []
+    kept, rejects, pixels, digests = [], [], [], []
     for position, photo in enumerate(photos):
         begin(position)
         try:
@@ -64,28 +82,40 @@ def make_shard(
                 side, channels, data = photo.where
                 pixels.append(resized(np.frombuffer(data, np.uint8).reshape(side, side, channels), image_size))
             else:
-                pixels.append(decode(read_bytes(photo.where), image_size, fast))
+                data = read_bytes(photo.where)
+                pixels.append(decode(data, image_size, fast))
+                digests += [hashlib.sha256(data).hexdigest()]
             kept.append(position)
         except Rejected as reason:
             rejects.append((position, str(reason)))
         except MemoryError:
             rejects.append((position, "not enough memory to read it"))
     block = b"".join(image.tobytes() for image in pixels)
-    header = {"kept": kept, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(json.dumps(header).encode() + b"\n" + block)
-    os.replace(temporary, path)
+    digests = digests if len(digests) == len(kept) else [""] * len(kept)  # drawn scenes and image sets have none
+    header = {"kept": kept, "digests": digests, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
+    begin(len(photos))  # or the folder may be a later build's by now
+    with replacing(path, durable=False) as temporary:  # its SHA-256 tells whether a power cut halved it
+        temporary.write_bytes(json.dumps(header).encode() + b"\n" + block)
 
 
-def read_shard(path: Path, image_size: int) -> tuple[list[int], list[tuple[int, str]], np.ndarray] | None:
-    """Positions kept, (position, reason) of rejects, pixels uint8 (k, S, S, 3); None where the shard is not whole."""
+class Shard(NamedTuple):
+    """Of one shard: positions kept, SHA-256 of their files ("" where there are none), (position, reason) of rejects,
+    and pixels, uint8 (k, S, S, 3)."""
+
+    kept: list[int]
+    digests: list[str]
+    rejects: list[tuple[int, str]]
+    pixels: np.ndarray
+
+
+def read_shard(path: Path, image_size: int) -> Shard | None:
+    """A shard; None where it is not whole."""
     try:
         with open(path, "rb") as file:
             header, block = json.loads(file.readline()), file.read()
         if hashlib.sha256(block).hexdigest() != header["sha256"]:
             return None
         pixels = np.frombuffer(block, np.uint8).reshape(len(header["kept"]), image_size, image_size, 3)
-        return header["kept"], header["rejects"], pixels
+        return Shard(header["kept"], header["digests"], header["rejects"], pixels)
     except (OSError, ValueError, KeyError, TypeError):
         return None

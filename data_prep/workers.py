@@ -160,6 +160,9 @@ def _work(pipe, position, parent: int, photos, folder, image_size, fast) -> None
             listed = photos[job.split][job.start : job.stop]
             make_shard(shard_path(folder, job.number), listed, image_size, fast, begin, left_out)
             pipe.send(len(listed))
-    except (OSError, EOFError, MemoryError) as error:  # the disk is full, say, or the parent has gone, its pipe with it
+    except InputError as error:  # the disk is full, say
+        with contextlib.suppress(OSError):
+            pipe.send(str(error))
+    except (OSError, EOFError, MemoryError) as error:  # the parent has gone, and its pipe with it
         with contextlib.suppress(OSError):
             pipe.send(f"{folder}: {getattr(error, 'strerror', None) or 'not enough memory'}")

@@ -9,6 +9,7 @@ import sys
 
 from data_prep.errors import run_main
 from data_prep.printing import Parser, printable
+from data_prep.version import add_version
 from inpaint.filling import PRECISIONS, fill
 from inpaint.processes import memory_told
 from models.drawing import COLDEST
@@ -16,6 +17,7 @@ from models.drawing import COLDEST
 
 def parse(argv):
     parser = Parser(prog="python -m inpaint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_fill(commands)
     return parser.parse_args(argv)
@@ -50,6 +52,7 @@ def add_fill(commands):
         help="arithmetic of drawing pixel by pixel; fp32 is faster and now and then rounds a pixel to the other side",
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
     parser.set_defaults(run=run_fill)
 
 
@@ -66,8 +69,11 @@ def run_fill(args):
         temperature=args.temperature,
         precision=args.precision,
         device=args.device,
-        progress=sys.stderr.isatty(),
+        progress=True,
+        overwrite=args.overwrite,
     )
+    for note in done.notes:
+        print(printable(f"note: {note}"), file=sys.stderr)
     for path, reason in done.rejects:
         print(printable(f"error: {path}: {reason}"), file=sys.stderr)
     if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != 1):

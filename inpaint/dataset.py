@@ -106,6 +106,10 @@ class Photos:
             random = [np.random.default_rng([FIXED, int(self._layout.image_id[i]) % 2**64]) for i in indices]
         return torch.stack([binarized(x, self.binarize, r, self.channels) for x, r in zip(border, random, strict=True)])
 
+    def name_of(self, index: int) -> str:
+        """An image in words: its number in the split, the file and its own name."""
+        return f"image {index} of {self.path}, {self.split} ({self._layout.file_name[index]})"
+
     def captions_of(self, index: int) -> list[str]:
         """All captions of an image; an empty list where it has none."""
         return self._layout.captions_of(int(index))

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.photos import Rejected
-from data_prep.sources.folder import PHOTOS
-from data_prep.sources.tables import read_table
+from data_prep.listing import listing
+from data_prep.outputs import check_outputs
+from data_prep.recognise import FILL, FILLED, GRID
 
 
 def find_photos(images, out):
     """List the photos to fill.
 
     Args:
-      images: paths of photos, taken whatever their suffix, and of folders, of which the files with a photo's suffix
-        are taken, sorted by name.
+      images: paths of photos, taken whatever their suffix, and of folders, of which those that are photos by
+        their suffix or their first bytes are taken, sorted by name.
       out: the folder the results go to.
 
     Returns:
@@ -24,12 +24,13 @@ def find_photos(images, out):
     """
     found, rejects = {}, []
     for given in map(Path, images):
+        told = len(rejects)
         try:
-            inside = _photos_in(given, Path(out))
+            inside = _photos_in(given, Path(out), rejects)
         except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
             rejects.append((given, getattr(error, "strerror", None) or str(error)))
             continue
-        if not inside:
+        if not inside and len(rejects) == told:
             rejects.append((given, "no photos in this folder" if given.is_dir() else "no such file or folder"))
         found.update({path.resolve(): path for path in inside if path.resolve() not in found})
     paths = list(found.values())
@@ -37,13 +38,15 @@ def find_photos(images, out):
     return paths, rejects
 
 
-def _photos_in(given, out):
-    """An argument's photos: itself, or those of a folder."""
+def _photos_in(given, out, rejects):
+    """An argument's photos: itself, or those of a folder; what looks like one and cannot be read goes to `rejects`."""
     if not given.is_dir():
         return [given] if given.is_file() else []
     if given.resolve() == out.resolve():
         raise InputError(f"{out}: this is the folder of the photos; the results need one of their own")
-    return sorted(path for path in given.iterdir() if path.name.lower().endswith(PHOTOS) and path.is_file())
+    inside = listing(given, deep=False)
+    rejects += [(given / name, reason) for name, reason in inside.rejects]
+    return [given / name for name in inside.photos]
 
 
 def results_of(path, out, samples):
@@ -52,62 +55,19 @@ def results_of(path, out, samples):
     return images, out / f"{path.stem}_grid.png", out / f"{path.stem}.json"
 
 
-def check_results(paths, out, samples):
-    """Make sure that no result would replace a photo that is to be filled. Raises InputError."""
-    given = {path.resolve() for path in paths}
-    for path in paths:
-        images, grid, _ = results_of(path, out, samples)
-        for result in [*images, grid]:
-            if result.resolve() in given:
-                raise InputError(f"{result}: a result of {path} would replace this photo: choose another --out")
-
-
-def captions_for(paths, caption=None, captions_file=None):
-    """The caption of each photo.
-
-    Args:
-      paths: the photos.
-      caption: the caption of all of them, or None.
-      captions_file: a .jsonl, .csv or .tsv that names photos by their file name, alone or with folders before it; None
-        for NAME.txt beside each photo.
-
-    Returns:
-      A function of a photo's path: its first caption, "" for none. It raises Rejected where NAME.txt cannot be
-      read.
+def check_results(paths, out, samples, inputs, overwrite):
+    """Make sure that no result would replace a photo, what lies beside one, an input, or a file of anyone else's.
 
     Raises:
-      InputError: the file cannot be read, is malformed, or names none of the photos.
+      CommandError: a result is an input. InputError: it is another file that is there, and not `overwrite`.
     """
-    if caption is not None:
-        return lambda path: caption
-    if captions_file is None:
-        return _caption_beside
-    table = {
-        f"/{name.replace(chr(92), '/').removeprefix('./')}": texts for name, texts in read_table(captions_file).items()
-    }
-    found = {path: _caption_in(table, path) for path in paths}
-    if paths and not any(found.values()):
-        raise InputError(f"{captions_file}: has a caption for none of these photos")
-    return found.__getitem__
-
-
-def _caption_in(table, path):
-    """A table's caption under the longest end of the photo's path that the table knows."""
-    parts = path.absolute().parts[1:]
-    ends = ("/" + "/".join(parts[start:]) for start in range(len(parts)))
-    return next((table[end][0] for end in ends if table.get(end)), "")
-
-
-def _caption_beside(path):
-    """The first line of NAME.txt that is not blank; what is not UTF-8 in it becomes U+FFFD."""
-    beside = path.with_suffix(".txt")
-    if not beside.is_file():
-        return ""
-    try:
-        lines = beside.read_bytes().decode("utf-8-sig", "replace").split("\n")
-    except OSError as error:
-        raise Rejected(f"{beside.name} cannot be read: {error.strerror}") from error
-    return next((line.strip() for line in lines if line.strip()), "")
+    outputs = []
+    for path in paths:
+        images, grid, record = results_of(path, out, samples)
+        outputs += [*((image, FILL) for image in images), (grid, GRID), (record, FILLED)]
+    captions = [path.with_suffix(".txt") for path in paths]
+    sidecars = [path.with_suffix(".json") for path in paths]
+    check_outputs(outputs, [*paths, *captions, *inputs], sidecars, overwrite)
 
 
 def _check_names(paths):

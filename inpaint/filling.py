@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from data_prep.decode import decode
-from data_prep.files import replacing, write_json
+from data_prep.files import replacing, save_png, write_json
 from data_prep.photos import Rejected, locate_file, read_bytes
+from data_prep.progress import Progress
+from data_prep.recognise import FILL, FILLED
 from inpaint import checkpoints, grid
 from inpaint.dataset import FIXED, binarized
-from inpaint.fill_inputs import captions_for, check_results, find_photos, results_of
+from inpaint.fill_captions import Captions
+from inpaint.fill_inputs import check_results, find_photos, results_of
 from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
 from inpaint.scoring import device_of, evaluating
@@ -35,10 +37,12 @@ class Filled:
     """What `fill` did.
 
     records: one dict a filled photo, as its NAME.json has it. rejects: (path, reason) of each photo left out.
+    notes: lines on captions that were not read, or not as they stand.
     """
 
     records: list
     rejects: list
+    notes: list = dataclasses.field(default_factory=list)
 
 
 def fill(
@@ -54,6 +58,7 @@ def fill(
     precision="fp64",
     device="auto",
     progress=False,
+    overwrite=False,
 ):
     """Fill the hole of photos with samples of a model.
 
@@ -74,13 +79,15 @@ def fill(
         lies within a millionth of a level's edge to the other side. `contour` draws from one pass in fp32 anyway.
       device: auto, cpu or cuda.
       progress: whether to show a bar on stderr.
+      overwrite: whether results may replace files that this program did not write; never an input.
 
     Returns:
-      A `Filled`. A photo that cannot be read is in its rejects, and the others are filled all the same.
+      A `Filled`. A photo that cannot be read, or whose samples have no finite log-likelihood, is in its rejects, and
+      the others are filled all the same.
 
     Raises:
-      InputError: the checkpoint or the captions file cannot be used, two photos have one NAME, a result would replace
-        a photo, or nothing can be written.
+      InputError: the checkpoint or the captions file cannot be used, two photos have one NAME, or a result cannot be
+        written: it would replace an input (CommandError), or a file that is not an earlier result.
       ValueError: samples, temperature or precision out of range, or caption and captions both given.
     """
     if samples < 1:
@@ -92,8 +99,8 @@ def fill(
         raise ValueError("give one caption for all photos or a file of captions, not both")
     out = Path(out)
     paths, rejects = find_photos([images] if isinstance(images, str | Path) else images, out)
-    check_results(paths, out, samples)
-    caption_of = captions_for(paths, caption, captions)
+    check_results(paths, out, samples, [path for path in (checkpoint, captions) if path], overwrite)
+    caption_of = Captions(paths, caption, captions)
     read = checkpoints.read(checkpoint)
     model = checkpoints.rebuild(read, checkpoint).to(pick_device(device)).eval()
     facts = {
@@ -112,7 +119,7 @@ def fill(
     }
     how = {"temperature": temperature, "dtype": PRECISIONS[precision], "progress": progress}
     records, photos, together, grey = [], [], max(1, AT_ONCE // samples), model.config["channels"] == 1
-    with tqdm(total=len(paths), unit="photo", disable=not progress) as bar:
+    with Progress(len(paths), unit="photo", shown=progress) as bar:
         for number, path in enumerate(paths, start=1):
             try:
                 pixels = decode(read_bytes(locate_file(str(path))), model.image_size)  # (H, W, 3)
@@ -124,10 +131,15 @@ def fill(
             if photos and (len(photos) == together or number == len(paths)):
                 names, images, texts = zip(*photos, strict=True)
                 rows = _fill_some(model, torch.stack(images), list(texts), samples, seed, facts["binarize"], how)
-                records += [_write_one(out, name, *row, facts) for name, row in zip(names, rows, strict=True)]
-                bar.update(number - bar.n)
+                for name, (row, nats) in zip(names, rows, strict=True):
+                    if len(bad := nats[~nats.isfinite()]):
+                        why = f"{checkpoint} is not fit for use: the log-likelihood of a sample is {bad[0].item()}"
+                        rejects.append((name, why))
+                    else:
+                        records.append(_write_one(out, name, row, nats, facts, overwrite))
+                bar.set(number, len(paths))
                 photos = []
-    return Filled(records, rejects)
+    return Filled(records, rejects, caption_of.notes)
 
 
 def _fill_some(model, images, captions, samples, seed, binarize, how):
@@ -158,15 +170,15 @@ def _fill_some(model, images, captions, samples, seed, binarize, how):
             yield grid.Row(borders[k], drawn[k].cpu()[ranking], mean, centers[k], caption), nats[ranking]
 
 
-def _write_one(out, path, row, nats, facts):
+def _write_one(out, path, row, nats, facts, overwrite):
     """Write a photo's files, the JSON last: where it stands, the others do too. Returns what it holds."""
     files, grid_file, json_file = results_of(path, out, len(nats))
     hole = tuple(facts["hole"])
     photos = paste(row.border.expand(len(nats), -1, -1, -1), row.samples, hole)  # (K, 3, H, W)
     for file, photo in zip(files, photos, strict=True):
-        with replacing(file) as temporary:
-            Image.fromarray(photo.permute(1, 2, 0).contiguous().numpy()).save(temporary, format="PNG")
-    grid.write(grid_file, [row], hole, facts["sample_is_mean"])
+        with replacing(file, FILL, overwrite) as temporary:
+            save_png(Image.fromarray(photo.permute(1, 2, 0).contiguous().numpy()), temporary, "fill")
+    grid.write(grid_file, [row], hole, facts["sample_is_mean"], overwrite)
     values = "8-bit values" if facts["levels"] == LEVELS else f"values of {facts['levels']} levels"
     what = "minus the Bernoulli cross-entropy" if facts["sample_is_mean"] else f"of {values}, in nats"
     record = {
@@ -179,5 +191,5 @@ def _write_one(out, path, row, nats, facts):
             {"file": file.name, "log_likelihood_nats": nat} for file, nat in zip(files, nats.tolist(), strict=True)
         ],
     }
-    write_json(json_file, record)
+    write_json(json_file, record, FILLED, overwrite)
     return record

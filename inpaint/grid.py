@@ -5,7 +5,8 @@ import dataclasses
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from data_prep.files import replacing
+from data_prep.files import replacing, save_png
+from data_prep.recognise import GRID
 from inpaint.tiles import as_pixels, hatch, paste
 
 TILE = 128  # tiles are enlarged by a whole factor to about this many pixels
@@ -66,14 +67,15 @@ def draw(rows, hole, sample_is_mean=False):
     return canvas
 
 
-def write(path, rows, hole, sample_is_mean=False):
-    """Draw the grid (see `draw`) into a PNG file that is whole or not there.
+def write(path, rows, hole, sample_is_mean=False, overwrite=False):
+    """Draw the grid (see `draw`) into a PNG file that is whole or not there; over an earlier grid only, unless
+    `overwrite`.
 
     Raises:
       InputError: the file cannot be written.
     """
-    with replacing(path) as temporary:
-        draw(rows, hole, sample_is_mean).save(temporary, format="PNG")
+    with replacing(path, GRID, overwrite) as temporary:
+        save_png(draw(rows, hole, sample_is_mean), temporary, "grid")
 
 
 def wrap(text, width, font, max_lines):

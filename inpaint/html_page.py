@@ -10,6 +10,7 @@ import io
 from PIL import Image
 
 from data_prep.printing import printable
+from data_prep.recognise import GENERATOR
 
 STYLE = """
 :root { color-scheme: light; }
@@ -56,6 +57,7 @@ def page(title, *parts):
 <html lang="en">
 <head>
 <meta charset="utf-8">
+{GENERATOR}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{escaped(title)}</title>

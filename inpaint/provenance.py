@@ -3,10 +3,9 @@
 import contextlib
 import json
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
+from data_prep.version import commit
 from inpaint.scoring import rank_and_world
 
 PACKAGES = ("torch", "numpy", "nltk", "scikit-image", "matplotlib")
@@ -50,16 +49,3 @@ def of_evaluation(evaluation):
     rows.append(("commit", commit() or "unknown: not run from a git checkout"))
     rows.append(("processes", str(rank_and_world()[1])))
     return [*rows, ("seed of samples, swaps and bootstrap", str(evaluation.seed))]
-
-
-def commit():
-    """The program's own commit, with a word where files differ from it; None outside a git checkout."""
-    here = Path(__file__).parent
-
-    def git(*words):
-        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + (", with changes that are not committed" if changed else "")
-    return None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.files import replacing
+from data_prep.recognise import PAGE, REPORT
 from inpaint import html_page as page
 from inpaint import provenance, report_plots, units, versus
 from inpaint.grid import headings, row_images
@@ -16,11 +17,10 @@ from inpaint.rings import floor_by_ring
 from inpaint.statistics import as_texts, mean_and_ci95
 from inpaint.training_curve import read_curve
 
-NAME = "report.html"
 RESAMPLES = 2000
 
 
-def write(folder, evaluation, summary, photos, checkpoint, rows):
+def write(folder, evaluation, summary, photos, checkpoint, rows, overwrite=False):
     """Write FOLDER/report.html, whole or not at all.
 
     Args:
@@ -30,6 +30,7 @@ def write(folder, evaluation, summary, photos, checkpoint, rows):
       photos: the `Photos` split that was scored.
       checkpoint: what `checkpoints.read` gave.
       rows: `grid.Row`s of some of its images, at least one.
+      overwrite: whether a report.html that this program did not write may be replaced.
 
     Returns:
       The page's path.
@@ -37,7 +38,7 @@ def write(folder, evaluation, summary, photos, checkpoint, rows):
     Raises:
       InputError: it cannot be written.
     """
-    path = Path(folder) / NAME
+    path = Path(folder) / PAGE
     document = page.page(
         f"{summary['decoder']}, {summary['likelihood']}: {summary['images']:,} images of {summary['split']}",
         page.paragraph(f"How probable {summary['checkpoint']} held the true centers of these photos."),
@@ -49,7 +50,7 @@ def write(folder, evaluation, summary, photos, checkpoint, rows):
         words_section(evaluation),
         _provenance(evaluation, summary, checkpoint, photos),
     )
-    with replacing(path) as temporary:
+    with replacing(path, REPORT, overwrite) as temporary:
         temporary.write_text(document, encoding="utf-8")
     return path
 

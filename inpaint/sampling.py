@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from data_prep.progress import Progress
 from inpaint.grid import Row
 from inpaint.scoring import device_of, evaluating
 
@@ -20,7 +20,7 @@ def draw_samples(
       samples: K, how many for each.
       seed: the same seed, borders and captions give the same samples.
       temperature: at least 0.001, under 1 for tamer samples.
-      progress: whether to show a bar on stderr, a step for each row of pixels that a causal decoder draws.
+      progress: whether to show a bar on stderr (`Progress`), a step for each row of pixels that a causal decoder draws.
       dtype: in which a causal stack runs, see `Inpainter.sample`.
       as_alone: whether each border's samples are those that it would get by itself.
 
@@ -33,7 +33,7 @@ def draw_samples(
     texts = None if captions is None else [caption for caption in captions for _ in range(samples)]
 
     def bar(rows):
-        return tqdm(rows, desc="drawing", unit="row", leave=False, disable=not progress)
+        return Progress(len(rows), unit="row", label="drawing", leave=False, shown=progress).over(rows)
 
     how = {"temperature": temperature, "dtype": dtype, "progress": bar}
     drawn = model.sample(repeated, texts, generator=generators, **how)  # (n K, 3, h, w)

@@ -48,8 +48,9 @@ def write_json(root, set_name, content):
 
 
 def jpegs(count, prefix="p", size=(80, 60)):
-    """`count` small photos, {name: bytes}."""
-    return {f"{prefix}{number:04d}.jpg": encoded(picture(number, size), quality=90) for number in range(count)}
+    """`count` small photos, {name: bytes}; those of another prefix are other photos."""
+    seeds = {number: number if prefix == "p" else [number, *prefix.encode()] for number in range(count)}
+    return {f"{prefix}{number:04d}.jpg": encoded(picture(seed, size), quality=90) for number, seed in seeds.items()}
 
 
 def command(*arguments):

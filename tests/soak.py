@@ -1,17 +1,21 @@
-"""Kill builds, trainings and evaluations at random moments, over and over, and see that nothing is ever lost.
+"""Kill builds, trainings, evaluations and fills at random moments, over and over, and see that nothing is ever lost.
 
-    python tests/soak.py [--kills 100] [--seed 0] [--folder DIR]
+    python tests/soak.py [--kills 300] [--seed 0] [--folder DIR]
 
 Each job first runs undisturbed. Then the same job runs again in a folder of its own, is killed with SIGKILL after a
 random time, and is started again, until it ends by itself; then the next folder. After every kill what was whole
 before must still be whole, and no process may be left behind; at the end of a run its results must be those of the
-undisturbed one, bit for bit. Half the kills hit the main process alone, half the whole group. Exit code 0 if nothing
-was lost.
+undisturbed one, bit for bit. Half the kills hit the main process alone, half the whole group.
+
+Some jobs are two processes at the same files, started together: each of them must end well, or be refused in one line
+where only one may write. Of half the kills, one of the two is spared and ends by itself. Exit code 0 if nothing was
+lost.
 """
 
 import argparse
 import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -39,10 +43,20 @@ class Lost(Exception):
     """Something that was whole is no longer, or a result differs."""
 
 
-class Build:
-    name = "build"
+class Job:
+    """A command that is killed and started again. `name` says what it is.
 
-    def __init__(self, root):
+    processes: how many of it are started at once. refusal: what the line of one says that another may refuse, if any.
+    """
+
+    processes, refusal = 1, None
+
+
+class Build(Job):
+    refusal = "another build is writing it"
+
+    def __init__(self, root, processes=1):
+        self.processes, self.name = processes, "build" if processes == 1 else "two builds"
         self.source = root / "photos"
         if not self.source.exists():
             coco(self.source, {"train2014": jpegs(1200), "val2014": jpegs(100, "v")})
@@ -55,10 +69,12 @@ class Build:
         return digests(folder, "file.h5", "file.rejects.csv")
 
 
-class Training:
-    def __init__(self, data, decoder):
-        self.data, self.decoder = data, decoder
-        self.name = f"training of {decoder}"
+class Training(Job):
+    refusal = "run"
+
+    def __init__(self, data, decoder, processes=1):
+        self.data, self.decoder, self.processes = data, decoder, processes
+        self.name = f"training of {decoder}" if processes == 1 else f"two trainings of {decoder}"
         self.seen = {}  # folder -> the latest step that a checkpoint was seen to hold
 
     def command(self, folder):
@@ -93,11 +109,10 @@ class Training:
         return values
 
 
-class Evaluation:
-    name = "evaluation"
-
-    def __init__(self, data, checkpoint):
-        self.data, self.checkpoint = data, checkpoint
+class Evaluation(Job):
+    def __init__(self, data, checkpoint, processes=1):
+        self.data, self.checkpoint, self.processes = data, checkpoint, processes
+        self.name = "evaluation" if processes == 1 else "two evaluations"
 
     def command(self, folder):
         words = ["evaluate.py", self.checkpoint, "--data", self.data, "--samples", "1"]
@@ -105,6 +120,20 @@ class Evaluation:
 
     def results(self, folder):
         return digests(folder, "out.json", "grid.png", "report.html")
+
+
+class Fill(Job):
+    def __init__(self, photos, checkpoint, processes=1):
+        self.photos, self.checkpoint, self.processes = photos, checkpoint, processes
+        self.name = "fill" if processes == 1 else "two fills"
+
+    def command(self, folder):
+        words = ["-m", "inpaint", "fill", *self.photos, "--checkpoint", self.checkpoint, "--samples", "2"]
+        return [*words, "--caption", "a photo", "--out", folder / "filled"]
+
+    def results(self, folder):
+        ends = ("_0.png", "_1.png", "_grid.png", ".json")
+        return digests(folder / "filled", *(photo.stem + end for photo in self.photos for end in ends))
 
 
 def digests(folder, *names):
@@ -129,21 +158,45 @@ def of_tensors(value):
     return hashlib.sha256(value.numpy().tobytes()).hexdigest() if hasattr(value, "numpy") else repr(value)
 
 
-def run(job, folder, patience=None, whole_group=True):
-    """Start a job; kill it after `patience` seconds unless it has ended. Returns whether it ended by itself."""
+def run(job, folder, patience=None, whole_group=True, spare=False):
+    """Start a job's processes; kill them after `patience` seconds unless they have ended.
+
+    Args:
+      whole_group: whether what a process started is killed too. spare: whether the last one is left to end by itself.
+    Returns:
+      whether one has ended by itself, and done the work.
+    """
     words = [sys.executable, *map(str, job.command(folder))]
-    with (folder / "output.txt").open("ab") as output:
-        process = subprocess.Popen(words, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
+    outputs = [folder / f"output-{number}.txt" for number in range(job.processes)]
+    started = []
+    for path in outputs:
+        with path.open("w") as output:
+            started.append(
+                subprocess.Popen(words, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)  # a group each
+            )
+    deadline = math.inf if patience is None else time.monotonic() + patience
+    while any(process.poll() is None for process in started) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    killed = []
+    for process in started[:-1] if spare and len(started) > 1 else started:
+        if process.poll() is None:
             (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
-            process.wait()
-            wait_for_group(process.pid, job)
-            return False
-    if process.returncode:
-        raise Lost(f"{job.name} ended with {process.returncode}: {(folder / 'output.txt').read_text()[-2000:]}")
-    return True
+            killed.append(process)
+    for process in started:
+        process.wait()
+        wait_for_group(process.pid, job)
+    return ended_well(job, [pair for pair in zip(started, outputs, strict=True) if pair[0] not in killed])
+
+
+def ended_well(job, ended):
+    """Whether one of the processes that ended by themselves did the work; Lost where one failed otherwise than by being
+    refused."""
+    for process, output in ended:
+        text = output.read_text()
+        refused = process.returncode == 1 and job.processes > 1 and job.refusal and job.refusal in text
+        if process.returncode and not (refused and text.startswith("error: ") and text.count("\n") == 1):
+            raise Lost(f"{job.name} ended with {process.returncode}: {text[-2000:]}")
+    return any(process.returncode == 0 for process, _ in ended)
 
 
 def wait_for_group(group, job, seconds=30):
@@ -169,7 +222,7 @@ def soak(job, root, kills, rng):
     while killed < kills:
         folder = root / job.name / str(finished)
         folder.mkdir()
-        while not run(job, folder, rng.uniform(0, length) if killed < kills else None, rng.random() < 0.5):
+        while not run(job, folder, *moment(rng, length if killed < kills else None)):
             killed += 1
             compare(job, job.results(folder), wanted)
             print(f"\r{job.name}: {killed} of {kills} kills", end="", file=sys.stderr, flush=True)
@@ -182,6 +235,12 @@ def soak(job, root, kills, rng):
     return finished
 
 
+def moment(rng, length):
+    """When to kill, whether the whole group, and whether to spare one of two; no kill where `length` is None."""
+    patience, whole_group, spare = rng.uniform(0, length or 0), rng.random() < 0.5, rng.random() < 0.5
+    return None if length is None else patience, whole_group, spare
+
+
 def compare(job, results, wanted):
     for name, value in results.items():
         if value != wanted[name]:
@@ -192,27 +251,45 @@ def compare(job, results, wanted):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100, help="how many in all (default: %(default)s)")
+    parser.add_argument("--kills", type=int, default=300, help="how many in all (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="a new folder to work in, kept (default: one that is removed)")
     parser.add_argument("--decoders", nargs="+", default=DECODERS, choices=DECODERS, help="to train (default: all)")
+    parser.add_argument("--jobs", metavar="WORD", default="", help="kill only jobs with this in their names")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         root = (options.folder or Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)
         try:
-            shares = 2 + len(options.decoders)
-            share = [options.kills * (i + 1) // shares - options.kills * i // shares for i in range(shares)]
-            soak(Build(root), root, share[0], rng)
-            data = root / "build" / "undisturbed" / "file.h5"
-            for decoder, kills in zip(options.decoders, share[1:-1], strict=True):
-                soak(Training(data, decoder), root, kills, rng)
-            trained = root / f"training of {options.decoders[0]}" / "undisturbed" / "run" / "best.pt"
-            soak(Evaluation(data, trained), root, share[-1], rng)
+            killed = soak_all(root, options, rng)
         except Lost as loss:
             sys.exit(f"lost: {loss}")
-    print(f"{options.kills} kills, 0 lost, every result bit-identical")
+    print(f"{killed} kills, 0 lost, every result bit-identical")
+
+
+def soak_all(root, options, rng):
+    """Every job in turn, each with its share of the kills; how many there were."""
+    first = options.decoders[0]
+    data = root / "build" / "undisturbed" / "file.h5"
+    trained = root / f"training of {first}" / "undisturbed" / "run" / "best.pt"
+    jobs = [Build(root), Build(root, 2), *(Training(data, decoder) for decoder in options.decoders)]
+    photos = sorted((root / "photos" / "val2014").iterdir())[:12]
+    for processes in (1, 2):
+        jobs += [Evaluation(data, trained, processes), Fill(photos, trained, processes)]
+    jobs.append(Training(data, first, 2))
+    wanted = [job for job in jobs if options.jobs in job.name]
+    needed = [jobs[0]] + [jobs[2]] * any(isinstance(job, Evaluation | Fill) for job in wanted)  # data and checkpoint
+    killed = 0
+    for job in jobs:
+        share = 0
+        if job in wanted:
+            place = wanted.index(job)
+            share = options.kills * (place + 1) // len(wanted) - options.kills * place // len(wanted)
+        if share or job in needed:
+            soak(job, root, share, rng)
+        killed += share
+    return killed
 
 
 if __name__ == "__main__":

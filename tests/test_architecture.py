@@ -16,7 +16,8 @@ FORBIDDEN = {"models": {"inpaint", "data_prep"}, "data_prep": {"torch", "torchvi
 LONGEST_FILE = 400  # lines
 MACHINE_PATH = re.compile(r"(?<![\w.])(?:/(?:home|root|Users|mnt|opt|srv|work)/\w|[A-Z]:\\\\?Users)")
 # The name that is installed, where it differs from the name that is imported.
-DISTRIBUTION = {"PIL": "pillow", "skimage": "scikit-image"}
+DISTRIBUTION = {"PIL": "pillow", "skimage": "scikit-image", "pillow_heif": "pillow-heif"}
+OPTIONAL = {"pillow-heif"}  # in an extra of its own
 
 
 def files_of_the_project():
@@ -136,7 +137,8 @@ def test_pyproject_declares_exactly_what_the_program_imports():
     used = {"tensorboard"} if "torch.utils.tensorboard" in imported else set()  # torch's writer is a face of it
     for name in {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) - set(ROOMS):
         used.add(DISTRIBUTION.get(name, name))
-    assert used - {path.stem for path in scripts} == declared
+    assert used - {path.stem for path in scripts} - OPTIONAL == declared
+    assert all(re.search(rf'^\w+ = \["{name}>=', text, re.MULTILINE) for name in OPTIONAL)
 
 
 def test_constraints_pin_every_declared_dependency():

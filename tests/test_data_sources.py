@@ -9,8 +9,8 @@ import zipfile
 import pytest
 from data_makers import coco, encoded, jpegs, picture, write_json
 
-from data_prep.build import join
 from data_prep.errors import InputError
+from data_prep.join import join
 from data_prep.photos import Source, hashed_id, read_bytes
 from data_prep.restricted_pickle import load
 from data_prep.sources.coco import read_coco
@@ -92,9 +92,9 @@ def test_coco_leaves_out_a_set_without_photos_and_says_so(tmp_path):
         (b"1" * 5000, "line 1"),
         (b"[]", "expected an object, found a list"),
         (b'{"images": {}}', "images: expected a list, found an object"),
-        (b'{"images": [{"id": "1", "file_name": "a"}], "annotations": []}', "images[0].id: expected an integer"),
+        (b'{"images": [{"id": "", "file_name": "a"}], "annotations": []}', "images[0].id: expected an integer"),
         (b'{"images": [{"id": true, "file_name": "a"}], "annotations": []}', "images[0].id: expected an integer"),
-        (b'{"images": [{"id": 1e3, "file_name": "a"}], "annotations": []}', "images[0].id: expected an integer"),
+        (b'{"images": [{"id": 1.5, "file_name": "a"}], "annotations": []}', "images[0].id: expected an integer"),
         (b'{"images": [{"id": 99999999999999999999, "file_name": "a"}], "annotations": []}', "does not fit in 64 bits"),
         (b'{"images": [{"id": 1, "file_name": null}], "annotations": []}', "images[0].file_name: expected a string"),
         (
@@ -305,9 +305,6 @@ def test_a_damaged_tar_is_told_by_file_and_position(tmp_path):
         (tmp_path / "a.tar").write_bytes(data)
         with pytest.raises(InputError, match=r"a\.tar: byte \d+: "):
             read_webdataset([tmp_path / "a.tar"])
-    tar(tmp_path / "a.tar", {"0.json": b'{"caption": '})
-    with pytest.raises(InputError, match=r"a\.tar: 0\.json: line 1, column 13"):
-        read_webdataset([tmp_path / "a.tar"])
 
 
 # Joining

@@ -3,6 +3,8 @@
 import gzip
 import pickle
 import struct
+import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from data_prep.build_h5 import SET_NAMES
 from data_prep.errors import InputError
 from data_prep.h5file import describe
 from data_prep.restricted_pickle import load_arrays
-from data_prep.sources.image_sets import SETS
+from data_prep.sources.image_sets import SETS, read_image_set
 from inpaint.dataset import Photos
 
 
@@ -215,3 +217,61 @@ def test_damaged_files_are_told_in_one_line(tmp_path, what):
 def test_what_makes_no_sense_on_the_command_line_is_exit_code_2(tmp_path, arguments):
     done = run(*arguments, "--out", tmp_path / "x.h5")
     assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+LAYOUTS = ("{}.idx{}-ubyte", "{}-idx{}.ubyte", "{}.idx{}-ubyte.gz", "{0}-idx{1}-ubyte/{0}-idx{1}-ubyte")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_mnist_under_the_names_that_kaggle_and_others_give_it(tmp_path, layout):
+    """(users' files, 17)"""
+    mnist(tmp_path / "made")
+    for what, number in (("images", 3), ("labels", 1)):
+        path = tmp_path / "root" / layout.format(f"t10k-{what}", number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (packed,) = (tmp_path / "made").rglob(f"t10k-{what}-idx{number}-ubyte.gz")
+        data = packed.read_bytes()
+        path.write_bytes(data if path.suffix == ".gz" else gzip.decompress(data))
+    source = read_image_set("mnist", tmp_path / "root")
+    assert sum(map(len, source.photos.values())) == 30
+
+
+@pytest.mark.parametrize("packed", ["cifar-10-python.tar.gz", "cifar-10-python.tar"])
+def test_cifar_10_is_read_in_its_archive(tmp_path, packed):
+    """(users' files, 17)"""
+    cifar(tmp_path / "made" / "cifar-10-batches-py")
+    root = tmp_path / "root"
+    root.mkdir()
+    with tarfile.open(root / packed, "w:gz" if packed.endswith("gz") else "w") as archive:
+        archive.add(tmp_path / "made" / "cifar-10-batches-py", "cifar-10-batches-py")
+    assert read_image_set("cifar10", root).photos == read_image_set("cifar10", tmp_path / "made").photos
+    data = (root / packed).read_bytes()
+    for broken in (data[: len(data) // 2], b"x" * 999, b""):
+        (root / packed).write_bytes(broken)
+        with pytest.raises(InputError, match=packed):
+            read_image_set("cifar10", root)
+
+
+@pytest.mark.parametrize("layout", ["kaggle", "zip"])
+def test_celeba_as_kaggle_lays_it_out_and_in_its_zip(tmp_path, layout):
+    """(users' files, 17)"""
+    celeba(tmp_path / "made")
+    made, root = tmp_path / "made" / "celeba", tmp_path / "root"
+    root.mkdir()
+    if layout == "zip":
+        with zipfile.ZipFile(root / "img_align_celeba.zip", "w") as archive:
+            for photo in sorted((made / "img_align_celeba").iterdir()):
+                archive.write(photo, f"img_align_celeba/{photo.name}")
+        for name in ("list_attr_celeba.txt", "list_eval_partition.txt"):
+            (root / name).write_bytes((made / name).read_bytes())
+    else:
+        (root / "img_align_celeba").mkdir()
+        (made / "img_align_celeba").rename(root / "img_align_celeba" / "img_align_celeba")
+        partition = [line.split() for line in (made / "list_eval_partition.txt").read_text().split("\n") if line]
+        _, names, *rows = (made / "list_attr_celeba.txt").read_text().strip().split("\n")
+        table = [["image_id", *names.split()], *(row.split() for row in rows)]
+        (root / "list_attr_celeba.csv").write_text("\n".join(map(",".join, table)))
+        (root / "list_eval_partition.csv").write_text("image_id,partition\n" + "\n".join(map(",".join, partition)))
+    photos = read_image_set("celeba", root).photos
+    assert [len(photos[split]) for split in ("train", "val", "test")] == [2, 2, 2]
+    assert photos["train"][0].captions == (b"a face: bald, smiling",)

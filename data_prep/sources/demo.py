@@ -109,7 +109,7 @@ def read_demo(
         for index in range(min(counts[split], limit or counts[split])):
             scene = scene_at(seed, split, index)
             captions = tuple(caption.encode() for caption in captions_of(scene))
-            photo = Photo(f"demo_{split}_{index:09d}", FIRST_ID[split] + index, captions, scene)
+            photo = Photo(f"demo_{split}_{index:09d}", FIRST_ID[split] + index, captions, scene, "place")
             source.photos[split].append(photo)
     return source
 

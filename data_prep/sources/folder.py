@@ -1,79 +1,168 @@
-"""--folder DIR: photos, and their captions beside them in NAME.txt (one a line) or in one file (tables.py).
+"""--folder DIR: photos, with captions beside them (pairing.py), in one file (tables.py), or laid out by Hugging Face.
 
-Folders inside are looked through too. A photo's split is what its topmost folder's name begins with (train, val, test);
-it is train where that says nothing.
+Folders inside are looked through too, links followed. Captions come from `--captions FILE`; without it from the tables
+that lie in the folders under their usual names (metadata.jsonl, captions.txt, results.csv, ...), and for photos that no
+table names from NAME.txt (one a line), NAME.jpg.txt, NAME.caption or NAME.json. A photo's split is what the table says,
+else what a folder above it names as a whole word (train, val, test and their longer forms), else train.
 """
 
 import os
+import re
+from collections import Counter
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.photos import Photo, Rejected, Source, hashed_id, locate_file, split_of
-from data_prep.sources.tables import read_table
+from data_prep.jsontext import parse
+from data_prep.listing import Listing, listing
+from data_prep.names import base, match, split_of_path
+from data_prep.pairing import NO_PHOTO, SIDECARS, pair, stem
+from data_prep.photos import Photo, Rejected, Source, hashed_id, locate_file, read_small
+from data_prep.sources.tables import Table, captions_in, read_captions
+from data_prep.texts import NotText, lines, repaired
 
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
+_USUAL = re.compile(
+    r"metadata\.(jsonl|csv)|(captions?|labels|annotations)\.(txt|csv|tsv|jsonl|json)|results(_\d+)?\.(csv|token)"
+    r"|.*[._-]token\.txt|.*\.token|dataset_\w+\.json|captions_\w+\.json",
+    re.IGNORECASE,
+)
+_LIST_OF_SPLIT = re.compile(r".*(train|dev|val|test)images\.txt", re.IGNORECASE)
 
 
 def read_folder(root, captions_file=None) -> Source:
     """List a folder's photos in the order of their names, with their captions.
 
     Args:
-      captions_file: a .jsonl, .csv or .tsv naming photos by their path inside `root`, or by their bare name where no
-        other photo has it; None for NAME.txt beside each photo.
+      captions_file: a file that names photos by their path inside `root`, or by a name that one of them alone has
+        (names.match); None for captions beside the photos.
     Raises:
-      InputError: no such folder, no photos in it, or the captions file is malformed.
+      InputError: no such folder, no photos in it, or the captions file is malformed or names none of the photos.
     """
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
+    inside = listing(root)
     source = Source(label="folder" if captions_file is None else f"folder ({Path(captions_file).suffix[1:]})")
-    names = _photo_names(root)
-    captions = None if captions_file is None else _by_photo(source, names, read_table(captions_file))
-    if not names and not source.rejects:
-        raise InputError(f"{root}: no photos ({' '.join(PHOTOS)})")
-    for name in names:
+    source.rejects += inside.rejects
+    source.skipped += inside.skipped
+    if not inside.photos and not inside.rejects:
+        raise InputError(f"{root}: no photos in this folder")
+    captions, splits = _captions(source, root, inside, captions_file)
+    silent: Counter[str] = Counter()
+    for name in inside.photos:
         try:
             location = locate_file(str(root / name))
         except Rejected as reason:
             source.rejects.append((name, str(reason)))
             continue
-        texts = _beside(source, root / name) if captions is None else captions.get(name, [])
-        split = split_of(name) if "/" in name else None
-        own = tuple(source.encode(text) for text in texts)
+        split = splits.get(name) or split_of_path(name)
+        silent[name.rpartition("/")[0] or "."] += split is None
+        own = source.captions(captions.get(name, ()))
         source.photos[split or "train"].append(Photo(name, hashed_id(name), own, location))
+    _tell(source, inside, +silent)
     return source
 
 
-def _photo_names(root: Path) -> list[str]:
-    """Paths inside `root`, with forward slashes, of all files that a photo's ending tells; sorted."""
-    names = []
-    for folder, _, files in os.walk(root):
-        inside = Path(folder).relative_to(root)
-        names += [(inside / name).as_posix() for name in files if name.lower().endswith(PHOTOS)]
-    return sorted(names)
+def _tell(source: Source, inside: Listing, silent: Counter) -> None:
+    if silent:
+        shown = ", ".join(sorted(silent)[:12]) + (", ..." if len(silent) > 12 else "")
+        source.warnings.append(
+            f"{len(silent):,} folders name no split, so their {silent.total():,} photos are in train: {shown}"
+        )
+    if inside.twice:
+        link, first = inside.twice[0]
+        source.warnings.append(f"{len(inside.twice):,} links to folders read already: {link} is {first or 'the top'}")
+    if inside.others:
+        source.warnings.append(f"{inside.others:,} files are neither photos nor captions")
 
 
-def _beside(source: Source, photo: Path) -> list[str]:
-    """The lines of NAME.txt, blank ones left out."""
-    text = photo.with_suffix(".txt")
-    if not text.is_file():
-        return []
-    lines = source.decode(text.read_bytes()).split("\n")
-    return [line.strip() for line in lines if line.strip()]
-
-
-def _by_photo(source: Source, names: list[str], table: dict[str, list[str]]) -> dict[str, list[str]]:
-    """A table's captions by the photos' own names; a photo that it names and that is not there is a reject."""
-    bare: dict[str, list[str]] = {}
-    for name in names:
-        bare.setdefault(name.rsplit("/", 1)[-1], []).append(name)
-    known, captions = set(names), {}
-    for name, found in table.items():
-        asked = name.replace("\\", "/").removeprefix("./")
-        candidates = [asked] if asked in known else bare.get(asked, [])
-        if len(candidates) == 1:
-            captions.setdefault(candidates[0], []).extend(found)
+def _captions(
+    source: Source, root: Path, inside: Listing, captions_file
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """({photo: captions}, {photo: split}) from a captions file, or from all that lies beside the photos."""
+    if captions_file is not None:
+        table = read_captions(captions_file)
+        source.files += table.files
+        captions, splits = _by_photo(source, inside.photos, table, str(captions_file))
+        if not captions:
+            raise InputError(f"{captions_file}: none of its names is a photo in {root}")
+        return captions, splits
+    captions, splits, used = _usual_tables(source, root, inside)
+    texts = [text for text in inside.texts if text not in used and not _LIST_OF_SPLIT.fullmatch(base(text))]
+    sidecars = [text for text in texts if text.lower().endswith(SIDECARS)]
+    unread = [text for text in texts if not text.lower().endswith(SIDECARS)]
+    if unread:
+        source.warnings.append(f"{len(unread):,} tables were not read; --captions FILE reads one: {unread[0]}")
+    paired = pair(inside.photos, sidecars)
+    for text, reason in paired.lost:
+        source.lose(f"{reason}, JSON" if reason == NO_PHOTO and text.lower().endswith(".json") else reason, text)
+    for photo, own in paired.own.items():
+        if photo in captions:
+            source.lose("a text of a photo that a table names", own[0])
         else:
-            source.rejects.append((name, "several photos have this name" if candidates else "no such file"))
-            source.orphans += len(found)
-    return captions
+            captions[photo] = beside(source, root, own)
+    return captions, splits
+
+
+def _usual_tables(source: Source, root: Path, inside: Listing) -> tuple[dict, dict, set[str]]:
+    """Captions and splits from the tables under their usual names, each of photos in its own folder and below it."""
+    captions: dict[str, list[str]] = {}
+    splits: dict[str, str] = {}
+    used: set[str] = set()
+    stems = {stem(photo).casefold() for photo in inside.photos}
+    for text in inside.texts:
+        metadata = base(text).lower().startswith("metadata.")
+        if not _USUAL.fullmatch(base(text)) or (stem(text).casefold() in stems and not metadata):
+            continue
+        try:
+            table = read_captions(root / text)
+        except InputError:
+            if metadata:
+                raise
+            continue  # a text like any other, it seems
+        folder = text.rpartition("/")[0]
+        below = [photo for photo in inside.photos if not folder or photo.startswith(f"{folder}/")]
+        relative = {photo[len(folder) + 1 if folder else 0 :]: photo for photo in below}
+        own, own_splits = _by_photo(source, list(relative), table, text)
+        if not own and metadata:
+            raise InputError(f"{root / text}: none of its names is a photo in this folder")
+        source.files += table.files
+        source.warnings.append(f"{text}: captions of {len(own):,} photos")
+        used |= {text, *(os.path.relpath(path, root).replace(os.sep, "/") for path in table.files)}
+        for name, found in own.items():
+            captions.setdefault(relative[name], []).extend(found)
+        splits.update({relative[name]: split for name, split in own_splits.items()})
+    return captions, splits, used
+
+
+def _by_photo(source: Source, photos: list[str], table: Table, where: str) -> tuple[dict, dict]:
+    """A table's captions and splits by the photos' own names; a name that means no photo is a reject."""
+    found, refused = match(table.captions, photos)
+    captions: dict[str, list[str]] = {}
+    for name, photo in found.items():
+        captions.setdefault(photo, []).extend(table.captions[name])
+    for name, reason in refused.items():
+        source.rejects.append((name, reason))
+        source.orphans += len(table.captions[name])
+    for reason, count in table.lost.items():
+        source.lose(reason, where, count)
+    listed, _ = match(table.splits, photos)
+    return captions, {photo: table.splits[name] for name, photo in listed.items()}
+
+
+def beside(source: Source, root: Path, texts: list[str]) -> list[str]:
+    """The captions of the first of some sidecars that has any: a text's lines, a JSON's caption or captions. A damaged
+    one costs its own."""
+    for text in texts:
+        try:
+            data = read_small(str(root / text))
+            if text.lower().endswith(".json"):
+                found = captions_in(parse(data, text), text)
+            else:
+                found = [line.strip() for line in lines(repaired(data))]
+        except (Rejected, NotText, InputError) as error:
+            source.lose("damaged JSON" if isinstance(error, InputError) else str(error), text)
+            continue
+        found = [caption for caption in found if caption.strip()]
+        if found:
+            return found
+    return []

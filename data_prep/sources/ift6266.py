@@ -8,6 +8,9 @@ import re
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.listing import listing
+from data_prep.names import NONE, match
+from data_prep.pairing import stem
 from data_prep.photos import Photo, Rejected, Source, hashed_id, locate_file
 from data_prep.restricted_pickle import load
 
@@ -19,35 +22,53 @@ def read_ift6266(root) -> Source:
     """List the archive's photos, by name, with their captions.
 
     Raises:
-      InputError: the pickle or both folders are missing, or the pickle holds something else than captions.
+      InputError: the pickle or both folders are missing, or the pickle holds something else than captions, or none of
+        the photos'.
     """
     root = Path(root)
     path = root / PICKLE
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     captions = _captions(path)
-    source = Source(label="ift6266")
+    source = Source(label="ift6266", files=[str(path)])
     folders = {split: root / name for split, name in FOLDERS.items() if (root / name).is_dir()}
     if not folders:
         raise InputError(f"{root}: neither {' nor '.join(FOLDERS.values())}")
-    unused = set(captions)
-    for split, folder in folders.items():
-        for photo in sorted(folder.glob("*.jpg")):
+    photos = {split: _photos(source, folder) for split, folder in folders.items()}
+    names = [f"{FOLDERS[split]}/{stem(name)}" for split, listed in photos.items() for name in listed]
+    found, refused = match(captions, names)
+    own = {photo: key for key, photo in found.items()}
+    for key, reason in refused.items():
+        source.orphans += len(captions[key])
+        if reason != NONE:
+            source.rejects.append((key, reason))
+    for split, listed in photos.items():
+        for name in listed:
             try:
-                location = locate_file(str(photo))
+                location = locate_file(str(folders[split] / name))
             except Rejected as reason:
-                source.rejects.append((photo.name, str(reason)))
+                source.rejects.append((name, str(reason)))
                 continue
-            own = tuple(source.encode(caption) for caption in captions.get(photo.stem, ()))
-            unused.discard(photo.stem)
-            source.photos[split].append(Photo(photo.name, _number(photo.name), own, location))
-    source.orphans = sum(len(captions[key]) for key in unused)
+            texts = captions[own[key]] if (key := f"{FOLDERS[split]}/{stem(name)}") in own else ()
+            source.photos[split].append(Photo(name, _number(name), source.captions(texts), location))
+    if captions and not found:
+        raise InputError(f"{path}: none of its names is a photo in {root}")
     return source
+
+
+def _photos(source: Source, folder: Path) -> list[str]:
+    """The photos of one folder, by name; what else is there is told."""
+    inside = listing(folder)
+    source.rejects += [(f"{folder.name}/{name}", reason) for name, reason in inside.rejects]
+    source.skipped += inside.skipped
+    if inside.others:
+        source.warnings.append(f"{folder}: {inside.others:,} files are no photos")
+    return inside.photos
 
 
 def _number(name: str) -> int:
     """The image id that COCO's file names end with; a hash of the name where there is none."""
-    digits = re.search(r"_(\d{1,18})\.jpg$", name)
+    digits = re.search(r"_(\d{1,18})$", stem(name))
     return int(digits[1]) if digits else hashed_id(name)
 
 

@@ -5,6 +5,7 @@ Nothing is downloaded. An image keeps its size, its class's name in words is its
 images are val. Grey images are told apart, so that a model scores one channel of them and not three.
 """
 
+import io
 import math
 import struct
 import zlib
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.errors import InputError
-from data_prep.photos import SPLITS, Photo, Rejected, Source, locate_file
+from data_prep.photos import SPLITS, Photo, Source
+from data_prep.regular import read_small
 from data_prep.restricted_pickle import load_arrays
+from data_prep.sources.celeba import read_celeba
+from data_prep.tar import members
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CLOTHES = (
@@ -42,6 +46,7 @@ THINGS = (
 )
 FIRST_ID = {split: number * 1_000_000_000 for number, split in enumerate(SPLITS)}
 LARGEST = 2**31  # bytes of pixels that a file may hold
+LARGEST_ARCHIVE = 2**29  # bytes of CIFAR-10's, unpacked; it has 186 million
 
 
 class Pixels(NamedTuple):
@@ -94,7 +99,7 @@ def read_image_set(name: str, root) -> Source:
         raise InputError(f"{root}: no such folder")
     source = Source(label=name, side=own.side, channels=own.channels)
     if name == "celeba":
-        _read_celeba(source, root, own)
+        read_celeba(source, root, own.folders)
     else:
         read = _cifar if name == "cifar10" else _idx
         train, test = (read(root, own, split) for split in ("train", "test"))
@@ -116,13 +121,14 @@ def _add(source: Source, name: str, own: ImageSet, splits: dict[str, list[tuple[
         for number, (data, label) in enumerate(images):
             caption = own.captions[label].encode()
             where = Pixels(own.side, own.channels, data)
-            photo = Photo(f"{name}_{split}_{number:05d}", FIRST_ID[split] + number, (caption,), where)
+            photo = Photo(f"{name}_{split}_{number:05d}", FIRST_ID[split] + number, (caption,), where, "place")
             source.photos[split].append(photo)
 
 
 def _find(root: Path, own: ImageSet, names: tuple[str, ...]) -> Path | None:
-    """The first of the files that is there."""
-    return next((path for folder in own.folders for name in names if (path := root / folder / name).is_file()), None)
+    """The first of the files that is there; Kaggle puts each into a folder of its own name."""
+    places = [root / folder / inside for folder in own.folders for name in names for inside in (name, f"{name}/{name}")]
+    return next((path for path in places if path.is_file()), None)
 
 
 def _idx(root: Path, own: ImageSet, split: str) -> list[tuple[bytes, int]] | None:
@@ -130,7 +136,8 @@ def _idx(root: Path, own: ImageSet, split: str) -> list[tuple[bytes, int]] | Non
     prefix = {"train": "train", "test": "t10k"}[split]
     found = {}
     for what in ("images-idx3", "labels-idx1"):
-        names = tuple(f"{prefix}-{what}{dot}ubyte{gz}" for dot in "-." for gz in ("", ".gz"))
+        spelt = (f"{prefix}-{what}-ubyte", f"{prefix}-{what}.ubyte", f"{prefix}-{what.replace('-', '.')}-ubyte")
+        names = tuple(name + packed for name in spelt for packed in ("", ".gz"))
         found[what] = _find(root, own, names)
     missing = [what for what, path in found.items() if path is None]
     if len(missing) == 1:
@@ -153,15 +160,7 @@ def _idx(root: Path, own: ImageSet, split: str) -> list[tuple[bytes, int]] | Non
 
 def _idx_content(path: Path, dimensions: int) -> tuple[tuple[int, ...], bytes]:
     """The sizes and the bytes of an IDX file of unsigned bytes."""
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            unpacker = zlib.decompressobj(wbits=31)
-            data = unpacker.decompress(data, LARGEST)
-            if not unpacker.eof:
-                raise EOFError("cut off, or absurdly large")
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+    data = _unpacked(path, LARGEST)
     header = 4 + 4 * dimensions
     if data[:4] != bytes((0, 0, 8, dimensions)) or len(data) < header:
         raise InputError(f"{path}: not an IDX file of bytes in {dimensions} dimension(s)")
@@ -171,17 +170,48 @@ def _idx_content(path: Path, dimensions: int) -> tuple[tuple[int, ...], bytes]:
     return sizes, data[header:]
 
 
+def _unpacked(path: Path, limit: int) -> bytes:
+    """A file's bytes, gunzipped where it is gzipped."""
+    try:
+        data = read_small(path, limit)
+        if data[:2] == b"\x1f\x8b":
+            unpacker = zlib.decompressobj(wbits=31)
+            data = unpacker.decompress(data, limit)
+            if not unpacker.eof:
+                raise EOFError("cut off, or absurdly large")
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    return data
+
+
+def _batches(root: Path, own: ImageSet, names: list[str]) -> list[tuple[str, bytes]] | None:
+    """(name, bytes) of CIFAR-10's batches, from their files or from the archive as published; None without any."""
+    paths = [_find(root, own, (name,)) for name in names]
+    if any(paths):
+        if not all(paths):
+            raise InputError(f"{root}: no {names[paths.index(None)]}, though other batches are there")
+        return [(str(path), read_small(path, LARGEST_ARCHIVE)) for path in paths]
+    archive = _find(root, own, ("cifar-10-python.tar.gz", "cifar-10-python.tar"))
+    if archive is None:
+        return None
+    data = _unpacked(archive, LARGEST_ARCHIVE)
+    inside = {Path(item.name).name: item for tar in members(str(archive), io.BytesIO(data)) for item in tar}
+    missing = [name for name in names if name not in inside or inside[name].kind != "file"]
+    if missing:
+        raise InputError(f"{archive}: no {missing[0]} in it")
+    found = [inside[name] for name in names]
+    return [(f"{archive}/{item.name}", data[item.offset : item.offset + item.size]) for item in found]
+
+
 def _cifar(root: Path, own: ImageSet, split: str) -> list[tuple[bytes, int]] | None:
     """(pixels, label) of each image of the batches, as CIFAR-10's Python version pickles them; None without any."""
     batches = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}[split]
-    paths = [_find(root, own, (name,)) for name in batches]
-    if not any(paths):
+    found = _batches(root, own, batches)
+    if found is None:
         return None
-    if not all(paths):
-        raise InputError(f"{root}: no {batches[paths.index(None)]}, though other batches are there")
     images = []
-    for path in paths:
-        content = load_arrays(path)
+    for path, packed in found:
+        content = load_arrays(path, packed)
         data, labels = (content.get(key) if isinstance(content, dict) else None for key in (b"data", b"labels"))
         size, count = 3 * own.side**2, len(labels) if isinstance(labels, list) else -1
         if getattr(data, "shape", None) != (count, size) or len(data.data) != count * size:
@@ -196,49 +226,3 @@ def _cifar(root: Path, own: ImageSet, split: str) -> list[tuple[bytes, int]] | N
                 interleaved[channel::3] = planes[channel * third : (channel + 1) * third]
             images.append((bytes(interleaved), label))
     return images
-
-
-def _read_celeba(source: Source, root: Path, own: ImageSet) -> None:
-    """The aligned photos, in the splits of list_eval_partition.txt; captions name what list_attr_celeba.txt grants."""
-    folder = next((root / inside for inside in own.folders if (root / inside / "img_align_celeba").is_dir()), None)
-    if folder is None:
-        raise InputError(f"{root}: no folder img_align_celeba in there, nor in celeba")
-    listed, described = folder / "list_eval_partition.txt", folder / "list_attr_celeba.txt"
-    partition = dict(_rows(_lines(listed), listed, columns=2))
-    _, names, *rows = [*_lines(described), "", ""]
-    names = [name.replace("_", " ").lower() for name in names.split()]
-    attributes = {
-        name: [word for word, mark in zip(names, marks, strict=True) if mark == "1"]
-        for name, *marks in _rows(rows, described, columns=1 + len(names), first=3)
-    }
-    for name, number in partition.items():
-        if number not in ("0", "1", "2"):
-            raise InputError(f"{listed}: {name} is in split {number}, not in 0, 1 or 2")
-        try:
-            location = locate_file(str(folder / "img_align_celeba" / name))
-        except Rejected as reason:
-            source.rejects.append((name, str(reason)))
-            continue
-        words = attributes.get(name, [])
-        captions = (source.encode(f"a face: {', '.join(words)}" if words else "a face"),)
-        digits = name.split(".")[0]
-        image_id = int(digits) if digits.isdecimal() and len(digits) < 19 else len(source.photos[SPLITS[int(number)]])
-        source.photos[SPLITS[int(number)]].append(Photo(name, image_id, captions, location))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _rows(lines: list[str], path: Path, columns: int, first: int = 1) -> list[list[str]]:
-    """Lines, the first of which is number `first`, cut at blanks; empty ones left out."""
-    rows = []
-    for number, line in enumerate(lines, start=first):
-        row = line.split()
-        if row and len(row) != columns:
-            raise InputError(f"{path}: line {number}: {len(row)} columns, expected {columns}")
-        rows += [row] if row else []
-    return rows

@@ -1,102 +1,232 @@
 """--webdataset TAR ...: shards as img2dataset writes them, NAME.jpg with NAME.txt or NAME.json beside it in a tar.
 
-The tars are read in place: one pass over their headers notes where each photo lies. NAME.txt is one caption; without it
-the "caption" (or "captions") of NAME.json is taken. A shard's split is what its name begins with, train if nothing.
+The tars are read in place: one pass over their headers notes where each photo lies. A sample is one key, whole or not
+at all: its photo is the plain KEY.jpg, what is KEY.something.png is another part of it, and a key that comes twice is
+refused. NAME.txt is one caption; without it the "caption" (or "captions") of NAME.json is taken.
 """
 
+import glob
 import os
-import tarfile
-from dataclasses import dataclass
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 
 from data_prep.errors import InputError
 from data_prep.jsontext import parse
-from data_prep.photos import Location, Photo, Source, hashed_id, split_of
-from data_prep.sources.folder import PHOTOS
+from data_prep.listing import listing
+from data_prep.names import NOT_READ, base, is_photo, is_system, split_in, split_of_path
+from data_prep.pairing import NO_PHOTO, SIDECARS, key, pair, stem
+from data_prep.photos import Location, Photo, Source, hashed_id
+from data_prep.regular import open_regular
 from data_prep.sources.tables import captions_in
+from data_prep.tar import Member, members
+from data_prep.texts import NotText, lines, repaired
 
 LONGEST_TEXT = 64 * 2**20  # bytes of a NAME.txt or NAME.json
+MOST_SHARDS = 1_000_000  # of one {00000..99999}
+LABELLED = 8  # shards that the label names one by one
 
 
 @dataclass
-class _Sample:
-    """What a shard has under one name: the photo, and the captions from its .txt and its .json."""
+class _Shard:
+    """A shard's members by name: where photos and texts lie, and those that come twice."""
 
-    photo: tuple[str, Location] | None = None
-    text: list[str] | None = None
-    json: list[str] | None = None
+    photos: dict[str, Location] = field(default_factory=dict)
+    texts: dict[str, Member] = field(default_factory=dict)
+    twice: Counter = field(default_factory=Counter)
 
 
 def read_webdataset(paths: list) -> Source:
     """List the photos of some shards, in their order.
 
+    Args:
+      paths: tars, folders of tars, and patterns as webdataset's: `{00000..00010}.tar`, `{a,b}.tar`, `*.tar`.
     Raises:
-      InputError: a shard is missing, compressed, truncated or damaged (with the position in bytes), or its JSON is.
+      InputError: a shard is missing, compressed, truncated or damaged (with the position in bytes).
     """
-    source = Source(label=f"webdataset ({', '.join(os.path.basename(path) for path in paths)})")
-    for path in paths:
-        _read_shard(source, os.fspath(path))
+    source = Source(label="")
+    shards = [shard for path in paths for shard in _shards(os.fspath(path))]
+    silent = []
+    for path, inside in shards:
+        split = split_of_path(inside) or split_in(base(inside))
+        if not _read_shard(source, path, split):
+            silent.append(inside)
+        source.files.append(path)
+    names = [os.path.basename(path) for path, _ in shards]
+    if len(names) > LABELLED:
+        names = [f"{names[0]} to {names[-1]}, {len(names)} shards"]
+    source.label = f"webdataset ({', '.join(names)})"
+    if silent:
+        shown = ", ".join(silent[:12]) + (", ..." if len(silent) > 12 else "")
+        source.warnings.append(f"{len(silent):,} shards name no split, so their photos are in train: {shown}")
     return source
 
 
-def _read_shard(source: Source, path: str) -> None:
-    shard, split = os.path.basename(path), split_of(os.path.basename(path)) or "train"
-    for sample in _samples(source, path):
-        captions = [caption for caption in sample.text or sample.json or [] if caption]
-        if sample.photo is None:
-            source.orphans += len(captions)
-            continue
-        member_name, location = sample.photo
-        file_name = f"{shard}/{member_name}"
-        own = tuple(source.encode(caption) for caption in captions)
-        source.photos[split].append(Photo(file_name, hashed_id(file_name), own, location))
+def _shards(given: str) -> list[tuple[str, str]]:
+    """(path, path below the folder that was given, or the tar's name) of each shard that an argument means."""
+    if os.path.isdir(given):
+        tars = listing(given).tars
+        if not tars:
+            raise InputError(f"{given}: no .tar in this folder")
+        return [(os.path.join(given, tar), tar) for tar in tars]
+    if os.path.exists(given) or not any(sign in given for sign in "{*?["):
+        return [(given, os.path.basename(given))]
+    paths = _expanded(given) if "{" in given else sorted(glob.glob(given))
+    if not paths:
+        raise InputError(f"{given}: no such file")
+    root = os.path.dirname(re.split(r"[{*?\[]", given)[0])  # below it names may tell a split
+    return [(path, os.path.relpath(path, root or ".").replace(os.sep, "/")) for path in paths]
 
 
-def _samples(source: Source, path: str) -> list[_Sample]:
-    """A shard's members put together by name: what stands before the first dot."""
-    samples: dict[str, _Sample] = {}
-    position = 0
-    try:
-        with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            stamp = os.fstat(file.fileno()).st_mtime_ns
-            for member in tar:
-                if tar.offset <= position:
-                    raise InputError(f"{path}: byte {position}: {member.name!r} has a negative size")
-                position = tar.offset
-                tar.members.clear()  # tarfile keeps every header; a shard has tens of thousands
-                if member.isfile() and not member.issparse():
-                    _take(source, samples, path, file, member, stamp)
-            file.seek(tar.offset)
-            rest = file.read(tarfile.BLOCKSIZE)
-            if not rest or rest.strip(b"\0"):  # tarfile takes a damaged header, or a file cut short, for the end
-                raise InputError(
-                    f"{path}: byte {tar.offset}: {'damaged tar header' if rest else 'the tar is cut short'}"
+def _expanded(pattern: str) -> list[str]:
+    """What a shell makes of {00000..00010} and {a,b}."""
+    brace = re.search(r"\{([^{}]*)\}", pattern)
+    if brace is None:
+        return [pattern]
+    bounds = re.fullmatch(r"(\d+)\.\.(\d+)", brace[1])
+    if bounds:
+        first, last, width = int(bounds[1]), int(bounds[2]), len(bounds[1]) if bounds[1].startswith("0") else 0
+        if last - first >= MOST_SHARDS:
+            raise InputError(f"{pattern}: more than {MOST_SHARDS:,} shards")
+        words = [f"{number:0{width}d}" for number in range(first, last + 1)]
+    else:
+        words = brace[1].split(",")
+    texts = [pattern[: brace.start()] + word + pattern[brace.end() :] for word in words]
+    expanded = [path for text in texts for path in _expanded(text)]
+    if len(expanded) > MOST_SHARDS:
+        raise InputError(f"{pattern}: more than {MOST_SHARDS:,} shards")
+    return expanded
+
+
+def _read_shard(source: Source, path: str, split: str | None) -> bool:
+    """Add a shard's samples. Returns whether it, or each of its folders, names a split."""
+    shard, named = os.path.basename(path), True
+    with open_shard(path) as file:
+        for segment in members(path, file):  # more than one where tars were put end to end
+            content = _content(source, path, segment, os.fstat(file.fileno()).st_mtime_ns)
+            refused, parts = _refused(content)
+            for name, reason in sorted(refused.items()):
+                if name in content.photos:
+                    source.rejects.append((f"{shard}/{name}", reason))
+            photos = [name for name in content.photos if name not in refused and name not in parts]
+            paired = pair(photos, [name for name in content.texts if name not in refused], by_key=True)
+            _tell(source, shard, content, refused, paired)
+            if parts:
+                source.warnings.append(
+                    f"{shard}: {len(parts):,} images are parts of samples, beside their photos: {parts[0]}"
                 )
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (tarfile.TarError, EOFError, ValueError, IndexError, ArithmeticError, MemoryError) as error:
-        raise InputError(f"{path}: byte {position}: not a whole, uncompressed tar ({error})") from error
-    return list(samples.values())
+            for name in photos:
+                texts = [content.texts[text] for text in paired.own.get(name, ())]
+                captions = _captions(source, path, file, texts)
+                own = split or split_of_path(name)
+                named = named and own is not None
+                file_name = f"{shard}/{name}"
+                source.photos[own or "train"].append(
+                    Photo(file_name, hashed_id(file_name), captions, content.photos[name])
+                )
+    return named
 
 
-def _take(source: Source, samples: dict[str, _Sample], path: str, file, member, stamp: int) -> None:
-    """Put one member of the tar where it belongs."""
-    folder, slash, base = member.name.rpartition("/")
-    name = folder + slash + base.split(".")[0]
-    sample = samples.setdefault(name, _Sample())
-    ending = os.path.splitext(base)[1].lower()
-    if ending in PHOTOS:
-        if sample.photo is None:
-            location = Location(path, "tar", member.offset_data, member.size, stamp)
-            sample.photo = (member.name, location)
+def open_shard(path: str):
+    """A shard's file, opened to be read. Raises InputError where it is none or is compressed."""
+    file = open_regular(path)
+    lead = file.read(6)
+    for mark, kind in ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")):
+        if lead.startswith(mark):
+            file.close()
+            raise InputError(f"{path}: a tar compressed with {kind}; shards are read in place, so unpack it to a .tar")
+    file.seek(0)
+    return file
+
+
+def _content(source: Source, path: str, segment: list[Member], stamp: int) -> _Shard:
+    """A tar's members by name; links are followed, what cannot be read is told."""
+    content, shard = _Shard(), os.path.basename(path)
+    every: dict[str, list[Member]] = defaultdict(list)
+    for member in segment:
+        every[member.name].append(member)
+    for member in segment:
+        name = member.name
+        if any(is_system(part) for part in name.split("/") if part not in (".", "..", "")):
+            source.skipped[base(name) if not base(name).startswith("._") else "._*"] += not member.is_folder
+            continue
+        photo, text = is_photo(name), name.lower().endswith(SIDECARS)
+        if name.lower().endswith(NOT_READ) and not member.is_folder:
+            ending = name[name.rindex(".") :].lower()
+            source.rejects.append((f"{shard}/{name}", f"{ending} files are not read: convert it to PNG or JPEG"))
+        if not (photo or text) or member.is_folder:
+            continue
+        content.twice[name] += 1
+        target, reason = member.followed(every)
+        if target is None and photo:
+            source.rejects.append((f"{shard}/{name}", reason))
+        elif target is None:
+            source.lose(reason, f"{shard}/{name}")
+        elif photo:
+            content.photos[name] = Location(path, "tar", target.offset, target.size, stamp)
         else:
-            source.rejects.append((f"{os.path.basename(path)}/{member.name}", "duplicate name in its shard"))
-    elif ending in (".txt", ".json"):
-        if member.size > LONGEST_TEXT:
-            raise InputError(f"{path}: {member.name}: {member.size:,} bytes of text (limit {LONGEST_TEXT:,})")
-        file.seek(member.offset_data)
-        data = file.read(member.size)
-        if ending == ".txt":
-            sample.text = [source.decode(data).strip()]
+            content.texts[name] = target
+    return content
+
+
+def _refused(content: _Shard) -> tuple[dict[str, str], list[str]]:
+    """{name: why} of members whose samples cannot be told apart, and the images that are parts beside a plain photo."""
+    refused, parts = {}, []
+    samples = defaultdict(list)  # by what stands before the last dot
+    for name in [*content.photos, *content.texts]:
+        samples[stem(name)].append(name)
+    plain = {stem(name) for name in content.photos if stem(name) == key(name)}
+    for sample, names in samples.items():
+        photos = [name for name in names if name in content.photos]
+        reason = None
+        if any(content.twice[name] > 1 for name in names):
+            reason = "its key comes twice in the shard"
+        elif len(photos) > 1:
+            reason = "several photos under one key"
+        if reason:
+            refused.update(dict.fromkeys(names, reason))
+        elif photos and photos == names and key(photos[0]) != sample and key(photos[0]) in plain:
+            parts.append(photos[0])  # KEY.depth.png beside KEY.jpg
+    owners = defaultdict(list)
+    for name in content.photos:
+        if name not in refused and name not in parts:
+            owners[key(name)].append(name)
+    for name in content.texts:  # KEY.txt, with KEY.a.jpg and KEY.b.jpg
+        if stem(name) == key(name) and stem(name) not in plain and len(owners[key(name)]) > 1:
+            alone = [photo for photo in owners[key(name)] if samples[stem(photo)] == [photo]]
+            refused.update(dict.fromkeys([*alone, name], "several photos under one key"))
+    return refused, parts
+
+
+def _tell(source: Source, shard: str, content: _Shard, refused: dict[str, str], paired) -> None:
+    """Count the captions that no photo gets."""
+    for name, reason in refused.items():
+        if name in content.texts:
+            source.lose(reason, f"{shard}/{name}", content.twice[name])
+    for name, reason in paired.lost:
+        if reason == NO_PHOTO and not name.lower().endswith(".json"):
+            source.orphans += 1
         else:
-            where = f"{path}: {member.name}"
-            sample.json = captions_in(parse(data, where), where)
+            source.lose("JSON beside no photo" if reason == NO_PHOTO else reason, f"{shard}/{name}")
+
+
+def _captions(source: Source, path: str, file, texts: list[Member]) -> tuple[bytes, ...]:
+    """The captions of the first text that has any; a damaged one costs its own."""
+    for text in texts:
+        where = f"{os.path.basename(path)}/{text.name}"
+        if text.size > LONGEST_TEXT:
+            source.lose(f"a text of more than {LONGEST_TEXT >> 20} MiB", where)
+            continue
+        file.seek(text.offset)
+        data = file.read(text.size)
+        try:
+            if text.name.lower().endswith(".json"):
+                captions = source.captions(captions_in(parse(data, where), where))
+            else:
+                captions = source.captions(["\n".join(lines(repaired(data))).strip()])
+        except (NotText, InputError) as error:
+            source.lose("damaged JSON" if isinstance(error, InputError) else str(error), where)
+            continue
+        if captions:
+            return captions
+    return ()

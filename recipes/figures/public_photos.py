@@ -8,12 +8,22 @@ The photos come with scikit-image, whose documentation gives their origin: `astr
 are NASA's and in the public domain, `chelsea` and `coffee` are CC0. The captions are ours.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
 
 from PIL import Image
 from skimage import data
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it runs as a script, from anywhere
+
+from data_prep.errors import run_main
+from data_prep.files import replacing, save_png, write_json
+from data_prep.outputs import check_outputs
+from data_prep.recognise import PROGRAM, Kind, png_kind
+
+INFO = {"contributor": PROGRAM, "description": "free photos that come with scikit-image"}
 
 CAPTIONS = {
     "astronaut": "a smiling astronaut in an orange suit in front of a flag",
@@ -24,17 +34,27 @@ CAPTIONS = {
 }
 
 
-def main(folder: Path) -> None:
-    photos, annotations = folder / "val", folder / "annotations"
-    photos.mkdir(parents=True, exist_ok=True)
-    annotations.mkdir(exist_ok=True)
-    listing = {"images": [], "annotations": []}
+PHOTO = png_kind("public photo")
+LISTING = Kind("a listing that this script wrote", lambda path: json.loads(path.read_bytes())["info"] == INFO)
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where to lay them out")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that this script did not write")
+    args = parser.parse_args(argv)
+    folder = args.folder
+    photos = {name: folder / "val" / f"{name}.png" for name in CAPTIONS}
+    captions = folder / "annotations" / "captions_val.json"
+    check_outputs([*((path, PHOTO) for path in photos.values()), (captions, LISTING)], overwrite=args.overwrite)
+    listing = {"info": INFO, "images": [], "annotations": []}
     for number, (name, caption) in enumerate(CAPTIONS.items(), start=1):
-        Image.fromarray(getattr(data, name)()).save(photos / f"{name}.png")
+        with replacing(photos[name], PHOTO, args.overwrite) as temporary:
+            save_png(Image.fromarray(getattr(data, name)()), temporary, "public photo")
         listing["images"].append({"id": number, "file_name": f"{name}.png"})
         listing["annotations"].append({"id": number, "image_id": number, "caption": caption})
-    (annotations / "captions_val.json").write_text(json.dumps(listing, indent=1), encoding="utf-8")
+    write_json(captions, listing, LISTING, args.overwrite)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    run_main(main)

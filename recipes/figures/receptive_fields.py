@@ -9,6 +9,7 @@ yet, what the stack does not read (the border tower sees all of the border), and
 
 import argparse
 import sys
+from pathlib import Path
 
 import matplotlib
 
@@ -18,6 +19,12 @@ from matplotlib import pyplot
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it runs as a script, from anywhere
+
+from data_prep.errors import run_main
+from data_prep.files import replacing
+from data_prep.outputs import check_outputs
+from data_prep.recognise import png_kind, software
 from models import build
 from models.stack import Context
 
@@ -31,6 +38,7 @@ FAMILIES = {
     "PixelCNN++": {"decoder": "pixelcnnpp"},
     "PixelSNAIL": {"decoder": "pixelsnail"},
 }
+FIGURE = png_kind("receptive fields")
 PHOTOS = 8
 AT = 16  # row and column in the hole
 
@@ -50,10 +58,12 @@ def field(options: dict) -> torch.Tensor:
     return gradient[:, :3].abs().mean((0, 1)).double()
 
 
-def main() -> int:
+def main(argv=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", help="the picture to write, a PNG")
-    out = parser.parse_args().out
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that this script did not write")
+    args = parser.parse_args(argv)
+    check_outputs([(args.out, FIGURE)], overwrite=args.overwrite)
     figure, axes = pyplot.subplots(2, len(FAMILIES) // 2, figsize=(1.2 * len(FAMILIES), 5.8), layout="constrained")
     for axis, (name, options) in zip(axes.flat, FAMILIES.items(), strict=True):
         sizes = field(options)
@@ -63,10 +73,10 @@ def main() -> int:
         axis.add_patch(Rectangle((15.5, 15.5), 32, 32, fill=False, edgecolor="black", linewidth=1))
         axis.add_patch(Rectangle((15.5 + AT, 15.5 + AT), 1, 1, color="crimson"))
         axis.set(title=name, xticks=[], yticks=[], xlim=(9.5, 53.5), ylim=(49.5, 9.5))
-    figure.savefig(out, dpi=110)
-    print(out)
-    return 0
+    with replacing(args.out, FIGURE, args.overwrite) as temporary:
+        figure.savefig(temporary, dpi=110, format="png", metadata={"Software": software("receptive fields")})
+    print(args.out)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

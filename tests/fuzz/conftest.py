@@ -7,19 +7,20 @@ from PIL import Image
 
 from data_prep.h5file import describe
 
-BEFORE = b"the file of an earlier build\n"
 LEAST = {  # cases that a file of tests must try
     "test_fuzz_checkpoint_bombs": 100,
     "test_fuzz_checkpoints": 600,
     "test_fuzz_hdf5": 700,
     "test_fuzz_hdf5_links": 600,
     "test_fuzz_options": 2000,
+    "test_fuzz_outputs": 400,
     "test_fuzz_photos": 800,
     "test_fuzz_pickle_bombs": 25,
     "test_fuzz_plain_data": 200,
     "test_fuzz_printed": 150,
     "test_fuzz_special_files": 100,
     "test_fuzz_processes": 20,
+    "test_fuzz_report": 250,
 }
 
 
@@ -97,17 +98,18 @@ def checkpoint_file(good_checkpoint, tmp_path_factory):
 
 
 @pytest.fixture
-def build(tmp_path, small):
+def build(tmp_path, small, good_file):
     """Build a source into a place where an earlier file stands: it is replaced by a whole one, or left alone."""
+    before = good_file.read_bytes()
 
     def build(*source, name):
         out = tmp_path / "out" / "out.h5"
         out.parent.mkdir(exist_ok=True)
-        out.write_bytes(BEFORE)
+        out.write_bytes(before)
         outcome = run("build", *source, "--out", out, *small, name=name)
         CASES["captions"] += 1
         if outcome.code:
-            assert out.read_bytes() == BEFORE, name
+            assert out.read_bytes() == before, name
             return outcome, None
         return outcome, describe(out)
 

@@ -1,0 +1,135 @@
+"""Names of files: which are photos, which are the system's own, which name a split, and which photo a name means.
+
+Every reader asks here, so that one list of endings and one way to match a name hold everywhere.
+"""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+
+PHOTOS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".avif", ".heic", ".heif", ".hif"),
+)
+NOT_READ = (  # photos and drawings that no reader here decodes: listed, never passed over
+    *(".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f", ".raw"),
+    *(".jxl", ".svg", ".psd", ".eps", ".xcf", ".ico", ".tga", ".exr", ".hdr"),
+)
+TEXTS = (".txt", ".caption", ".text")  # captions beside a photo; .json too
+SYSTEM_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "#recycle"}
+SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
+
+SPLIT_WORDS = {
+    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
+    **{"val": "val", "valid": "val", "validation": "val", "dev": "val"},
+}
+_WORD = re.compile(rf"(?<![^\W\d_])({'|'.join(sorted(SPLIT_WORDS, key=len, reverse=True))})(?![^\W\d_])")
+
+
+def is_photo(name: str) -> bool:
+    """Whether a name ends as a photo's does that is read."""
+    return name.lower().endswith(PHOTOS)
+
+
+def is_system(name: str) -> bool:
+    """Whether a file's or folder's own name is hidden (`.x`, `._x`) or an operating system's (`__MACOSX`, `@eaDir`)."""
+    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS | SYSTEM_FILES
+
+
+def split_in(text: str) -> str | None:
+    """The split that a name has as a whole word: "cc3m-validation-0000" -> "val", "train2014" -> "train", "valley" ->
+    None. None, too, where its words name several."""
+    named = {SPLIT_WORDS[word] for word in _WORD.findall(text.lower())}
+    return named.pop() if len(named) == 1 else None
+
+
+def split_of_path(path: str) -> str | None:
+    """The split that the folders of a path name, the topmost that names one; the file's own name does not count."""
+    return next((split for folder in path.split("/")[:-1] if (split := split_in(folder))), None)
+
+
+def clean(name: str) -> str:
+    """A name with forward slashes, without blanks around it and without ./ before it."""
+    name = re.sub("/{2,}", "/", name.replace("\\", "/").strip())
+    while name.startswith("./"):
+        name = name[2:].lstrip("/")
+    return name
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", clean(name))
+
+
+def base(path: str) -> str:
+    """What stands behind the last slash."""
+    return path.rsplit("/", 1)[-1]
+
+
+# Each way to match, the strictest first, and whether names that differ may mean one photo by it.
+_WAYS: tuple[tuple[Callable[[str], str], bool], ...] = (
+    (str, True),
+    (clean, True),
+    (_nfc, True),
+    (lambda name: base(_nfc(name)), False),
+    (lambda name: _nfc(name).casefold(), False),
+    (lambda name: base(_nfc(name)).casefold(), False),
+)
+SEVERAL, NONE, TAKEN = "several photos have this name", "no such file", "another name is the photo's own"
+
+
+def match(asked: Iterable[str], names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    r"""Find the photo that each name means: exact, then Unicode normalised (NFC), then by base name, then case-folded.
+
+    A way that finds one photo settles it; one that finds several refuses the name, unless the folders tell which.
+    By the loose ways (base name, case) a photo that some name means more strictly, or that two names mean, is not
+    another's, unless that is the end of its path, and folders that name different splits are different. `\` is `/`; ./
+    and blanks around a name do not count.
+
+    Args:
+      asked: names as a captions file spells them. names: the photos' own, with forward slashes.
+    Returns:
+      ({asked name: photo's own}, {asked name: why it has none}).
+    """
+    names = list(dict.fromkeys(names))
+    pending, found, refused = list(dict.fromkeys(asked)), {}, {}
+    taken: set[str] = set()
+    for key, shared in _WAYS:
+        table = defaultdict(list)
+        for name in names:
+            table[key(name)].append(name)
+        claims = {name: _candidates(name, table.get(key(name), []), shared) for name in pending}
+        wanted = Counter(own[0] for own in claims.values() if len(own) == 1)  # by how many names
+        before = frozenset(taken)
+        for name, own in claims.items():
+            if len(own) > 1:
+                refused[name] = SEVERAL
+            elif own and not shared and not _is_end(name, own[0]) and (own[0] in before or wanted[own[0]] > 1):
+                refused[name] = TAKEN if own[0] in before else "several names mean the one photo that is like it"
+            elif own:
+                found[name] = own[0]
+                taken.add(own[0])
+        pending = [name for name in pending if name not in found and name not in refused]
+    refused.update(dict.fromkeys(pending, NONE))
+    return found, refused
+
+
+def _candidates(asked: str, photos: list[str], exact: bool) -> list[str]:
+    """Those of the photos that a name may mean: not of another split, and where folders agree, those alone."""
+    if exact:
+        return photos
+    asked, split = _nfc(asked), split_of_path(_nfc(asked))
+    photos = [photo for photo in photos if not split or split_of_path(photo) in (None, split)]
+    if len(photos) > 1 and "/" in asked:
+        ends = [photo for photo in photos if _ends_with(_nfc(photo), asked) or _ends_with(asked, _nfc(photo))]
+        return ends if len(ends) == 1 else photos
+    return photos
+
+
+def _is_end(asked: str, photo: str) -> bool:
+    """Whether a name is the end of a photo's own path, so that both may stand for it: b.jpg of x/b.jpg."""
+    return f"/{_nfc(photo)}".endswith(f"/{_nfc(asked)}")
+
+
+def _ends_with(path: str, end: str) -> bool:
+    return f"/{path.casefold()}".endswith(f"/{end.lstrip('/').casefold()}")

@@ -1,0 +1,113 @@
+"""Which files are a command's own earlier outputs: told by what stands in them, never by their names.
+
+Each kind of output has a mark that its writer sets: HDF5 the attributes and `file_sha256` of h5write.py, PNG a
+`Software` text, HTML a generator tag, JSON its schema and keys, rejects.csv its first line, a checkpoint its `schema`
+key. A file of another kind, or one too damaged to tell, is not recognised.
+"""
+
+import json
+import pickletools
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAM = "inpaint-from-caption"
+REJECTS_HEADER = ("file", "reason")
+GENERATOR = f'<meta name="generator" content="{PROGRAM}">'
+LARGEST_JSON = 64 * 2**20  # bytes; our own are a hundredth of this
+HEAD = 4096  # bytes that hold the mark of a page, and the first values of a checkpoint
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+CHECKPOINT_KEYS = (b"weights", b"averaged", b"config", b"progress")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of output: what it is called in an error, and `is_own(path)`, whether a regular file is one of ours."""
+
+    name: str
+    is_own: Callable[[Path], bool]
+
+    def recognises(self, path: str | Path) -> bool:
+        """Whether the regular file `path` is one; False for anything that cannot be read as one."""
+        try:
+            return bool(self.is_own(Path(path)))
+        except Exception:  # h5py, zipfile and json raise a dozen kinds on foreign files; all mean no
+            return False
+
+
+def software(kind: str) -> str:
+    """The `Software` text of our PNGs of a kind."""
+    return f"{PROGRAM} {kind}"
+
+
+def png_kind(kind: str) -> Kind:
+    """PNGs that `files.save_png(..., kind)` wrote."""
+    return Kind(f"a PNG ({kind}) of this program", lambda path: _software_of(path) == software(kind))
+
+
+def json_kind(name: str, *keys: str) -> Kind:
+    """JSON objects that have all of `keys`."""
+    return Kind(name, lambda path: set(keys) <= _json_object(path).keys())
+
+
+def _json_object(path: Path) -> dict:
+    if path.stat().st_size > LARGEST_JSON:
+        return {}
+    value = json.loads(path.read_bytes())
+    return value if isinstance(value, dict) else {}
+
+
+def _software_of(path: Path) -> str | None:
+    """The first `Software` text before a PNG's pixels."""
+    with open(path, "rb") as file:
+        if file.read(8) != PNG_SIGNATURE:
+            return None
+        while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+            length = int.from_bytes(head[:4], "big")
+            if head[4:] == b"tEXt" and length < HEAD:
+                key, _, text = file.read(length).partition(b"\0")
+                if key == b"Software":
+                    return text.decode("latin-1")
+                file.seek(4, 1)
+            else:
+                file.seek(length + 4, 1)
+    return None
+
+
+def _is_data(path: Path) -> bool:
+    import h5py  # takes a while to load
+
+    with h5py.File(path, "r", locking=False) as file:
+        return file.attrs["schema"] == 1 and len(file.attrs["source_sha256"]) == 64 and "file_sha256" in file
+
+
+def _is_rejects(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.readline(HEAD).rstrip(b"\r\n") == ",".join(REJECTS_HEADER).encode()
+
+
+def _is_report(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return GENERATOR.encode() in file.read(HEAD)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """A zip as torch.save writes it, whose pickled dict begins with the key `schema`. Nothing is unpickled."""
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+        with archive.open(name) as file:
+            head = file.read(16 * 2**20)
+    texts = (value for _, value, _ in pickletools.genops(head) if isinstance(value, str))
+    return next(texts) == "schema" and all(key in head for key in CHECKPOINT_KEYS)
+
+
+DATA = Kind("a file that build_h5.py wrote", _is_data)
+REJECTS = Kind("a rejects.csv that build_h5.py wrote", _is_rejects)
+PAGE = "report.html"
+REPORT = Kind("a report of this program", _is_report)
+CHECKPOINT = Kind("a checkpoint of this program", _is_checkpoint)
+CONFIG = json_kind("a run's config.json", "decoder", "likelihood", "data", "out", "seed", "batch_size")
+EVALUATION = json_kind("figures that evaluate.py wrote", "schema", "checkpoint", "split", "nats_per_image")
+FILLED = json_kind("a record that fill wrote", "schema", "photo", "checkpoint_sha256", "samples")
+PREVIEW, GRID, FILL = png_kind("preview"), png_kind("grid"), png_kind("fill")
