@@ -82,7 +82,8 @@ def _refused(reason) -> int:
     """Say what is wrong with the command line, as argparse does; the exit code."""
     script = Path(sys.argv[0])
     program = f"python -m {script.parent.name}" if script.name == "__main__.py" else script.name
-    print(f"usage: {program} --help shows the options\n{program}: error:", *str(reason).split(), file=sys.stderr)
+    told = printable(" ".join(str(reason).split()))
+    print(f"usage: {program} --help shows the options\n{program}: error: {told}", file=sys.stderr)
     return 2
 
 
