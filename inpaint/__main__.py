@@ -10,7 +10,7 @@ import sys
 from data_prep.errors import run_main
 from inpaint.filling import PRECISIONS, fill
 from inpaint.processes import memory_told
-from models.drawing import COLDEST
+from models.sampling import COLDEST
 
 
 def parse(argv):

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.gru import BidirectionalGRU
+from models.layers.gru import BidirectionalGRU
+from models.layers.modules import xavier_
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789" + "-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}" + " \n"
 LENGTH = 256
@@ -59,8 +60,7 @@ class CaptionEncoder(nn.Module):
         self.number = nn.Linear(64, 1)
         self.linear = nn.Linear(LENGTH // 4, image_size)
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.number, self.linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            xavier_(layer.weight, layer.bias)
         if not xavier:
             nn.init.normal_(self.conv1.weight, std=(2 / self.conv1.kernel_size[0]) ** 0.5)  # one input a step is not 0
             for layer in (self.conv2, self.conv3, self.conv4):

@@ -1,28 +1,28 @@
-"""What a likelihood starts from, beside the network: pixels known already, in full precision.
+"""What a likelihood starts from, beside the network: known pixels, in full precision.
 
 Lossless coders predict a pixel from its neighbours (left + above - above left, and the like [1]) and code the
-difference. A network trained in bfloat16 knows intensities to two levels at best, so here too it says the difference:
-each mean is one of `Predictions`, which begin as the coders' own and learn, plus what the network adds. A softmax over
-levels has no mean; its network instead weighs `Copies` of known pixels against the levels themselves [2].
+difference. A network trained in bfloat16 knows intensities to two levels at best, so here too it gives the difference:
+each mean is one of k linear predictors, which begin as the coders' own and learn, plus what the network adds. A softmax
+over levels has no mean; its network instead weighs candidates, copies of known pixels, against the levels [2].
 
-What is known all around (scales.py) is interpolated instead.
+Pixels with neighbours known on all sides (multiscale.py) are interpolated instead. predictor_steps.py has the twins.
 
 [1] Wu and Memon 1997, Context-based, adaptive, lossless image coding   [2] See, Liu, Manning 2017, arXiv:1704.04368
 """
-
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.causal import Masked, conv2d
-from models.stack import Canvas
-from models.window import Region, crop
+from models.canvas import Canvas
+from models.layers.masked import MaskedConv2d, conv2d
+from models.layers.region import Region, crop
 
 ABOVE, SIDE = 2, 2  # rows above and columns to both sides that are read
+Place = tuple[int, int]  # a row and a column relative to the pixel itself, which is at (0, 0)
+Shares = dict[Place, float]  # a predictor: how much of which pixel
 W, WW, N, NW, NE, NN, NNE = (0, -1), (0, -2), (-1, 0), (-1, -1), (-1, 1), (-2, 0), (-2, 1)
-PREDICTORS = (  # what they take of which pixel; the pixel itself is at (0, 0)
+PREDICTORS: tuple[Shares, ...] = (
     {W: 1, N: 1, NW: -1},
     {W: 0.75, N: 0.5, NW: -0.5, NE: 0.25},
     {W: 1},
@@ -37,7 +37,7 @@ PREDICTORS = (  # what they take of which pixel; the pixel itself is at (0, 0)
 NEIGHBOURS = (W, N, NW, NE)
 E, S, SW, SE = (0, 1), (1, 0), (1, -1), (1, 1)
 EIGHT = (NW, N, NE, W, E, SW, S, SE)
-BETWEEN = {  # by where a pixel lies from one of the coarser grid: what is known then
+BETWEEN: dict[Place, tuple[Shares, ...]] = {  # by where a pixel lies from one of the coarser grid: what is known then
     (0, 1): ({W: 0.5, E: 0.5}, {W: 1}, {E: 1}, {}),
     (1, 0): ({N: 0.5, S: 0.5}, {N: 1}, {S: 1}, {}),
     (1, 1): (
@@ -52,10 +52,9 @@ BETWEEN = {  # by where a pixel lies from one of the coarser grid: what is known
         {},
     ),
 }
-At = Callable[[int, int], Tensor]
 
 
-class Predictions(Masked):
+class LinearPredictors(MaskedConv2d):
     """k linear predictions of each channel of the hole's pixels, -1..1, from two pixels to the left and five in each of
     the two rows above, zeros outside the canvas.
 
@@ -70,24 +69,26 @@ class Predictions(Masked):
         mask[:, :, ABOVE, SIDE:] = 0
         super().__init__(3, 3 * count, kernel, bias=False, mask=mask)
         self.canvas = canvas
-        weight = torch.zeros(3, count, 3, *kernel)  # of, which, from, row, column
-        for k in range(count):
-            for (row, column), share in PREDICTORS[k % len(PREDICTORS)].items():
-                weight[range(3), k, range(3), ABOVE + row, SIDE + column] = share
-        with torch.no_grad():
-            self.weight.copy_(weight.flatten(0, 1))
+        start_as(self.weight, PREDICTORS, (ABOVE, SIDE))
 
-    def forward(self, canvas: Tensor, border: Tensor) -> Tensor:
-        """(B, 4, rows, columns), all of it known, and the whole border (B, 4, H, W) -> (B, 3 k, h, w), R's first."""
+    def forward(self, canvas: Tensor, border: Tensor) -> Tensor:  # type: ignore[override]
+        """(B, 4, rows, columns), every pixel known, and the whole border (B, 4, H, W) -> (B, 3 k, h, w), R's first."""
         return self.canvas.hole_of(conv2d(padded(canvas)[:, :3], self.kernel(), None))
 
-    def drawing(self, with_margin: Tensor, border: Tensor) -> At:
-        """The same, (B, 3 k), of the hole's pixel (i, j) as those before it appear on a canvas that was `padded`."""
-        windows = windows_of(self.canvas, with_margin)
-        return lambda i, j: F.linear(windows[i, j].flatten(1), self.kernel().flatten(1))
+
+class TwoSidedPredictors(LinearPredictors):
+    """`LinearPredictors` that also read the pixels of the hole that the border holds already, two pixels far."""
+
+    def __init__(self, canvas: Canvas, count: int):
+        super().__init__(canvas, count)
+        self.around = Interpolations(canvas.hole, count, ({},))
+
+    def forward(self, canvas: Tensor, border: Tensor) -> Tensor:  # type: ignore[override]
+        y: Tensor = super().forward(canvas, border) + self.around(border)
+        return y
 
 
-class Copies(nn.Module):
+class CopyCandidates(nn.Module):
     """Of each of the hole's pixels the four NEIGHBOURS and the border pixels nearest to it above, to the left, to the
     right and below, -1..1; zeros outside the image.
 
@@ -102,24 +103,12 @@ class Copies(nn.Module):
         self.canvas = canvas
 
     def forward(self, canvas: Tensor, border: Tensor) -> Tensor:
-        """(B, 4, rows, columns), all of it known, and the whole border (B, 4, H, W) -> (B, 24, h, w), R's first."""
+        """(B, 4, rows, columns), every pixel known, and the whole border (B, 4, H, W) -> (B, 24, h, w), R's first."""
         windows = windows_of(self.canvas, padded(canvas)).permute(2, 3, 0, 1, 4, 5)  # (B, 3, h, w, rows, columns)
         near = [windows[..., ABOVE + row, SIDE + column] for row, column in NEIGHBOURS]  # (B, 3, h, w) each
-        return torch.stack([*near, *self._far(border)], dim=2).flatten(1, 2)
+        return torch.stack([*near, *self.nearest_border(border)], dim=2).flatten(1, 2)
 
-    def drawing(self, with_margin: Tensor, border: Tensor) -> At:
-        """The same, (B, 24), of the hole's pixel (i, j) as those before it appear on a canvas that was `padded`."""
-        windows = windows_of(self.canvas, with_margin)
-        far = torch.stack(self._far(border.to(with_margin.dtype)), dim=-1).permute(2, 3, 0, 1, 4)  # (h, w, B, 3, 4)
-
-        def at(i: int, j: int) -> Tensor:
-            window = windows[i, j]
-            near = [window[:, :, ABOVE + row, SIDE + column] for row, column in NEIGHBOURS]
-            return torch.cat([torch.stack(near, dim=2), far[i, j]], dim=2).flatten(1)
-
-        return at
-
-    def _far(self, border: Tensor) -> list[Tensor]:
+    def nearest_border(self, border: Tensor) -> list[Tensor]:
         """(B, 3, h, w) each."""
         hole = self.canvas.hole
         x = F.pad(border[:, :3], (1, 1, 1, 1))  # so the pixel (i, j) is at (i + 1, j + 1)
@@ -133,21 +122,6 @@ class Copies(nn.Module):
         return [side.expand(-1, -1, self.canvas.height, self.canvas.width) for side in sides]
 
 
-class Ahead(Predictions):
-    """`Predictions` that also read what is known beforehand of the hole's pixels around, two pixels far."""
-
-    def __init__(self, canvas: Canvas, count: int):
-        super().__init__(canvas, count)
-        self.around = Interpolations(canvas.hole, count, ({},))
-
-    def forward(self, canvas: Tensor, border: Tensor) -> Tensor:
-        return super().forward(canvas, border) + self.around(border)
-
-    def drawing(self, with_margin: Tensor, border: Tensor) -> At:
-        before, around = super().drawing(with_margin, border), self.around(border.to(with_margin.dtype))
-        return lambda i, j: before(i, j) + around[:, :, i, j]
-
-
 class Interpolations(nn.Conv2d):
     """k linear predictions of each channel of the hole's pixels from what is known around, two pixels far, zeros
     elsewhere: (B, 4, H, W) -> (B, 3 k, h, w), R's first.
@@ -155,18 +129,13 @@ class Interpolations(nn.Conv2d):
     Args:
       hole: in the image.
       count: k.
-      begin: as which predictors, in turn: what they take of which pixel around.
+      start: the predictors they begin as, in turn.
     """
 
-    def __init__(self, hole: Region, count: int, begin: tuple[dict, ...]):
+    def __init__(self, hole: Region, count: int, start: tuple[Shares, ...]):
         super().__init__(3, 3 * count, 2 * SIDE + 1, padding=SIDE, bias=False)
         self.hole = hole
-        weight = torch.zeros(3, count, 3, *self.kernel_size)  # of, which, from, row, column
-        for k in range(count):
-            for (row, column), share in begin[k % len(begin)].items():
-                weight[range(3), k, range(3), SIDE + row, SIDE + column] = share
-        with torch.no_grad():
-            self.weight.copy_(weight.flatten(0, 1))
+        start_as(self.weight, start, (SIDE, SIDE))
 
     def forward(self, x: Tensor) -> Tensor:
         near = self.hole.grow(SIDE)
@@ -187,6 +156,17 @@ class CopiesAround(nn.Module):
         height, width = self.hole.bottom - top, self.hole.right - left
         near = [x[:, :, top + 1 + i : top + 1 + i + height, left + 1 + j : left + 1 + j + width] for i, j in EIGHT]
         return torch.stack(near, dim=2).flatten(1, 2)
+
+
+def start_as(weight: Tensor, predictors: tuple[Shares, ...], center: Place) -> None:
+    """Set a weight (3 k, 3, height, width) to k predictors of each channel from that channel, taken in turn."""
+    start = torch.zeros(3, weight.shape[0] // 3, *weight.shape[1:])  # of, which, from, row, column
+    channels = torch.arange(3)
+    for k in range(start.shape[1]):
+        for (row, column), share in predictors[k % len(predictors)].items():
+            start[channels, k, channels, center[0] + row, center[1] + column] = share
+    with torch.no_grad():
+        weight.copy_(start.flatten(0, 1))
 
 
 def padded(canvas: Tensor) -> Tensor:

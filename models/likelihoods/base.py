@@ -1,0 +1,114 @@
+"""What every likelihood is: it turns the network's params into nats per sub-pixel, samples and means.
+
+Each reads `params` (B, P, h, w), or (B, P) for one pixel, and scores uint8 sub-pixels. All but `Bernoulli` are proper
+distributions over the 256 levels (their masses sum to one, edges included), so their nats are comparable with one
+another and with codecs. To add one, write its class in a file of its own and register it with `likelihood`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from typing import ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = 256
+
+
+class Likelihood(nn.Module, ABC):
+    """One distribution family; has no weights of its own.
+
+    Attributes:
+      level_choices: the numbers of levels that it can work on, to which sub-pixels are quantized.
+      levels: of a sub-pixel.
+      params_per_pixel: P, the number of channels the network gives.
+      uniforms_per_pixel: how many uniform numbers one pixel's sample consumes.
+      proper: whether masses over the levels sum to one.
+      coupled: whether it couples a pixel's three channels itself. If not, each channel has a third of the params to
+        itself, R's first, and one channel can be scored and sampled by passing its third alone.
+      prediction_count: k, how many predictions from known pixels it reads of each channel (predictors.py); 0 for none.
+      weighs_candidates: whether these are candidates, copies of known pixels, and not linear predictions.
+    """
+
+    level_choices: ClassVar[Collection[int]] = (LEVELS,)
+    coupled: bool = False
+    weighs_candidates: bool = False
+    params_per_pixel: int
+    uniforms_per_pixel: int = 3
+    proper: bool = True
+    levels: int = LEVELS
+    prediction_count: int = 0
+
+    @classmethod
+    def build(cls, levels: int, candidates: int) -> "Likelihood":
+        """One that works on so many levels.
+
+        Args:
+          levels: one of `level_choices`.
+          candidates: how many copies of known pixels there are of each channel, for one that weighs them.
+        """
+        return cls()
+
+    def initial_bias(self, relative: bool = False) -> Tensor:
+        """(P,) float32: the params of a fresh network, a broad distribution; narrower if they are relative to
+        predictions."""
+        return torch.zeros(self.params_per_pixel)
+
+    def level_of(self, x: Tensor) -> Tensor:
+        """uint8 intensities -> their level, int64 of the same shape."""
+        return x.long() * self.levels // LEVELS
+
+    def intensity_of(self, level: Tensor) -> Tensor:
+        """Levels -> the uint8 intensities that stand for them: evenly spread, black and white among them."""
+        k = self.levels
+        spread = (2 * 255 * level + k - 1) // (2 * (k - 1))
+        first, next_first = (LEVELS * level + k - 1) // k, (LEVELS * (level + 1) + k - 1) // k  # of the level's own
+        return torch.minimum(torch.maximum(spread, first), next_first - 1).to(torch.uint8)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        """uint8 intensities, each replaced by the one that stands for its level."""
+        return x if self.levels == LEVELS else self.intensity_of(self.level_of(x))
+
+    def to_absolute(self, params: Tensor, predictions: Tensor | None) -> Tensor:
+        """Convert params relative to predictions into absolute ones: (B, P, ...), (B, 3 k, ...), R's first -> (B, ...,
+        ...). Unless `coupled`, one channel's will do: (B, P / 3, ...), (B, k, ...). Without predictions as they are."""
+        return params if predictions is None else self.made_absolute(params, predictions)
+
+    def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:
+        """As `to_absolute`; for a likelihood that reads predictions."""
+        raise NotImplementedError(f"{type(self).__name__} reads no predictions")
+
+    @abstractmethod
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """(B, P, h, w) float32, (B, 3, h, w) uint8 -> (B, 3, h, w) float32 nats."""
+
+    def noise(self, uniforms: Tensor) -> Tensor:
+        """What `sample` reads, made of uniform numbers in [0, 1): (B, uniforms_per_pixel, h, w) -> the same shape."""
+        return uniforms
+
+    @abstractmethod
+    def sample(
+        self, params: Tensor, noise: Tensor, temperature: float = 1.0, predictions: Tensor | None = None
+    ) -> Tensor:
+        """(B, P, h, w) float32 and noise (B, uniforms_per_pixel, h, w) -> (B, 3, h, w) uint8.
+
+        With predictions (B, 3 k, h, w) the params are relative to them.
+        """
+
+    @abstractmethod
+    def mean(self, params: Tensor) -> Tensor:
+        """(B, P, h, w) float32 -> (B, 3, h, w) float32 in 0..255."""
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {}
+LikelihoodClass = TypeVar("LikelihoodClass", bound=type[Likelihood])
+
+
+def likelihood(name: str) -> Callable[[LikelihoodClass], LikelihoodClass]:
+    """Register a class as the likelihood of that name."""
+
+    def register(cls: LikelihoodClass) -> LikelihoodClass:
+        LIKELIHOODS[name] = cls
+        return cls
+
+    return register
