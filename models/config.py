@@ -224,7 +224,7 @@ def _check_likelihood(options: NetworkOptions) -> None:
         some = sorted(kind.level_choices)
         works = f"all {LEVELS}" if some == [LEVELS] else " or ".join(map(str, some))
         raise ValueError(f"levels: {name} works on {works}, not on {levels}")
-    if DECODERS[options.decoder] != DECODERS["contour"] and not likelihood_of(options).proper:
+    if not DECODERS[options.decoder].one_pass and not likelihood_of(options).proper:
         proper = [str(count) for count in kind.level_choices if kind.build(count, 0).proper]
         raise ValueError(
             f"likelihood {name} with decoder {options.decoder} needs levels {' or '.join(proper)}: on shades it is no "

@@ -168,12 +168,13 @@ class CausalDecoder(SingleScale):
         return color_ranks(colors) + torch.arange(h * w).reshape(h, w) * (3 if colors else 1)
 
     def params(self, image: Tensor, caption: Caption, center: Tensor | None, everywhere: bool = False) -> Tensor:
-        border = self.border_features(image, everywhere)  # (B, C, h, w)           border tower
+        border = self.border_features(image, everywhere)  # (B, C, h, w)                     border tower
         canvas = self.stack.canvas.complete(image, needed(center))  # (B, 4, rows, columns)  center so far
-        causal = self.stack(canvas, self.context(border, caption, image))  # (B, S, h, w)           causal stack
-        hidden = self.head.first(border, caption.map)  # (B, width, h, w)       caption map
-        params = self.head(hidden, causal, center)  # (B, P, h, w)           two 1x1 layers
-        return self.absolute(params, canvas, image)  # (B, P, h, w)           likelihood's params
+        context = self.context(border, caption, image)  #                                    conditions the stack
+        causal = self.stack(canvas, context)  # (B, S, h, w)                                 causal stack
+        hidden = self.head.first(border, caption.map)  # (B, width, h, w)                    the caption map enters
+        params = self.head(hidden, causal, center)  # (B, P, h, w)                           two 1x1 layers
+        return self.absolute(params, canvas, image)  # (B, P, h, w)                          what the likelihood reads
 
     def context(self, border: Tensor, caption: Caption, image: Tensor) -> Context:
         """What the stack is conditioned on, of the tower's features (B, C, h, w)."""

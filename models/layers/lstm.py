@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers.maps import CausalConv, Conv1x1, VerticalConv
-from models.layers.masked import shift_down
+from models.layers.masked import Reach, shift_down
 from models.layers.modules import module_list
 
 
@@ -34,7 +34,7 @@ class RowLSTM(nn.Module):
     def __init__(self, channels: int, dilation: int):
         super().__init__()
         self.channels = channels
-        self.input = CausalConv(2 * channels, 4 * channels, above=0, left=1, dilation=dilation)
+        self.input = CausalConv(2 * channels, 4 * channels, Reach(above=0, left=1), dilation=dilation)
         self.state = VerticalConv(channels, 4 * channels, rows=1, side=1, bias=False)
 
     def forward(self, x: Tensor, pixel: Tensor, condition: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.canvas import Canvas
-from models.layers.masked import CausalKernel, MaskedConv2d, color_mask, conv2d
+from models.layers.masked import CausalKernel, MaskedConv2d, Reach, color_mask, conv2d
 
 
 class Conv1x1(MaskedConv2d):
@@ -42,11 +42,11 @@ class VerticalConv(CausalKernel):
     def __init__(
         self, inputs: int, outputs: int, rows: int, side: int, bias: bool = True, stride: int = 1, dilation: int = 1
     ):
-        super().__init__(inputs, outputs, (rows - 1, side, side), bias, None, stride, dilation)
+        super().__init__(inputs, outputs, Reach(rows - 1, side, side), bias, None, stride, dilation)
 
 
 class CausalConv(CausalKernel):
-    """Sees the current pixel, `left` columns before it, and in `above` rows also `right` columns after it.
+    """Sees the current pixel, the columns to its left, and in the rows above also those to its right.
 
     For `Stack.horizontal`, whose input is shifted right: the current pixel is the one to the left.
 
@@ -58,21 +58,20 @@ class CausalConv(CausalKernel):
         self,
         inputs: int,
         outputs: int,
-        above: int,
-        left: int,
-        right: int = 0,
+        reach: Reach,
         mask_type: str | None = None,
         bias: bool = True,
         stride: int = 1,
         dilation: int = 1,
     ):
+        above, left, right = reach
         mask = None
         if right or mask_type:
             mask = torch.ones(outputs, inputs, above + 1, left + 1 + right)
             mask[:, :, above, left + 1 :] = 0
             if mask_type:
                 mask[:, :, above, left] = color_mask(outputs, inputs, mask_type)
-        super().__init__(inputs, outputs, (above, left, right), bias, mask, stride, dilation)
+        super().__init__(inputs, outputs, reach, bias, mask, stride, dilation)
 
 
 class Gate(nn.Module):

@@ -5,6 +5,8 @@ row, color groups of the current pixel) is masked here, by a constant that is pa
 its weights.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,22 +44,30 @@ class MaskedConv2d(nn.Conv2d):
         return self.weight if self.mask is None else self.weight * self.mask
 
 
+class Reach(NamedTuple):
+    """How many rows above and columns to the left and right of the pixel itself a kernel covers."""
+
+    above: int
+    left: int
+    right: int = 0
+
+
 class CausalKernel(MaskedConv2d):
     """A convolution whose kernel ends with the current row: (B, C_in, H, W) -> (B, C_out, H, W), or with stride 2 (B,
     C_out, ceil(H / 2), ceil(W / 2)). Zeros stand for what lies outside the map.
 
     Args:
-      above, left, right: rows and columns that the kernel reaches beyond the pixel itself, before dilation.
+      reach: before dilation.
 
     Attributes:
-      above, left, right: the same in pixels, after dilation.
+      above, left, right: the reach in pixels, after dilation.
     """
 
     def __init__(
         self,
         inputs: int,
         outputs: int,
-        reach: tuple[int, int, int],
+        reach: Reach,
         bias: bool = True,
         mask: Tensor | None = None,
         stride: int = 1,

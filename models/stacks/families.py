@@ -27,6 +27,11 @@ class Family:
     halvings: int = 0
     parallel: bool = False
 
+    @property
+    def one_pass(self) -> bool:
+        """Whether its pixels are independent given border and caption."""
+        return self.stack is None and self.inner is None
+
     def options(self) -> set[str]:
         """The names of its stack's options."""
         return {field.name for field in fields(self.stack.SIZES["s"])} if self.stack else set()

@@ -25,6 +25,7 @@ from models.layers.maps import (
     VerticalConv,
     dilation_of,
 )
+from models.layers.masked import Reach
 from models.layers.modules import module_list
 from models.stacks.base import Stack
 from models.stacks.families import decoder
@@ -45,7 +46,7 @@ class GatedLayer(nn.Module):
         self.vertical = VerticalConv(channels, 2 * channels, rows=2, side=1, dilation=dilation)
         self.vertical_condition = Condition(context, 2 * channels)
         self.link = Conv1x1(2 * channels, 2 * channels)
-        self.horizontal = CausalConv(channels, 2 * channels, above=0, left=1, bias=False, dilation=dilation)
+        self.horizontal = CausalConv(channels, 2 * channels, Reach(above=0, left=1), bias=False, dilation=dilation)
         self.horizontal_condition = Condition(context, 2 * channels)
         self.out = Conv1x1(channels, channels)
         self.gate = Gate()
@@ -75,7 +76,7 @@ class GatedStack(Stack):
         super().__init__(canvas)
         self.channels = channels = options.width
         self.first_vertical = VerticalConv(4, channels, rows=3, side=3)
-        self.first_horizontal = CausalConv(4, channels, above=0, left=2)
+        self.first_horizontal = CausalConv(4, channels, Reach(above=0, left=2))
         self.position = Position(canvas, channels)
         self.link = Conv1x1(channels, channels)
         self.layers = module_list(

@@ -26,6 +26,7 @@ from models.layers.maps import (
     VerticalConv,
     dilation_of,
 )
+from models.layers.masked import Reach
 from models.layers.modules import module_list
 from models.layers.norm import PixelNorm
 from models.stacks.base import Stack
@@ -51,7 +52,7 @@ class Block(nn.Module):
         mask_type = "B" if options.color_conditioning else None
         self.norm = PixelNorm(channels, 3 if mask_type else 1) if options.layer_norm else nn.Identity()
         self.reduce = Conv1x1(channels, half, mask_type=mask_type)
-        self.spatial = CausalConv(half, half, above=1, left=1, right=1, mask_type=mask_type, dilation=dilation)
+        self.spatial = CausalConv(half, half, Reach(above=1, left=1, right=1), mask_type=mask_type, dilation=dilation)
         self.condition = Condition(context, half)
         self.expand = Conv1x1(half, channels, mask_type=mask_type)
 
@@ -80,7 +81,7 @@ class PixelCNNStack(Stack):
         mask_type = "B" if self.grouped else None
         self.above = VerticalConv(4, channels, rows=3, side=3)
         self.position = Position(canvas, channels)
-        self.left = CausalConv(4, channels, above=0, left=2, bias=False)
+        self.left = CausalConv(4, channels, Reach(above=0, left=2), bias=False)
         self.own = Conv1x1(3, channels, bias=False, mask_type="A") if self.grouped else None
         self.blocks = module_list(
             Block(context, options, dilation_of(i) if options.dilation else 1) for i in range(options.blocks)

@@ -29,6 +29,7 @@ from models.layers.maps import (
     Position,
     VerticalConv,
 )
+from models.layers.masked import Reach
 from models.stacks.base import Stack
 from models.stacks.families import decoder
 
@@ -70,11 +71,11 @@ class RightBlock(nn.Module):
 
     def __init__(self, channels: int, shortcut: bool, dropout: float):
         super().__init__()
-        self.conv1 = CausalConv(2 * channels, channels, above=1, left=1)
+        self.conv1 = CausalConv(2 * channels, channels, Reach(above=1, left=1))
         self.link = Conv1x1(2 * channels, channels, bias=False)
         self.shortcut = Conv1x1(2 * channels, channels) if shortcut else None
         self.dropout = nn.Dropout(dropout)
-        self.conv2 = CausalConv(2 * channels, 2 * channels, above=1, left=1)
+        self.conv2 = CausalConv(2 * channels, 2 * channels, Reach(above=1, left=1))
         self.elu, self.glu = ConcatELU(), nn.GLU(dim=1)
 
     def forward(self, x: Tensor, from_above: tuple[Tensor, Tensor], shortcut: Tensor | None) -> Tensor:
@@ -119,10 +120,10 @@ class PixelCNNppStack(Stack):
         super().__init__(canvas)
         self.channels = channels = options.width
         self.first_down = VerticalConv(4, channels, rows=2, side=2)
-        self.first_right = CausalConv(4, channels, above=1, left=1)
+        self.first_right = CausalConv(4, channels, Reach(above=1, left=1))
         self.position = Position(canvas, channels)
         self.row_above = VerticalConv(4, channels, rows=1, side=canvas.columns - 1, bias=False)
-        self.row_so_far = CausalConv(4, channels, above=0, left=canvas.columns - 1, bias=False)
+        self.row_so_far = CausalConv(4, channels, Reach(above=0, left=canvas.columns - 1), bias=False)
 
         def pairs(shortcut: bool) -> Sequence[Sequence[Pair]]:
             blocks = Levels(
@@ -135,7 +136,9 @@ class PixelCNNppStack(Stack):
 
         self.before, self.after = pairs(shortcut=False), pairs(shortcut=True)
         self.halve_down = levels(VerticalConv(channels, channels, rows=2, side=1, stride=2) for _ in range(LEVELS - 1))
-        self.halve_right = levels(CausalConv(channels, channels, above=1, left=1, stride=2) for _ in range(LEVELS - 1))
+        self.halve_right = levels(
+            CausalConv(channels, channels, Reach(above=1, left=1), stride=2) for _ in range(LEVELS - 1)
+        )
         self.double_down = levels(Upsample(channels, channels) for _ in range(LEVELS - 1))
         self.double_right = levels(Upsample(channels, channels) for _ in range(LEVELS - 1))
 

@@ -28,6 +28,7 @@ from models.layers.maps import (
     VerticalConv,
     dilation_of,
 )
+from models.layers.masked import Reach
 from models.layers.modules import module_list
 from models.stacks.base import Stack
 from models.stacks.families import decoder
@@ -56,7 +57,7 @@ class PixelRNNStack(Stack):
         self.channels = channels = options.width
         self.residual = options.residual_connections
         self.above = VerticalConv(4, channels, rows=3, side=3)
-        self.left = CausalConv(4, channels, above=0, left=2, bias=False)
+        self.left = CausalConv(4, channels, Reach(above=0, left=2), bias=False)
         self.position = Position(canvas, channels)
         half = channels // 2
         self.layers = module_list(self.layer(i, half, options) for i in range(options.blocks))

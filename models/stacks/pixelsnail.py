@@ -26,6 +26,7 @@ from models.layers.maps import (
     Position,
     VerticalConv,
 )
+from models.layers.masked import Reach
 from models.layers.modules import module_list
 from models.stacks.base import Stack
 from models.stacks.families import decoder
@@ -46,9 +47,9 @@ class GatedBlock(nn.Module):
     def __init__(self, context: ContextChannels, options: Options):
         super().__init__()
         channels = options.channels
-        self.conv1 = CausalConv(2 * channels, channels, above=1, left=1, right=1)
+        self.conv1 = CausalConv(2 * channels, channels, Reach(above=1, left=1, right=1))
         self.dropout = nn.Dropout(options.dropout)
-        self.conv2 = CausalConv(2 * channels, 2 * channels, above=1, left=1, right=1)
+        self.conv2 = CausalConv(2 * channels, 2 * channels, Reach(above=1, left=1, right=1))
         self.condition = Condition(context, 2 * channels)
         self.elu, self.glu = ConcatELU(), nn.GLU(dim=1)
 
@@ -95,7 +96,7 @@ class PixelSNAILStack(Stack):
         self.channels = channels = options.channels
         self.above = VerticalConv(4, channels, rows=3, side=3)
         self.position = Position(canvas, channels)
-        self.left = CausalConv(4, channels, above=0, left=2, bias=False)
+        self.left = CausalConv(4, channels, Reach(above=0, left=2), bias=False)
         self.blocks = module_list(Block(canvas, context, options) for _ in range(options.attentions))
 
     def vertical(self, above: Tensor, context: Context) -> list[Any]:
