@@ -35,8 +35,8 @@ class BorderTower(nn.Module, ABC):
 
     Attributes:
       sees_mask: whether it can tell known pixels from black.
-      xavier: whether a model with this tower begins with Xavier's weights throughout.
-      head_activation: of the 1x1 layers above it, if there is no causal stack.
+      xavier: whether all of a model with this tower starts with Xavier's weights.
+      head_activation: of the two 1x1 layers, without a causal stack.
       out_channels: C, of the features.
     """
 
@@ -51,12 +51,12 @@ class BorderTower(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def build(cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float) -> "BorderTower":
-        """The tower of a size, as far as it has sizes and dropout."""
+        """The tower of a size. The 2017 net has one size, no dropout, and reads 3 channels."""
 
     @property
     @abstractmethod
     def head_width(self) -> int:
-        """Channels of the 1x1 layers above it, if there is no causal stack."""
+        """Channels of the two 1x1 layers, without a causal stack."""
 
     def prepare(self, image: Tensor) -> Tensor:
         """What `forward` reads of an image in -1..1 with its mask (B, 4 or more, H, W)."""
@@ -69,7 +69,7 @@ class BorderTower(nn.Module, ABC):
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))))), 3x3; begins as the identity."""
+    """x + conv(silu(norm(conv(silu(norm(x)))))), 3x3; starts as the identity."""
 
     margin = 2
 
@@ -80,7 +80,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = PixelNorm(channels)
         self.dropout = nn.Dropout2d(dropout)
         self.conv2 = nn.Conv2d(channels, channels, 3)
-        zero_(self.conv2)  # each block starts as the identity, so depth costs nothing at first
+        zero_(self.conv2)  # the block starts as the identity, so depth costs nothing at first
 
     def forward(self, x: Tensor, have: Region, want: Region) -> Tensor:
         middle = want.grow(1)
@@ -112,10 +112,10 @@ class SelfAttention(nn.Module):
 class UNetTower(BorderTower):
     """(B, in_channels, H, W) -> (B, out_channels, h, w): features at the hole's pixels that see the whole border.
 
-    The encoder begins at half resolution; at full resolution there is only what the decoder's last blocks read, so the
-    costliest maps are never larger than the hole and its margin. `size` names a row of UNET_SIZES: channels from full
+    The encoder starts at half resolution. At full resolution only what the decoder's last blocks read is computed, so
+    the costliest maps are no larger than the hole and its margin. `size` names a row of UNET_SIZES: channels from full
     resolution down, blocks of the encoder from half resolution down, blocks of the decoder from full resolution down.
-    An image side that 8 does not divide gets as many halvings as divide it.
+    The image is halved three times, or as often as its side is even.
     """
 
     def __init__(self, hole: Hole, image_size: int, size: str = "s", in_channels: int = 4, dropout: float = 0.0):
@@ -127,7 +127,7 @@ class UNetTower(BorderTower):
             raise ValueError(f"image_size must be even, not {image_size}")
         channels = plan["channels"][: halvings + 1]
         super().__init__(hole, image_size, channels[0])
-        # dropout where features are abstract: at full and half resolution it only blurs edges
+        # no dropout at full and half resolution, where it only blurs edges
         rates = [dropout if level >= 2 else 0.0 for level in range(halvings + 1)]
         self.stem = nn.Conv2d(in_channels, channels[0], 3)
         self.down = nn.ModuleList(
@@ -183,7 +183,7 @@ class UNetTower(BorderTower):
         return F.silu(self.norm(crop(x, here, hole)))  # (B, C0, h, w)
 
     def _plan_decoder(self, everywhere: bool) -> list[list[Region]]:
-        """For each level the regions that its blocks read and give, first to last, as the level above asks."""
+        """For each level the regions of its blocks: the first one's input, then each one's output."""
         want = Region.of_hole(self.hole, self.image_size, self.image_size)
         if everywhere:
             want = Region.whole(self.image_size, self.image_size)
@@ -219,8 +219,8 @@ class BottleneckBlock(nn.Module):
 class Ift6266Tower(BorderTower):
     """The 2017 net's body: (B, 3, H, W) -> (B, 64, h, w), 7x7 convolution and 16 blocks, no mask plane.
 
-    Its receptive field is 19 pixels, so the middle of a 32 x 32 hole hardly sees the border. The project wrote that its
-    ReLU was clipped, not where; here it is at 6 [4].   [4] Krizhevsky 2010, Convolutional deep belief networks on
+    Its receptive field is 19 pixels, so the middle of a 32 x 32 hole hardly sees the border. The project clipped its
+    ReLU, but did not say where; here it is at 6 [4].   [4] Krizhevsky 2010, Convolutional deep belief networks on
     CIFAR-10
     """
 
@@ -242,7 +242,7 @@ class Ift6266Tower(BorderTower):
         return cls(hole, image_size)
 
     def prepare(self, image: Tensor) -> Tensor:
-        """x/255 without the mask: (B, 3, H, W), zero where unknown."""
+        """Intensities in 0..1, zero where unknown, without the mask: (B, 3, H, W)."""
         return (image[:, :3] + image[:, 3:]) / 2
 
     def forward(self, x: Tensor, everywhere: bool = False) -> Tensor:

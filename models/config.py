@@ -1,6 +1,6 @@
-"""Every option of a model, once: its default, range and help. A stack's own `Options` say which of them it has.
+"""Every option of a model, once: default, range and help. A stack's own `Options` say which of them it has.
 
-`models.build` takes these options, a checkpoint keeps them, and the command line and recipes get theirs from here.
+`models.build`, checkpoints, the command line and recipes all take theirs from here.
 """
 
 import dataclasses
@@ -31,11 +31,11 @@ def option(
     choices: Choices | None = None,
     metavar: str | None = None,
 ) -> Any:
-    """A dataclass field that is an option: its default, its help, and the values it may have.
+    """A dataclass field with an option's default, help and range.
 
     Args:
-      low, high: the least and the largest; below: what it is less than.
-      choices: the names it may be; a function is asked each time.
+      low, high: smallest and largest value; below: exclusive upper bound.
+      choices: allowed names, or a function that returns them.
     """
     rule = {"help": text, "low": low, "high": high, "below": below, "choices": choices, "metavar": metavar}
     return field(default=default, metadata=rule)
@@ -48,13 +48,16 @@ def with_default(options: type, name: str, default: Any) -> Any:
 
 
 def yes_or_no(text: str) -> Any:
-    """An option of stacks that is on unless it is turned off; None for the stack's default, which is on."""
+    """An option of causal stacks, on by default."""
     return option(None, f"{text} (default: yes)")
 
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """The options that do not depend on the images. Raises ValueError, naming the option, for a value out of range."""
+    """The options that do not depend on the images.
+
+    Raises: ValueError naming the option that is out of range.
+    """
 
     decoder: str = option("contour", "decoder", choices=DECODERS)
     likelihood: str = option("bernoulli", "distribution on top", choices=LIKELIHOODS)
@@ -101,7 +104,10 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class ModelOptions(NetworkOptions):
-    """All options of `models.build`. Raises ValueError also for options that do not fit one another."""
+    """All options of `models.build`.
+
+    Raises: ValueError naming the option that is out of range, or what cannot be combined.
+    """
 
     image_size: int = option(64, "side of the square image, pixels", low=1)
     hole: Hole = option((16, 16, 32, 32), "[top, left, height, width], inside the image")
@@ -121,7 +127,7 @@ class ModelOptions(NetworkOptions):
 
 
 def choices_of(key: "dataclasses.Field[Any]") -> tuple[str, ...] | None:
-    """The names that an option may be; None if any value in range will do."""
+    """An option's allowed names; None if it has no fixed set of them."""
     choices: Choices | None = key.metadata["choices"]
     if choices is None:
         return None
@@ -129,20 +135,23 @@ def choices_of(key: "dataclasses.Field[Any]") -> tuple[str, ...] | None:
 
 
 def kinds_of(key: "dataclasses.Field[Any]") -> tuple[type, ...]:
-    """The types that an option's value may have."""
+    """An option's allowed types."""
     kinds = get_args(key.type) if isinstance(key.type, UnionType) else (key.type,)
     return tuple(kind for kind in kinds if isinstance(kind, type))
 
 
 def help_of(key: "dataclasses.Field[Any]") -> str:
-    """An option's help, after the decoders that alone have it."""
+    """An option's help text; options of causal stacks name the decoders that have them."""
     only = decoders_with(key.name) if key.default is None else []
     text: str = key.metadata["help"]
     return f"{', '.join(only)}: {text}" if only else text
 
 
 def checked(key: "dataclasses.Field[Any]", value: Any) -> Any:
-    """The value, an int made a float where one is wanted; ValueError naming the option where it does not fit."""
+    """A value of the right type and in range; an int becomes a float if the option is one.
+
+    Raises: ValueError naming the option.
+    """
     kinds, rule = kinds_of(key), key.metadata
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError(f"{key.name}: does not fit in 64 bits")
@@ -168,30 +177,32 @@ def checked(key: "dataclasses.Field[Any]", value: Any) -> Any:
 
 
 def single_scale_decoder(options: NetworkOptions) -> str:
-    """The decoder of one scale: of `multiscale` that inside, of `parallel` that of the coarsest grid."""
+    """The decoder of one scale: the inner one of `multiscale` and `parallel`, or the decoder itself."""
     inside = DECODERS[options.decoder].inner
     return options.decoder if inside is None else options.inner or inside
 
 
 def likelihood_of(options: NetworkOptions, candidates: bool = True) -> Likelihood:
-    """The likelihood, of color images.
+    """The likelihood of color images.
 
     Args:
-      candidates: whether the decoder has copies of known pixels for it to weigh.
+      candidates: whether the decoder offers copies of known pixels as candidates.
     """
     return LIKELIHOODS[options.likelihood].build(options.levels, CopyCandidates.COUNT if candidates else 0)
 
 
 def colors_by_channel(options: NetworkOptions, channels: int) -> bool:
-    """Whether a pixel's colors are conditioned by channel groups in head and, where it can, in stack."""
+    """Whether the network conditions a pixel's green on its red, and its blue on both."""
     return options.color_conditioning and channels == 3 and not LIKELIHOODS[options.likelihood].coupled
 
 
 def check_combination(options: NetworkOptions, channels: int) -> None:
-    """Raise ValueError for options that do not fit one another.
+    """Check that options can be combined.
 
     Args:
-      channels: of the images; where they are not known yet, 1, which allows more.
+      channels: of the images. 1 allows more than 3: the choice while they are not known yet.
+
+    Raises: ValueError naming the options.
     """
     _check_likelihood(options)
     decoder, inner = options.decoder, single_scale_decoder(options)

@@ -1,10 +1,10 @@
-"""A decoder: everything between pixels and the likelihood's params. `CausalDecoder.params` is the picture of the model.
+"""Decoders: everything between pixels and the likelihood's params. `CausalDecoder.params` is this picture as code.
 
     border, mask ──> border tower ───────────┐
     center so far ─> causal stack ───────────┼─> two 1x1 layers ─> likelihood ─> nats per sub-pixel
     caption ───────> char-CNN-GRU ─> map ────┘      (the map enters here)        or a sample
 
-`ContourDecoder` is the same without a stack. multiscale.py has those that draw coarse to fine.
+`ContourDecoder` is the same without a stack. multiscale.py has the decoders that draw coarse to fine.
 """
 
 from abc import ABC, abstractmethod
@@ -24,10 +24,10 @@ from models.stacks.base import Stack
 
 
 class Caption(NamedTuple):
-    """What a decoder reads of captions.
+    """The captions of a batch, encoded.
 
     Attributes:
-      summary: (B, S + FOUND); None unless captions enter every layer.
+      summary: (B, S + FOUND), the caption encoder's summary; None unless captions enter every layer.
       map: (B, 1, h, w), the caption maps at the hole's pixels; None without captions.
     """
 
@@ -35,44 +35,44 @@ class Caption(NamedTuple):
     map: Tensor | None
 
     def chunk(self, count: int) -> list["Caption"]:
-        """Those of so many equal shares of the images."""
+        """Split into equal shares of the batch."""
         summaries = [None] * count if self.summary is None else self.summary.chunk(count)
         maps = [None] * count if self.map is None else self.map.chunk(count)
         return [Caption(*share) for share in zip(summaries, maps, strict=True)]
 
     @staticmethod
     def joined(captions: Sequence["Caption"]) -> "Caption":
-        """Those of all their images."""
+        """Concatenate along the batch."""
         summaries, maps = zip(*captions, strict=True)
         return Caption(joined(summaries), joined(maps))
 
     def halved(self) -> "Caption":
-        """As a decoder of half the resolution reads it."""
+        """For a decoder of half the resolution: every second row and column of the map."""
         return Caption(self.summary, None if self.map is None else self.map[:, :, ::2, ::2])
 
 
 class Decoder(nn.Module, ABC):
-    """What the single-scale decoders, the multi-scale one and the parallel one share.
+    """The interface of single-scale, multi-scale and parallel decoders.
 
-    In all of them `image` is float32 (B, 4, H, W): the known intensities in -1..1, zero elsewhere, and the mask of what
-    is known. More channels are for the border tower alone.
+    In all of them `image` is float32 (B, 4, H, W): the known intensities in -1..1, zero elsewhere, and the mask of
+    known pixels. Further channels are read by the border tower alone.
 
     Attributes:
-      one_pass: whether all pixels come of one pass, so that there is a mean.
+      one_pass: whether one pass gives all pixels, so that there is a mean.
     """
 
     one_pass: ClassVar[bool] = False
 
     @abstractmethod
     def order(self) -> Tensor:
-        """(3, h, w) int64: the rank in which the hole's sub-pixels are drawn."""
+        """The rank in which the hole's sub-pixels are drawn: (3, h, w) int64."""
 
     @abstractmethod
     def params(self, image: Tensor, caption: Caption, center: Tensor | None, everywhere: bool = False) -> Tensor:
         """The likelihood's params (B, P, h, w), float32 or more.
 
         Args:
-          center: (B, 3, h, w) in -1..1; only a `one_pass` decoder does without.
+          center: (B, 3, h, w) in -1..1; None is enough for a `one_pass` decoder.
           everywhere: run the tower on all of the image (the reference that tests compare with).
 
         Raises: ValueError if the center is missing.
@@ -80,20 +80,21 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def draw(self, image: Tensor, caption: Caption, noise: Tensor, options: SampleOptions) -> Drawn:
-        """A center, uint8 (B, 3, h, w), and its nats float32 of the same shape, or None unless `options.scored`. Both
-        are undefined at pixels of the hole that `image` knows already.
+        """Draw a center. Both results are undefined at pixels of the hole that `image` knows already.
 
         Args:
-          noise: the likelihood's (B, uniforms_per_pixel, h, w).
-          options: what runs in float32, whose last digit may depend on a batch's size, runs share by share.
+          noise: the likelihood's, (B, uniforms_per_pixel, h, w).
+          options: float32 parts run share by share, as their last digit may depend on the batch size.
+
+        Returns: uint8 (B, 3, h, w), and if `options.scored` its nats, float32 of the same shape.
         """
 
     def raster_parts(self) -> RasterParts | None:
-        """What runs for each pixel in turn; None if pixels come from whole passes."""
+        """The parts that run again for each pixel; None if pixels come from whole passes."""
         return None
 
     def scales(self, image: Tensor, caption: Caption, noise: Tensor) -> list["Scale"]:
-        """The decoders of each scale, from coarse to fine, and what each would read, but for what coarser ones draw."""
+        """The decoders of each scale, coarse to fine, with arguments that lack only what the coarser ones draw."""
         return [Scale(self, image, caption, noise)]
 
 
@@ -107,10 +108,10 @@ class Scale(NamedTuple):
 
 
 class SingleScale(Decoder):
-    """What decoders of one scale share: a tower, a head, a likelihood.
+    """A decoder of one scale: a tower, a stack or none, a head.
 
     Args:
-      blank: whether nothing at all is known of an image, so that the tower sees the same for every one.
+      blank: whether the hole is the whole image, so that the tower's input is the same for every image.
     """
 
     def __init__(self, tower: BorderTower, stack: Stack | None, head: Head, likelihood: Likelihood, blank: bool):
@@ -119,14 +120,14 @@ class SingleScale(Decoder):
         self.blank = blank
 
     def border_features(self, image: Tensor, everywhere: bool = False) -> Tensor:
-        """(B, C, h, w), the tower's at the hole's pixels."""
+        """The tower's features at the hole's pixels, (B, C, h, w)."""
         seen = self.tower.prepare(image[:1] if self.blank else image)
         features: Tensor = self.tower(seen, everywhere=everywhere)
         return features.expand(image.shape[0], -1, -1, -1)
 
 
 class ContourDecoder(SingleScale):
-    """No causal stack: given border and caption, pixels are independent, and one pass gives them all."""
+    """No causal stack: pixels are independent given border and caption."""
 
     one_pass = True
 
@@ -146,7 +147,7 @@ class ContourDecoder(SingleScale):
 
 
 class CausalDecoder(SingleScale):
-    """A causal stack on the center's pixels so far; its likelihood may start from predictions of known pixels."""
+    """A causal stack reads the center's pixels so far; params may be relative to predictions from known pixels."""
 
     stack: Stack
 
@@ -160,7 +161,7 @@ class CausalDecoder(SingleScale):
         blank: bool,
     ):
         super().__init__(tower, stack, head, likelihood, blank)
-        self.anchor = predictors  # the name that checkpoints know
+        self.anchor = predictors  # named as in checkpoints
 
     def order(self) -> Tensor:
         h, w = self.stack.canvas.height, self.stack.canvas.width
@@ -177,11 +178,11 @@ class CausalDecoder(SingleScale):
         return self.absolute(params, canvas, image)  # (B, P, h, w)                          what the likelihood reads
 
     def context(self, border: Tensor, caption: Caption, image: Tensor) -> Context:
-        """What the stack is conditioned on, of the tower's features (B, C, h, w)."""
+        """What the stack is conditioned on; `border` (B, C, h, w) are the tower's features."""
         return Context(self.stack.canvas.around(border), caption.summary, image[:, :4])
 
     def absolute(self, params: Tensor, canvas: Tensor, image: Tensor) -> Tensor:
-        """The head's params as the likelihood reads them: float32, no longer relative to predictions."""
+        """The head's params in float32 and no longer relative to predictions."""
         params = at_least_float32(params)
         if self.anchor is None:
             return params
@@ -200,26 +201,26 @@ class CausalDecoder(SingleScale):
         return RasterParts(self.stack, self.head, self.likelihood, self.anchor)
 
     def before_drawing(self, image: Tensor, caption: Caption) -> Precomputed:
-        """What `params` computes that does not depend on the center."""
+        """The part of `params` that does not depend on the center."""
         border = self.border_features(image)
         return Precomputed(self.context(border, caption, image), self.head.first(border, caption.map))
 
 
 def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """Tensors along the batch; None if there are none."""
+    """Concatenate along the batch; None if all are None."""
     present = [part for part in parts if part is not None]
     return torch.cat(present) if present else None
 
 
 def needed(center: Tensor | None) -> Tensor:
-    """The center. Raises: ValueError if there is none."""
+    """Return the center. Raises: ValueError if there is none."""
     if center is None:
         raise ValueError("the params of this decoder depend on the center, and there is none")
     return center
 
 
 def color_ranks(colors: bool) -> Tensor:
-    """(3, 1, 1) int64: 0, 1, 2 if a pixel's colors are drawn one after the other, zeros if together."""
+    """Ranks of a pixel's colors, (3, 1, 1) int64: 0, 1, 2 if drawn one after the other, else zeros."""
     return torch.arange(3).reshape(3, 1, 1) * colors
 
 

@@ -55,7 +55,7 @@ def build(
 
 
 def _signature() -> inspect.Signature:
-    """That of `build`, each option by name."""
+    """The signature of `build` with each option by name."""
     leading = list(inspect.signature(build).parameters.values())[:-1]
     names = {parameter.name for parameter in leading}
     others = [
@@ -70,11 +70,11 @@ build.__signature__ = _signature()  # type: ignore[attr-defined]
 
 
 class Site(NamedTuple):
-    """Where a decoder works.
+    """The image of a decoder at one scale.
 
     Attributes:
-      channels: of what its tower reads.
-      finer: whether some of the hole's pixels are known beforehand.
+      channels: of the image.
+      finer: whether every second pixel of the hole is known.
     """
 
     hole: Hole
@@ -84,7 +84,7 @@ class Site(NamedTuple):
 
 
 class Builder:
-    """Makes the parts of one model; the order in which it does decides which initial weights a seed gives."""
+    """Builds the parts of a model. The order decides which initial weights come of a seed."""
 
     def __init__(self, options: ModelOptions):
         self.options = options
@@ -94,7 +94,7 @@ class Builder:
         self.likelihood = Grey(likelihood) if options.channels == 1 else likelihood
 
     def decoder(self, site: Site, halvings: int) -> Decoder:
-        """The decoder, or its coarser part with so many halvings left."""
+        """The decoder, or with fewer halvings its coarser part."""
         if not halvings:
             return self.single_scale(site)
         half = HalfResolution(site.hole, site.image_size)
@@ -127,7 +127,7 @@ class Builder:
         return TOWERS[options.tower].build(site.hole, site.image_size, options.size, site.channels, options.dropout)
 
     def stack(self, kind: type[Stack], canvas: Canvas, tower_channels: int) -> Stack:
-        """With the size's options, of which those given replace some."""
+        """A causal stack with the options of its size, or those given instead."""
         injected = self.options.caption_injection == "all"
         caption_channels = self.options.image_size + CaptionEncoder.FOUND if injected else 0
         given = {**self.options.network(), "color_conditioning": self.by_color}
@@ -146,7 +146,7 @@ class Builder:
         return (TwoSidedPredictors if finer else LinearPredictors)(canvas, count)
 
     def head(self, tower_channels: int, stack_channels: int, grouped: bool) -> Head:
-        """Of a decoder that starts from known pixels."""
+        """The head of a decoder whose params are relative to predictions."""
         width = self.options.head_width or (3 if self.by_color else 2) * max(64, stack_channels)
         captions = self.options.use_captions
         if self.by_color:

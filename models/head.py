@@ -1,9 +1,8 @@
 """The last layers: two 1x1 layers, into which the caption map enters, and the likelihood's params.
 
-`ColorHead` also lets a pixel's green see its red, and its blue both: its channels are in three groups, masked as in
-PixelCNN [1]. Groups that come from the stack have seen these colors already; where the stack has none, the pixel's own
-colors enter here, as sines of several periods, so that two near levels can be told apart [2]. head_steps.py has the
-twins.
+In `ColorHead` a pixel's green sees its red, and its blue sees both: its channels are in three groups, masked as in
+PixelCNN [1]. If the stack's features are grouped as well, they carry these colors; if not, the pixel's colors enter
+here, as sines of several periods, so that near levels can be told apart [2]. head_steps.py has the twins.
 
 [1] van den Oord et al. 2016, arXiv:1601.06759   [2] Mildenhall et al. 2020, arXiv:2003.08934
 """
@@ -22,15 +21,14 @@ PERIODS = 6  # of the sines, each half the one before
 
 
 class Head(nn.Module):
-    """The border tower's features, the caption map and a stack's features, or none -> params.
+    """Features of border tower and stack, and the caption map -> the likelihood's params.
 
     Args:
-      channels: C, of the border tower.
-      width: of the two layers.
-      likelihood: whose params come out.
+      channels: C, of the border tower's features.
+      width: channels of the two layers.
       with_map: whether there is a caption map.
-      activation: after each layer.
-      stack_channels: S, of the stack's features; 0 for no stack.
+      activation: after each of the two layers.
+      stack_channels: S, of the stack's features; 0 without a stack.
       relative: whether the params are relative to predictions from known pixels (predictors.py).
 
     Attributes:
@@ -74,8 +72,8 @@ class Head(nn.Module):
         return Conv1x1(width, params)
 
     def first(self, features: Tensor, caption_map: Tensor | None) -> Tensor:
-        """The first layer, of what is known before the first pixel is drawn: features (B, C, h, w) and the caption map
-        (B, 1, h, w) -> (B, width, h, w)."""
+        """The first layer without the stack's part: features (B, C, h, w) and the caption map (B, 1, h, w) -> (B,
+        width, h, w)."""
         if caption_map is not None:
             features = torch.cat([features, caption_map.to(features.dtype)], dim=1)  # (B, C + 1, h, w)
         return self.layers[0](features)
@@ -84,25 +82,25 @@ class Head(nn.Module):
         """The likelihood's params (B, P, h, w).
 
         Args:
-          first: what `first` returned.
-          stack: (B, S, h, w), the stack's features.
-          pixels: (B, 3, h, w) in -1..1, the pixels themselves: for `ColorHead`.
+          first: from the method `first`.
+          stack: the stack's features, (B, S, h, w).
+          pixels: the center, (B, 3, h, w) in -1..1; `ColorHead` reads it.
         """
         if self.stack is not None:
             first = first + self.stack(stack)
         return self.rest(first)
 
     def rest(self, first: Tensor) -> Tensor:
-        """From the first layer, before its activation, to the params."""
+        """The rest of the head: (B, width, h, w), before the activation -> (B, P, h, w)."""
         activation = self.layers[1]
         return self.out(activation(self.second(activation(first))))
 
 
 class ColorHead(Head):
-    """A head of three times the width, a third for each color: G's third has seen R, and B's R and G.
+    """A head with a third of its channels for each color; G's third also reads R, and B's reads R and G.
 
-    Args: as those of `Head`, and
-      grouped: whether the stack's features come in color groups themselves.
+    Args: those of `Head`, `width` for each color, and
+      grouped: whether the stack's features come in color groups.
     """
 
     by_color = True
@@ -141,7 +139,7 @@ class ColorHead(Head):
 
 
 def waves(colors: Tensor) -> Tensor:
-    """(B, 3, ...) in -1..1 -> (B, 3 (2 PERIODS + 1), ...): each, and its sines and cosines, color by color."""
+    """Each color, its sines and its cosines: (B, 3, ...) in -1..1 -> (B, 3 (2 PERIODS + 1), ...), color by color."""
     scale = math.pi / 2 * 2.0 ** torch.arange(PERIODS, device=colors.device, dtype=colors.dtype)
     angles = colors.unsqueeze(2) * scale.reshape(-1, *(1 for _ in colors.shape[2:]))  # (B, 3, PERIODS, ...)
     return torch.cat([colors.unsqueeze(2), angles.sin(), angles.cos()], dim=2).flatten(1, 2)

@@ -1,4 +1,4 @@
-"""The twins of the heads: of one pixel, and of one color at a time where colors are conditioned on one another."""
+"""The twins of the heads: they compute one pixel, or one color of it."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,15 +9,14 @@ from models.layers.twins import Cursor, twin_of
 
 
 class FirstLayerStep:
-    """What both twins share: the first layer, before its activation."""
+    """The first layer, which both twins share."""
 
     def __init__(self, head: Head, cursor: Cursor):
         self.stack = None if head.stack is None else Conv1x1Step(head.stack, cursor)
         self.activation = head.layers[1]
 
     def first(self, known: Tensor, stack: Tensor) -> Tensor:
-        """What is known of a pixel before the first is drawn (B, width), and the stack's features (B, S) -> (B,
-        width)."""
+        """Add the stack's features (B, S) to one pixel of `Head.first` (B, width)."""
         return known if self.stack is None else known + self.stack(stack)
 
 
@@ -29,15 +28,16 @@ class HeadStep(FirstLayerStep):
         self.weight, self.bias = head.out.weight.flatten(1), head.out.bias
 
     def params(self, first: Tensor, pixel: Tensor, channel: int | None) -> Tensor:
-        """The likelihood's params (B, P), which do not depend on the pixel itself."""
+        """The likelihood's params (B, P). `pixel` and `channel` are for `ColorHeadStep`."""
         return F.linear(self.activation(self.second(self.activation(first))), self.weight, self.bias)
 
 
 @twin_of(ColorHead)
 class ColorHeadStep(FirstLayerStep):
-    """
+    """One color at a time.
+
     Attributes:
-      thirds: of each color how many channels it sees, and its own weights and biases of the last two layers.
+      thirds: for each color how many channels of the first layer it reads, and its weights and biases in the last two.
     """
 
     def __init__(self, head: ColorHead, cursor: Cursor):
@@ -51,7 +51,7 @@ class ColorHeadStep(FirstLayerStep):
         ]
 
     def params(self, first: Tensor, pixel: Tensor, channel: int) -> Tensor:
-        """One color's params (B, P / 3); `pixel` (B, 3) has the colors before it."""
+        """One color's params, (B, P / 3); `pixel` (B, 3) holds the colors before it."""
         if self.own is not None:
             first = first + self.own(waves(pixel).to(first.dtype))
         seen, second, last = self.thirds[channel]

@@ -1,4 +1,4 @@
-"""One pass through the hole that computes of each pixel only what it adds: a stack and a head step by step."""
+"""One pass of a stack through the hole, pixel by pixel, that computes only what is new."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,13 +17,13 @@ from models.stacks.base import Stack
 
 
 class IncrementalPass:
-    """Visits the hole's pixels in raster order and gives each one's features as those before it become known.
+    """Visits the hole's pixels in raster order and computes their features.
 
     Args:
       stack: in eval mode.
-      canvas: (B, 4, rows, columns); each pixel of the hole must be put there before the next is asked for.
+      canvas: (B, 4, rows, columns), read as it is filled: each pixel must be there before the next is visited.
       context: of the whole canvas.
-      cursor: of the canvas; the twins of other parts may share it.
+      cursor: of the canvas.
     """
 
     def __init__(self, stack: Stack, canvas: Tensor, context: Context, cursor: Cursor):
@@ -32,7 +32,7 @@ class IncrementalPass:
         self.stack: Any = stepwise(stack, cursor)
         self._pixels = canvas.permute(2, 3, 0, 1)  # (rows, columns, B, 4)
         self._colors = self._pixels[..., :3]
-        self._outside = torch.zeros_like(self._pixels[0])  # what lies above the canvas, and to its left
+        self._outside = torch.zeros_like(self._pixels[0])  # zeros above the canvas and to its left
         self._tower = context.tower.permute(2, 3, 0, 1).contiguous()  # (rows, columns, B, C)
         self._from_above: list[Any] = []
 
@@ -55,8 +55,8 @@ class IncrementalPass:
                 self._columns(row, after, place.columns)
 
     def features(self) -> Tensor:
-        """(B, channels) of the current pixel. Where they depend on its own first colors, ask again once these are
-        put."""
+        """The current pixel's features, (B, channels). Call again once its red or green is on the canvas if features
+        are in color groups."""
         row, column = self.cursor.row, self.cursor.first
         left = self._pixels[row, column - 1] if column else self._outside[0]
         features: Tensor = self.stack.horizontal(left, self._colors[row, column], self._from_above)

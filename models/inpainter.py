@@ -1,9 +1,9 @@
 """`Inpainter`, the public face of every decoder: pixels and captions in, nats or samples out.
 
-It turns bytes and strings into what networks read: the border with its mask, the caption encoder's map, cropped to the
-hole. A `Decoder` (decoder.py) turns these into the likelihood's params, and the likelihood scores them or draws from
-them. The decoder `contour` has no causal stack: given border and caption its pixels are independent, so one pass gives
-the mean and a sample.
+It turns bytes and strings into the networks' inputs: the border with its mask, and the caption map at the hole. A
+`Decoder` (decoder.py) computes the likelihood's params from them, and the likelihood scores the center or draws one.
+The decoder `contour` has no causal stack: its pixels are independent given border and caption, so one pass gives the
+mean and a sample.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -73,7 +73,7 @@ class Inpainter(nn.Module):
           border: uint8 (B, 3, H, W), the hole zeroed (its contents are ignored in any case).
           center: uint8 (B, 3, h, w).
           captions: B strings, "" for none; None for none at all.
-          known: bool (B, 1, H, W), the border pixels that may be seen; None for all of them. Training's shifts use it.
+          known: bool (B, 1, H, W), the border pixels that are known; None for all. Training's shifts use it.
 
         Returns: float32 (B, 3, h, w), all <= 0. For `bernoulli` the negated cross-entropy of intensities.
         Raises: ValueError for a wrong shape, dtype or number of captions.
@@ -96,7 +96,7 @@ class Inpainter(nn.Module):
     ) -> Tensor:
         """The likelihood's params, float32 (B, P, h, w); `everywhere` runs the tower on all of the image.
 
-        All but `contour` need the center: the params of a pixel are made of those before it.
+        All decoders but `contour` need the center, as a pixel's params depend on the pixels before it.
 
         Raises: ValueError if it is missing, or as `log_prob`.
         """
@@ -122,13 +122,13 @@ class Inpainter(nn.Module):
 
         Args:
           border, captions: as in `log_prob`.
-          generator: where the uniform numbers come from, on any device; None for torch's own. Several share the batch
-            equally, and each share is drawn as it would be alone.
+          generator: source of uniform numbers, on any device; None for torch's own. Several share the batch equally,
+            and each share is drawn as if it were alone.
           temperature: at least 0.001; scales logits and widths, 1 for the model's own distribution.
           cached: whether a causal stack keeps what it has computed; False runs the whole model for each sub-pixel.
-          dtype: in which a causal stack runs. In float64 cached or not draws the same; float32 is faster, and the two
-            differ where a value lies within a millionth of a level's edge.
-          progress: wraps the rows that a causal stack draws, for a bar.
+          dtype: precision of a causal stack. In float64, cached or not, samples are the same; float32 is faster, and
+            the two differ if a value lies within a millionth of a level's edge.
+          progress: wraps the rows that a causal stack draws, for a progress bar.
 
         Raises: ValueError for a temperature out of range, generators that cannot share the batch, or as `log_prob`.
         """
@@ -155,9 +155,9 @@ class Inpainter(nn.Module):
         self, border: Tensor, captions: list[str] | None, generator: Generators, options: SampleOptions
     ) -> Drawn:
         check_temperature(options.temperature)
-        with torch.inference_mode():  # a tenth faster than no_grad, where there are so many small steps
+        with torch.inference_mode():  # a tenth faster than no_grad with so many small operations
             center, nats = self._draw(border, captions, generator, options)
-        return center.clone(), None if nats is None else nats.clone()  # tensors as any other
+        return center.clone(), None if nats is None else nats.clone()  # no inference tensors
 
     def _draw(self, border: Tensor, captions: list[str] | None, generator: Generators, options: SampleOptions) -> Drawn:
         _, _, h, w = self.hole
@@ -179,7 +179,7 @@ class Inpainter(nn.Module):
         return self.likelihood.mean(self.params(border, captions)) if self.net.one_pass else None
 
     def inputs(self, border: Tensor, captions: list[str] | None, known: Tensor | None = None) -> tuple[Tensor, Caption]:
-        """What the decoder reads, of arguments as `log_prob` takes them: float32 (B, 4, H, W), and the captions."""
+        """The decoder's inputs from `log_prob`'s arguments: the image, float32 (B, 4, H, W), and the captions."""
         self._check("border", border, (border.shape[0], 3, self.image_size, self.image_size))
         if captions is None:
             captions = [""] * border.shape[0]
@@ -198,19 +198,19 @@ class Inpainter(nn.Module):
         return image.to(memory_format=torch.channels_last)
 
     def _caption(self, captions: list[str], device: torch.device) -> Caption:
-        """float32; nothing for a model without captions."""
+        """Encode captions in float32; a model without captions ignores them."""
         if self.caption_encoder is None:
             return Caption(None, None)
         with torch.autocast(device.type, enabled=False):
             return self.caption_of(self.caption_encoder.summary(caption_encoder.encode(captions).to(device)))
 
     def caption_of(self, summary: Tensor) -> Caption:
-        """What the decoder reads of captions' summaries (B, S + FOUND)."""
+        """The decoder's input from captions' summaries (B, S + FOUND)."""
         whole = caption_encoder.CaptionEncoder.map_of(summary[:, : self.image_size])  # (B, 1, S, S)
         return Caption(summary if self.config["caption_injection"] == "all" else None, self._at_hole(whole))
 
     def _at_hole(self, x: Tensor) -> Tensor:
-        """(B, C, S, S) -> (B, C, h, w), a view."""
+        """View the hole: (B, C, S, S) -> (B, C, h, w)."""
         size = self.image_size
         return crop(x, Region.whole(size, size), Region.of_hole(self.hole, size, size))
 

@@ -1,14 +1,13 @@
 """Centers drawn coarse to fine: every second pixel of each row and column first, then the others given these.
 
-`MultiScale` joins two decoders, one for the photo of half the resolution and one for the rest, each with a tower of its
-own that sees all that is known by then. With a causal stack in both this is the multi-scale PixelRNN [1]
-(`multiscale`), with any other decoder in its place. `parallel` [2] halves three times: a causal stack draws the
-coarsest grid, and at each doubling `ParallelUpscaler` draws the three pixels missing of every four in three turns, each
-turn all its pixels at once, so that a 32 x 32 center takes 16 steps and nine passes. The probability of a center is the
-product of its parts', exactly.
-Departs from [1] and [2]: the coarser center is part of the finer one's border, marked as known, and not upsampled by
-layers of its own; towers see the photo's border, at any resolution all of it; means and candidates start from the
-pixels known around (predictors.py).
+`MultiScale` joins two decoders, one for the half-resolution photo and one for the rest, each with its own tower, which
+sees all that is known by then. With a causal stack in both this is the multi-scale PixelRNN [1] (`multiscale`), with
+any other decoder in place of the LSTM. `parallel` [2] halves three times: a causal stack draws the coarsest grid, and
+at each doubling `ParallelUpscaler` draws the missing three of every four pixels in three turns, all pixels of a turn at
+once. So a 32 x 32 center takes 16 steps and nine passes. A center's probability is exactly the product over scales.
+Departs from [1] and [2]: the coarser center is part of the finer decoder's border, marked as known, instead of being
+upsampled by separate layers; towers see all of the border at every resolution; params are relative to predictions from
+known pixels on all sides (predictors.py).
 
 [1] van den Oord, Kalchbrenner, Kavukcuoglu 2016, arXiv:1601.06759   [2] Reed et al. 2017, arXiv:1703.03664
 """
@@ -32,11 +31,11 @@ EVERY_SECOND: Grid = (slice(None, None, 2), slice(None, None, 2))
 
 
 class HalfResolution:
-    """The photo of half the resolution: of every two by two pixels the one in the place that the hole's upper left has
-    among its four. The other three, from which a tower still reads the whole border, are channels after the first four.
+    """The half-resolution photo: of every two by two pixels one, such that the hole's upper left pixel is among them.
+    The other three are further channels, from which a tower still reads the whole border.
 
     Attributes:
-      hole, image_size: there. An odd side is made even by pixels that are not known.
+      hole, image_size: at half the resolution. An odd side is made even by unknown pixels.
     """
 
     def __init__(self, hole: Hole, image_size: int):
@@ -46,7 +45,7 @@ class HalfResolution:
         self.image_size = 2 * -(-image_size // 4)
 
     def of(self, x: Tensor) -> Tensor:
-        """(B, C, S, S), intensities and mask before all else, -> (B, 4C, image_size, image_size)."""
+        """(B, C, S, S), intensities and mask first -> (B, 4C, image_size, image_size), intensities and mask first."""
         x = F.pixel_unshuffle(x, 2)  # four places of the first channel, four of the second ...
         first = [4 * channel + self._place for channel in range(4)]
         x = x[:, first + [channel for channel in range(x.shape[1]) if channel not in first]]
@@ -55,11 +54,11 @@ class HalfResolution:
 
 
 class MultiScale(Decoder):
-    """A decoder for the photo of half the resolution, and one for what that leaves out.
+    """A decoder for every second pixel of each row and column, and one for the rest.
 
     Args:
-      coarse: for the `HalfResolution` of the photo.
-      fine: for the photo, given the coarse pixels.
+      coarse: for the half-resolution photo.
+      fine: for the photo with the coarse pixels known.
     """
 
     def __init__(self, coarse: Decoder, fine: Decoder, hole: Hole, image_size: int):
@@ -101,12 +100,11 @@ class MultiScale(Decoder):
 
 
 class ParallelUpscaler(Decoder):
-    """Of every two by two pixels, whose upper left one is known, first the right one, then the one below, then that
-    between them: each turn all pixels at once, from one pass of a tower.
+    """Draws three of every two by two pixels, given the upper left one, in three turns: right, below, diagonal. One
+    pass of the tower gives all pixels of a turn.
 
     Args:
-      tower, head: the same in all turns; the mask says what is known.
-      likelihood: whose params come out.
+      tower, head: shared by all turns; the mask tells them what is known.
     """
 
     def __init__(self, tower: BorderTower, head: Head, likelihood: Likelihood, hole: Hole, image_size: int):
@@ -114,7 +112,7 @@ class ParallelUpscaler(Decoder):
         self.tower, self.head, self.likelihood = tower, head, likelihood
         self.hole = Region.of_hole(hole, image_size, image_size)
         self.turns: list[Grid] = [(slice(row, None, 2), slice(column, None, 2)) for row, column in BETWEEN]
-        # of each turn, under the name that checkpoints know; empty if the likelihood reads no predictions
+        # predictors of each turn, named as in checkpoints; empty if the likelihood reads no predictions
         self.anchors = nn.ModuleList(
             self._predictors(start) for start in BETWEEN.values() if likelihood.prediction_count
         )
@@ -173,7 +171,7 @@ class ParallelUpscaler(Decoder):
     def _before_turn(
         self, number: int, image: Tensor, caption: Caption, everywhere: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """The head's `first`, and the predictions, at the pixels of a turn."""
+        """The head's first layer and the predictions at the pixels of a turn."""
         turn = (..., *self.turns[number])
         features = self.tower(self.tower.prepare(image), everywhere=everywhere)[turn]  # (B, C, h', w')
         first = self.head.first(features, None if caption.map is None else caption.map[turn])
@@ -189,7 +187,8 @@ class ParallelUpscaler(Decoder):
 
 
 def with_known(image: Tensor, hole: Region, grid: Grid, pixels: Tensor) -> Tensor:
-    """An image (B, 4 or more, H, W) with some of the hole's pixels known: `pixels` (B, 3, ...) in -1..1."""
+    """Copy an image (B, 4 or more, H, W), put in some of the hole's pixels, (B, 3, ...) in -1..1, and mark them as
+    known."""
     image = image.clone()
     inside = crop(image, Region.whole(*image.shape[2:]), hole)  # a view
     inside[(slice(None), slice(3), *grid)] = pixels.to(image.dtype)

@@ -1,4 +1,4 @@
-"""The twins of the predictors: of one pixel of the hole, as those before it appear on the canvas."""
+"""The twins of the predictors: they predict one pixel from those already on the canvas."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class LinearPredictorsStep:
         self.windows: Any = None
 
     def start(self, with_margin: Tensor, border: Tensor) -> None:
-        """Read a `padded` canvas from now on, of which pixels become known, and the whole border (B, 4, H, W)."""
+        """Set what to read: a `padded` canvas, which the caller fills pixel by pixel, and the border (B, 4, H, W)."""
         self.windows = windows_of(self.canvas, with_margin)
 
     def __call__(self, i: int, j: int) -> Tensor:
@@ -49,7 +49,7 @@ class CopyCandidatesStep:
         self.far: Any = None
 
     def start(self, with_margin: Tensor, border: Tensor) -> None:
-        """As that of LinearPredictorsStep."""
+        """See LinearPredictorsStep."""
         self.windows = windows_of(self.canvas, with_margin)
         far = self.nearest_border(border.to(with_margin.dtype))
         self.far = torch.stack(far, dim=-1).permute(2, 3, 0, 1, 4)  # (h, w, B, 3, 4)

@@ -1,11 +1,12 @@
-"""What a likelihood starts from, beside the network: known pixels, in full precision.
+"""Predictors: what known pixels, in full precision, say of an unknown one.
 
 Lossless coders predict a pixel from its neighbours (left + above - above left, and the like [1]) and code the
-difference. A network trained in bfloat16 knows intensities to two levels at best, so here too it gives the difference:
-each mean is one of k linear predictors, which begin as the coders' own and learn, plus what the network adds. A softmax
-over levels has no mean; its network instead weighs candidates, copies of known pixels, against the levels [2].
+difference. A network trained in bfloat16 knows intensities to two levels at best, so here too its output is the
+difference: each mean is one of k linear predictions plus what the network adds. The predictors start as the coders' and
+learn. A softmax over levels has no mean; there the network weighs candidates, copies of known pixels, against the
+levels [2].
 
-Pixels with neighbours known on all sides (multiscale.py) are interpolated instead. predictor_steps.py has the twins.
+Where neighbours are known on all sides (multiscale.py), pixels are interpolated. predictor_steps.py has the twins.
 
 [1] Wu and Memon 1997, Context-based, adaptive, lossless image coding   [2] See, Liu, Manning 2017, arXiv:1704.04368
 """
@@ -55,12 +56,11 @@ BETWEEN: dict[Place, tuple[Shares, ...]] = {  # by where a pixel lies from one o
 
 
 class LinearPredictors(MaskedConv2d):
-    """k linear predictions of each channel of the hole's pixels, -1..1, from two pixels to the left and five in each of
-    the two rows above, zeros outside the canvas.
+    """k linear predictions of each sub-pixel of the hole, in -1..1, from two pixels to the left and five in each of the
+    two rows above; zeros outside the canvas.
 
     Args:
-      canvas: that it is computed on.
-      count: k; they begin as PREDICTORS, in turn.
+      count: k; they start as PREDICTORS, in turn.
     """
 
     def __init__(self, canvas: Canvas, count: int):
@@ -77,7 +77,7 @@ class LinearPredictors(MaskedConv2d):
 
 
 class TwoSidedPredictors(LinearPredictors):
-    """`LinearPredictors` that also read the pixels of the hole that the border holds already, two pixels far."""
+    """`LinearPredictors` that also read known pixels on all sides, up to two pixels away."""
 
     def __init__(self, canvas: Canvas, count: int):
         super().__init__(canvas, count)
@@ -89,12 +89,8 @@ class TwoSidedPredictors(LinearPredictors):
 
 
 class CopyCandidates(nn.Module):
-    """Of each of the hole's pixels the four NEIGHBOURS and the border pixels nearest to it above, to the left, to the
-    right and below, -1..1; zeros outside the image.
-
-    Args:
-      canvas: that it is computed on.
-    """
+    """For each pixel of the hole its four NEIGHBOURS and the nearest border pixels above, to the left, to the right and
+    below, in -1..1; zeros outside the image."""
 
     COUNT = len(NEIGHBOURS) + 4
 
@@ -109,7 +105,7 @@ class CopyCandidates(nn.Module):
         return torch.stack([*near, *self.nearest_border(border)], dim=2).flatten(1, 2)
 
     def nearest_border(self, border: Tensor) -> list[Tensor]:
-        """(B, 3, h, w) each."""
+        """The nearest border pixels on the four sides, (B, 3, h, w) each."""
         hole = self.canvas.hole
         x = F.pad(border[:, :3], (1, 1, 1, 1))  # so the pixel (i, j) is at (i + 1, j + 1)
         rows, columns = slice(hole.top + 1, hole.bottom + 1), slice(hole.left + 1, hole.right + 1)
@@ -123,13 +119,12 @@ class CopyCandidates(nn.Module):
 
 
 class Interpolations(nn.Conv2d):
-    """k linear predictions of each channel of the hole's pixels from what is known around, two pixels far, zeros
-    elsewhere: (B, 4, H, W) -> (B, 3 k, h, w), R's first.
+    """k linear predictions of each sub-pixel of the hole from known pixels up to two away, zeros where unknown: (B, 4,
+    H, W) -> (B, 3 k, h, w), R's first.
 
     Args:
-      hole: in the image.
       count: k.
-      start: the predictors they begin as, in turn.
+      start: the predictors they start as, in turn.
     """
 
     def __init__(self, hole: Region, count: int, start: tuple[Shares, ...]):
@@ -144,7 +139,7 @@ class Interpolations(nn.Conv2d):
 
 
 class CopiesAround(nn.Module):
-    """The EIGHT pixels around each of the hole's, -1..1, zeros where unknown: (B, 4, H, W) -> (B, 24, h, w), R's
+    """The EIGHT pixels around each pixel of the hole, in -1..1, zeros where unknown: (B, 4, H, W) -> (B, 24, h, w), R's
     first."""
 
     def __init__(self, hole: Region):
@@ -170,16 +165,16 @@ def start_as(weight: Tensor, predictors: tuple[Shares, ...], center: Place) -> N
 
 
 def padded(canvas: Tensor) -> Tensor:
-    """A canvas with the zeros that stand for what lies outside it."""
+    """Pad a canvas with zeros as far as predictors read."""
     return F.pad(canvas, (SIDE, SIDE, ABOVE, 0))
 
 
 def trimmed(with_margin: Tensor) -> Tensor:
-    """A padded canvas without its padding, a view."""
+    """View a padded canvas without its padding."""
     return with_margin[:, :, ABOVE:, SIDE:-SIDE]
 
 
 def windows_of(canvas: Canvas, with_margin: Tensor) -> Tensor:
-    """The pixel and what is around and above it, a view (h, w, B, 3, ABOVE + 1, 2 SIDE + 1) of a padded canvas."""
+    """View the window that predictors read at each pixel: (h, w, B, 3, ABOVE + 1, 2 SIDE + 1) of a padded canvas."""
     windows = with_margin[:, :3].unfold(2, ABOVE + 1, 1).unfold(3, 2 * SIDE + 1, 1)  # (B, 3, rows, columns, ...)
     return windows[:, :, canvas.top :, canvas.left : canvas.left + canvas.width].permute(2, 3, 0, 1, 4, 5)

@@ -1,9 +1,9 @@
-"""Drawing a center from a causal stack, sub-pixel by sub-pixel: one loop, and two ways to know what comes next.
+"""Draw a center from a causal stack, sub-pixel by sub-pixel: one loop, and two sources of the likelihood's params.
 
-`IncrementalParams` goes through the hole once and computes of each pixel what that pixel adds; `PlainParams` runs the
-whole model again for each sub-pixel. Stack and head run in float64 unless told otherwise, because a sample is a number
-rounded to a level: in float32 the two ways differ in the seventh digit, now and then round differently, and from there
-on paint different pictures.
+`IncrementalParams` goes through the hole once and computes for each pixel only what is new; `PlainParams` runs the
+whole model again for each sub-pixel. Stack and head run in float64 by default: samples are rounded to levels, so in
+float32 the two sources, which differ in the seventh digit, would now and then round differently and from there on draw
+different pictures.
 """
 
 import copy
@@ -23,20 +23,20 @@ from models.likelihoods.base import Likelihood
 from models.predictors import CopyCandidates, LinearPredictors, padded, trimmed
 from models.stacks.base import Stack
 
-COLDEST = 0.001  # temperature: colder, and what is divided by it overflows
+COLDEST = 0.001  # the lowest temperature: division by a lower one can overflow
 Drawn = tuple[Tensor, Tensor | None]  # a center, uint8 (B, 3, h, w), and its nats, float32 of the same shape
 Part = TypeVar("Part", bound=nn.Module)
 
 
 class Precomputed(NamedTuple):
-    """What is computed before the first pixel: the stack's context, and the head's `first` (B, width, h, w)."""
+    """What does not depend on the center: the stack's context, and the head's first layer (B, width, h, w)."""
 
     context: Context
     first: Tensor
 
 
 class RasterParts(NamedTuple):
-    """The parts of a causal decoder that run for each pixel."""
+    """The parts of a causal decoder that run again for each pixel."""
 
     stack: Stack
     head: Head
@@ -44,7 +44,7 @@ class RasterParts(NamedTuple):
     predictors: LinearPredictors | CopyCandidates | None
 
     def converted(self, dtype: torch.dtype) -> "RasterParts":
-        """Copies of that precision, in eval mode."""
+        """Copies in that precision and in eval mode."""
         stack, head, likelihood, predictors = self
         copied = None if predictors is None else _converted(predictors, dtype)
         return RasterParts(_converted(stack, dtype), _converted(head, dtype), likelihood, copied)
@@ -55,7 +55,7 @@ class SampleOptions(NamedTuple):
 
     Attributes:
       scored: also return log-probabilities.
-      shares: into how many equal shares the batch is split, each drawn as if it were alone.
+      shares: how many equal shares the batch is split into, each drawn as if it were alone.
     """
 
     temperature: float = 1.0
@@ -67,10 +67,10 @@ class SampleOptions(NamedTuple):
 
 
 class ParamsSource(Protocol):
-    """The likelihood's params of one sub-pixel after the other.
+    """Gives the likelihood's params, one sub-pixel after the other.
 
     Attributes:
-      canvas: what it reads; what is drawn must be put there.
+      canvas: (B, 4, rows, columns), read at each step: the caller puts there what it draws.
     """
 
     canvas: Tensor
@@ -79,11 +79,11 @@ class ParamsSource(Protocol):
         """The hole's pixels (i, j), in order."""
 
     def params(self, i: int, j: int, pixel: Tensor, channel: int | None) -> tuple[Tensor, Tensor | None]:
-        """(B, P) and the predictions (B, 3 k), or those of one channel; `pixel` (B, 3) has the colors drawn so far."""
+        """Params (B, P) and predictions (B, 3 k), or one channel's third of both; `pixel` (B, 3) so far."""
 
 
 class IncrementalParams:
-    """Computed from what the last sub-pixel changed."""
+    """Computes only what the latest sub-pixel changes."""
 
     def __init__(self, parts: RasterParts, canvas: Tensor, precompute: Callable[[], Precomputed]):
         context, first = precompute()
@@ -117,7 +117,7 @@ class IncrementalParams:
 
 
 class PlainParams:
-    """Computed by running the whole model on the canvas so far."""
+    """Runs the whole model on the canvas so far."""
 
     def __init__(self, parts: RasterParts, canvas: Tensor, precompute: Callable[[], Precomputed]):
         self.parts, self.canvas, self.precompute = parts, canvas, precompute
@@ -139,7 +139,7 @@ class PlainParams:
 
 
 def check_temperature(temperature: float) -> None:
-    """Raises: ValueError for one that nothing can be drawn at."""
+    """Raises: ValueError for a temperature that nothing can be drawn at."""
     if not COLDEST <= temperature < float("inf"):
         raise ValueError(f"temperature must be at least {COLDEST}, not {temperature}")
 
@@ -147,18 +147,18 @@ def check_temperature(temperature: float) -> None:
 def sample_raster(
     parts: RasterParts, canvas: Tensor, precompute: Callable[[], Precomputed], noise: Tensor, options: SampleOptions
 ) -> Drawn:
-    """Fill the hole, pixel by pixel.
+    """Draw the hole's pixels in raster order.
 
     Args:
       parts: a decoder's, in eval mode.
-      canvas: (B, 4, rows, columns), the border's intensities in -1..1 and the known-pixel mask. Pixels of the hole that
-        the mask of the first image says are known are kept; the others are not read.
-      precompute: gives what a forward pass computes before the first pixel, of the whole batch, float32.
+      canvas: (B, 4, rows, columns), intensities in -1..1 and the mask of known pixels. Pixels of the hole that the
+        first image's mask marks as known are kept; the others are not read.
+      precompute: returns what does not depend on the center, in float32, for the whole batch.
       noise: the likelihood's, (B, uniforms_per_pixel, h, w).
       options: `progress` wraps the rows of the hole.
 
-    Returns: the center, uint8 (B, 3, h, w), and, if `scored`, the log-probability of each sub-pixel as it was drawn
-      (not as temperature had it), float32 of the same shape; undefined at pixels that were known.
+    Returns: the center, uint8 (B, 3, h, w), and, if `scored`, the log-probability of each sub-pixel at temperature 1,
+      float32 of the same shape; undefined at pixels that were known.
     """
     dtype, parts = options.dtype, parts.converted(options.dtype)
     likelihood, place = parts.likelihood, parts.stack.canvas
@@ -192,7 +192,7 @@ def sample_raster(
 
 
 def _of_channel(params: Tensor, channel: int | None) -> Tensor:
-    """(B, P) -> a third of it, or all."""
+    """One channel's third of (B, P), or all of it."""
     return params if channel is None else params.chunk(3, dim=1)[channel]
 
 

@@ -1,7 +1,5 @@
-"""Causal attention over a whole map, to all that is known: the pixels so far and the border's patches.
-
-attention_steps.py has the twin.
-"""
+"""Causal attention over a whole map: to the pixels so far and to patches of the border. attention_steps.py has the
+twin."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""The twin of the layer in attention.py: see twins.py for how it runs."""
+"""The twin of the layer in attention.py. twins.py says how it runs."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ class CausalAttentionStep:
     """One pixel (B, C) -> (B, C); zeros for columns outside the hole.
 
     Attributes:
-      keys, values: of the border and of the pixels so far, with room for those to come.
-      before: key, value and pixel of the pixel before: a view of the canvas, which by now holds what was drawn.
+      keys, values: of the border and of the pixels so far, with room for the rest.
+      before: the last pixel's key and value, and a view of the pixel itself, which is drawn by the next step.
     """
 
     def __init__(self, layer: CausalAttention, cursor: Cursor):
@@ -31,7 +31,7 @@ class CausalAttentionStep:
         self.before: Any = None
 
     def of_border(self, border: Tensor) -> KeysValues:
-        """As the layer's, computed once."""
+        """As the layer's, but computed only once."""
         if self.border is None:
             self.border = self.layer.of_border(border)
         return self.border

@@ -11,7 +11,7 @@ from models.layers.modules import Module
 
 
 class Levels(nn.ModuleList):
-    """Modules of which the k-th reads maps that were halved k times: so that its twin knows which rows are due."""
+    """Modules of which the k-th reads maps that were halved k times. So its twin knows which of their rows are due."""
 
 
 def levels(modules: Iterable[Module]) -> Sequence[Module]:

@@ -1,7 +1,7 @@
-"""Convolutional LSTM layers of PixelRNN [1] over whole maps: from row to row, and along both diagonals.
+"""PixelRNN's [1] LSTM layers over whole maps: from row to row, and along both diagonals.
 
-All input-to-state gates of a map are one convolution, and one scan over rows, or over the diagonals of both directions
-at once, does the rest. lstm_steps.py has their twins.
+One convolution computes the input-to-state gates of all pixels; one scan, over rows or over the diagonals of both
+directions at once, does the rest. lstm_steps.py has the twins.
 
 [1] van den Oord, Kalchbrenner, Kavukcuoglu 2016, arXiv:1601.06759
 """
@@ -16,19 +16,19 @@ from models.layers.modules import module_list
 
 
 def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """(..., 4C) and the cell before (..., C) -> the state and the cell (..., C), in the cell's precision."""
+    """One LSTM step, in the cell's precision: gates (..., 4C) and the last cell (..., C) -> state and cell (..., C)."""
     into, keep, out, new = gates.to(cell.dtype).chunk(4, dim=-1)
     cell = torch.addcmul(torch.sigmoid(keep) * cell, torch.sigmoid(into), torch.tanh(new))
     return torch.sigmoid(out) * torch.tanh(cell), cell
 
 
 class RowLSTM(nn.Module):
-    """A pixel's gates are made of its row so far (input to state) and of the states of the three nearest pixels in the
+    """A pixel's gates depend on its row so far (input to state) and on the states of the three nearest pixels in the
     row above (state to state): 2C channels -> C.
 
     Args:
       channels: C.
-      dilation: how far apart the two pixels are that the input-to-state kernel reads, the pixel itself and one before.
+      dilation: of the input-to-state kernel, which reads the pixel itself and one before it.
     """
 
     def __init__(self, channels: int, dilation: int):
@@ -38,7 +38,7 @@ class RowLSTM(nn.Module):
         self.state = VerticalConv(channels, 4 * channels, rows=1, side=1, bias=False)
 
     def forward(self, x: Tensor, pixel: Tensor, condition: Tensor) -> Tensor:
-        """(B, 2C, H, W) and a part of the gates (B, 4C, H, W) -> (B, C, H, W). Its own pixel it does not read."""
+        """(B, 2C, H, W) and the condition (B, 4C, H, W) -> (B, C, H, W). `pixel` is read by DiagonalBiLSTM only."""
         gates = self.input(x, condition)
         rows = gates.permute(2, 0, 3, 1).unbind(0)  # (B, W, 4C) each
         kernel = self.state.kernel().to(gates.dtype)[:, :, 0].permute(2, 1, 0).flatten(0, 1)  # (3C, 4C)
@@ -54,8 +54,8 @@ class RowLSTM(nn.Module):
 
 
 class DiagonalBiLSTM(nn.Module):
-    """From the left a pixel follows its left neighbour and the one above, from the right its right neighbour and the
-    one above; what comes from the right is taken a row further down, so that nothing leaks: 2C channels -> C.
+    """One direction's state at a pixel depends on the left neighbour and the one above, the other's on the right
+    neighbour and the one above. The latter is shifted down by a row, so that nothing leaks: 2C channels -> C.
 
     Args:
       channels: C.
@@ -71,12 +71,12 @@ class DiagonalBiLSTM(nn.Module):
         )
 
     def forward(self, x: Tensor, pixel: Tensor, condition: Tensor) -> Tensor:
-        """(B, 2C, H, W), the pixels themselves (B, 3, H, W) and a part of the gates (B, 8C, H, W) -> (B, C, H, W)."""
+        """(B, 2C, H, W), the pixels themselves (B, 3, H, W) and the condition (B, 8C, H, W) -> (B, C, H, W)."""
         left, right = (self.input(x) + condition).chunk(2, dim=1)
         return self._scan(left, right + self.own(pixel))
 
     def _scan(self, left: Tensor, right: Tensor) -> Tensor:
-        """Diagonal by diagonal, both directions at once: gates (B, 4C, H, W) of each -> (B, C, H, W)."""
+        """Scan the diagonals of both directions at once: gates (B, 4C, H, W) of each -> (B, C, H, W)."""
         both = skewed(torch.stack([left, right.flip(3)]).permute(0, 1, 3, 4, 2))  # (2, B, H, W + H - 1, 4C)
         diagonals = both.permute(3, 0, 1, 2, 4).flatten(2, 3).unbind(0)  # (2, B H, 4C) each
         pairs = zip(self.beside, self.above, strict=True)
@@ -99,8 +99,8 @@ class DiagonalBiLSTM(nn.Module):
 
 
 def skewed(x: Tensor) -> Tensor:
-    """(..., H, W, C) -> (..., H, W + H - 1, C): each row a pixel further to the right than the one above, zeros around.
-    So diagonals are columns, and the pixels to the left and above a pixel are in the column before."""
+    """Shift each row a pixel further right than the one above: (..., H, W, C) -> (..., H, W + H - 1, C). Diagonals
+    become columns, and the pixels to the left of a pixel and above it are in the column before."""
     height, width = x.shape[-3:-1]
     x = F.pad(x, (0, 0, 0, height)).flatten(-3, -2)[..., : height * (width + height - 1), :]
     return x.unflatten(-2, (height, width + height - 1))

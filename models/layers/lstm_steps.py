@@ -1,4 +1,4 @@
-"""The twins of the layers in lstm.py: see twins.py for how they run."""
+"""Twins of the layers in lstm.py. twins.py says how they run."""
 
 from typing import Any
 
@@ -16,9 +16,10 @@ class RowLSTMStep:
     """Columns (n, B, 2C) or a pixel (B, 2C) of the current row -> (n, B, C) or (B, C).
 
     Attributes:
+      index: of the current row.
       states, cells: of the current row so far, (W, B, C).
-      cells_above: of the row above.
-      gates: what the condition and the states above give the current row, (W, B, 4C).
+      cells_above: of the row above, (W, B, C).
+      gates: the part of the current row's gates that comes from the condition and the row above, (W, B, 4C).
     """
 
     def __init__(self, layer: RowLSTM, cursor: Cursor):
@@ -50,15 +51,16 @@ class RowLSTMStep:
 
 @twin_of(DiagonalBiLSTM)
 class DiagonalBiLSTMStep:
-    """Columns (n, B, 2C) or a pixel (B, 2C) of the current row -> (n, B, C) or (B, C): the state from the left, and the
-    one from the right a row above.
+    """Columns (n, B, 2C) or a pixel (B, 2C) of the current row -> (n, B, C) or (B, C): the state of the direction from
+    the left, and that of the direction from the right in the row above.
 
     Attributes:
-      left, cells: states from the left and their cells of the current row so far, (W, B, C).
-      right: states from the right of the row above, (W, B, C).
-      left_gates: what the condition and the states above give the current row from the left, (W, B, 4C).
-      right_gates, right_condition: of the current row so far from the right, (W, B, 4C).
-      pixels: the current row's, each (B, 3) and a view: by the next row they will have been drawn.
+      index: of the current row.
+      left, cells: the direction from the left: states and cells of the current row so far, (W, B, C).
+      left_gates: the part of its gates that comes from the condition and the row above, (W, B, 4C).
+      right: the direction from the right: states of the row above, (W, B, C).
+      right_gates, right_condition: two parts of its gates in the current row, (W, B, 4C).
+      pixels: views of the current row's pixels, (B, 3) each, which are drawn by the time the next row starts.
     """
 
     def __init__(self, layer: DiagonalBiLSTM, cursor: Cursor):
@@ -99,7 +101,7 @@ class DiagonalBiLSTMStep:
         return state + above
 
     def _start_row(self, condition: Tensor) -> None:
-        """The row above from the right, now that all of it is known, and what it gives this one."""
+        """Finish the row above, whose pixels are all known by now, from the right."""
         left, right = condition.chunk(2, dim=-1)  # (W, B, 4C)
         empty = condition.new_zeros(self.cursor.width, condition.shape[1], self.channels)
         self.empty = empty[0]
@@ -115,7 +117,7 @@ class DiagonalBiLSTMStep:
         self.left, self.cells = empty.clone(), empty.clone()
 
     def _from_right(self, gates: Tensor) -> Tensor:
-        """One row, (W, B, 4C) -> (W, B, C), from its right end."""
+        """The states of one row from its right end: gates (W, B, 4C) -> (W, B, C)."""
         state = cell = self.empty
         states = []
         for here in gates.flip(0):

@@ -1,8 +1,8 @@
-"""The layers that a causal stack is made of, as they run over whole maps (B, C, H, W): training and scoring.
+"""The layers of causal stacks, as they run over whole maps (B, C, H, W) in training and scoring.
 
-Drawing runs the same stack one row and one pixel at a time: each layer here has a twin in steps.py that does so and
-gives the same numbers. A stack made of these layers needs no twin of its own, and its code must not depend on which of
-the two it calls. So what depends on where the channels are (gates, concatenation) is a layer, too.
+Drawing runs the same stack row by row and pixel by pixel: each layer here has a twin in steps.py that does so and
+computes the same numbers. A stack made of these layers needs no twin of its own. Its code must work for both, so
+operations that depend on where the channels are (gates, concatenation) are layers, too.
 """
 
 import math
@@ -22,7 +22,7 @@ class Conv1x1(MaskedConv2d):
     """A 1x1 convolution: (B, C_in, H, W) -> (B, C_out, H, W).
 
     Args:
-      mask_type: None; or A or B, for channels in color groups.
+      mask_type: None; or A or B for channels in color groups (see `color_mask`).
     """
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True, mask_type: str | None = None):
@@ -34,9 +34,9 @@ class Conv1x1(MaskedConv2d):
 
 
 class VerticalConv(CausalKernel):
-    """Sees `rows` rows, the current one the last, and `side` columns to either side; `dilation` spreads both.
+    """Reads `rows` rows, the last one the current one, and `side` columns to either side, before dilation.
 
-    For `Stack.vertical`, whose input is shifted down: all that it sees lies above.
+    For `Stack.vertical`: its input is shifted down by a row, so all that is read lies above.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class VerticalConv(CausalKernel):
 
 
 class CausalConv(CausalKernel):
-    """Sees the current pixel, the columns to its left, and in the rows above also those to its right.
+    """Reads the current pixel, columns to its left, and in the rows above also columns to its right.
 
-    For `Stack.horizontal`, whose input is shifted right: the current pixel is the one to the left.
+    For `Stack.horizontal`: its input is shifted right by a pixel, so the last pixel read is the left neighbour.
 
     Args:
-      mask_type: None; or B, for channels in color groups: how those of the current pixel see one another.
+      mask_type: None; or B for channels in color groups.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class CausalConv(CausalKernel):
 
 
 class Gate(nn.Module):
-    """tanh(a) sigmoid(b) of the two halves of the channels: 2C -> C. `nn.GLU(dim=1)` has a twin as well."""
+    """tanh(a) sigmoid(b) of the two halves of the channels: 2C -> C. `nn.GLU(dim=1)` has a twin, too."""
 
     def forward(self, x: Tensor) -> Tensor:
         a, b = x.chunk(2, dim=1)
@@ -92,7 +92,7 @@ class ConcatELU(nn.Module):
 
 
 class Concat(nn.Module):
-    """The channels of two maps, one after the other."""
+    """Concatenate the channels of two maps."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.cat([x, y], dim=1)
@@ -100,7 +100,7 @@ class Concat(nn.Module):
 
 @dataclass
 class Context:
-    """What a stack knows before the first pixel is drawn.
+    """What a stack is conditioned on, known before the first pixel is drawn.
 
     Attributes:
       tower: (B, C, rows, columns), the border tower's features on the canvas, zero outside the hole.
@@ -113,12 +113,12 @@ class Context:
     border: Tensor
 
     def halved(self) -> "Context":
-        """That of every second pixel of every second row."""
+        """For maps of half the resolution: every second pixel of every second row."""
         return Context(self.tower[:, :, ::2, ::2], self.caption, self.border)
 
     @staticmethod
     def joined(contexts: Sequence["Context"]) -> "Context":
-        """That of all their images."""
+        """Concatenate along the batch."""
         captions = [context.caption for context in contexts if context.caption is not None]
         tower, border = (torch.cat(maps) for maps in zip(*((c.tower, c.border) for c in contexts), strict=True))
         return Context(tower, torch.cat(captions) if captions else None, border)
@@ -129,14 +129,14 @@ class Context:
 
 
 class ContextChannels(NamedTuple):
-    """How many channels a `Context` has; 0 of the caption where there is none."""
+    """How many channels a `Context` has; caption: 0 without captions in every layer."""
 
     tower: int
     caption: int
 
 
 class Condition(nn.Module):
-    """What a layer gets of the context, linear in the tower's features and the caption: (B, outputs, rows, columns)."""
+    """Conditions a layer: a map (B, outputs, rows, columns), linear in the tower's features and the caption."""
 
     def __init__(self, channels: ContextChannels, outputs: int):
         super().__init__()
@@ -149,8 +149,8 @@ class Condition(nn.Module):
 
 
 class Position(nn.Module):
-    """Where each pixel of the canvas lies, which a convolution alone could not tell: (1, channels, rows, columns),
-    linear in sines of periods 2 to 64 of its row and of its column."""
+    """Position encoding of the canvas: (1, channels, rows, columns), linear in sines and cosines of row and column with
+    periods 2 to 64."""
 
     PERIODS = tuple(2**k for k in range(1, 7))
     waves: Tensor
@@ -169,5 +169,5 @@ class Position(nn.Module):
 
 
 def dilation_of(layer: int) -> int:
-    """1, 2, 4, 8 and again: four layers of 3x3 see 15 pixels far, eight see 30."""
+    """1, 2, 4, 8, 1, 2 ...: four 3x3 layers reach 15 pixels, eight reach 30."""
     return 2 ** (layer % 4)

@@ -1,8 +1,7 @@
-"""Masked convolutions: the one place where a kernel is kept from seeing what it must not.
+"""Masked convolutions: the one place that keeps a kernel from reading what it must not.
 
-A kernel is cut to what it may see when it is made. What a rectangle cannot express (columns to the right in the current
-row, color groups of the current pixel) is masked here, by a constant that is part of the layer's structure and not of
-its weights.
+A kernel's rectangle covers only what it may read. What a rectangle cannot express (columns to the right in the current
+row, color groups of the current pixel) is masked here, by a constant that is no part of the weights.
 """
 
 from typing import NamedTuple
@@ -15,7 +14,7 @@ FEW = 16  # channels
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A convolution's weights with a constant mask over the kernel, or none.
+    """A convolution with a constant mask over its kernel, or none.
 
     Args:
       mask: (C_out, C_in, height, width) of ones and zeros, or None.
@@ -35,7 +34,7 @@ class MaskedConv2d(nn.Conv2d):
     ):
         super().__init__(inputs, outputs, kernel, bias=bias, stride=stride, dilation=dilation)
         self.register_buffer("mask", mask, persistent=False)
-        if mask is not None:  # fewer inputs are seen than the initialization took for granted
+        if mask is not None:  # the initialization counts masked inputs, too
             with torch.no_grad():
                 self.weight.mul_(mask.mean().clamp(min=0.1) ** -0.5)
 
@@ -45,7 +44,7 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class Reach(NamedTuple):
-    """How many rows above and columns to the left and right of the pixel itself a kernel covers."""
+    """How many rows above, and columns to the left and right, a kernel covers beside the pixel itself."""
 
     above: int
     left: int
@@ -78,30 +77,30 @@ class CausalKernel(MaskedConv2d):
         self.above, self.left, self.right = above * dilation, left * dilation, right * dilation
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
-        """`extra`, of the output's shape, is added to it."""
+        """`extra`, of the output's shape, is added to the output."""
         x = F.pad(x, (self.left, self.right, self.above, 0))
         if self.in_channels >= FEW:
             y = conv2d(x, self.kernel(), self.bias, self.stride, dilation=self.dilation)
-        else:  # few inputs are intensities, which bfloat16 would blur by a level
+        else:  # so few channels are intensities, which bfloat16 would blur by a level
             with torch.autocast(x.device.type, enabled=False):
                 y = conv2d(x.to(self.weight.dtype), self.kernel(), self.bias, self.stride, dilation=self.dilation)
         return y if extra is None else y + extra
 
 
 def shift_down(x: Tensor) -> Tensor:
-    """A map whose every row holds the row above: (B, C, H, W) -> the same shape."""
+    """Shift a map down by a row, zeros on top: (B, C, H, W) -> the same shape."""
     return F.pad(x[:, :, :-1], (0, 0, 1, 0))
 
 
 def shift_right(x: Tensor) -> Tensor:
-    """A map whose every column holds the column to the left: (B, C, H, W) -> the same shape."""
+    """Shift a map right by a column, zeros on the left: (B, C, H, W) -> the same shape."""
     return F.pad(x[..., :-1], (1, 0))
 
 
 def color_mask(outputs: int, inputs: int, mask_type: str) -> Tensor:
-    """Which channels of a pixel may see which, in three groups R, G, B of equal size: float32 (outputs, inputs).
+    """Which channels of a pixel may read which, in three groups R, G, B of equal size: float32 (outputs, inputs).
 
-    Type A: G sees R, B sees R and G. Type B: each also sees itself.
+    Type A: G reads R, B reads R and G. Type B: each also reads itself.
     """
     reader = torch.arange(outputs).unsqueeze(1) * 3 // outputs
     read = torch.arange(inputs).unsqueeze(0) * 3 // inputs
@@ -116,7 +115,7 @@ def conv2d(
     padding: tuple[int, ...] = (0, 0),
     dilation: tuple[int, ...] = (1, 1),
 ) -> Tensor:
-    """F.conv2d; in float64, for which torch has only slow loops, as one matrix product."""
+    """F.conv2d; in float64, where torch's is slow, as one matrix product."""
     if x.dtype != torch.float64:
         return F.conv2d(x, weight, bias, stride, padding, dilation)
     _, _, rows, columns = weight.shape

@@ -1,4 +1,4 @@
-"""The twins of the layers in maps.py, levels.py and norm.py: see twins.py for how they run."""
+"""Twins of the layers in maps.py, levels.py and norm.py. twins.py says how they run."""
 
 from typing import Any
 
@@ -27,11 +27,11 @@ class Conv1x1Step:
 
 
 class KernelStep:
-    """What the twins of VerticalConv and CausalConv share: a kernel, tap by tap, on rows whose columns come first.
+    """Shared by the twins of VerticalConv and CausalConv: applies a kernel tap by tap.
 
     Attributes:
-      rows: the `above` rows before the current one, None for what lies above the map.
-      taps: the matrices (C_in, C_out) of each kernel row, from the top and the left.
+      rows: the rows above the current one that the kernel reads; None above the map.
+      taps: the kernel's rows from the top, each a list of matrices (C_in, C_out) from the left.
     """
 
     def __init__(self, layer: CausalKernel, cursor: Cursor):
@@ -43,12 +43,12 @@ class KernelStep:
         self.rows: list[Row] = [None] * self.above
 
     def empty_row(self, like: Tensor) -> Tensor:
-        """Zeros, with margins: (left + width + right, B, C_in)."""
+        """Zeros with the kernel's margins: (left + width + right, B, C_in)."""
         return like.new_zeros(self.left + self.cursor.width + self.right, *like.shape[-2:])
 
     def from_rows(self, rows: list[Row], like: Tensor, extra: Tensor | None) -> Tensor:
-        """`extra`, which is changed, and what the bias and the kernel rows that belong to `rows` add to it: (ceil(width
-        / stride), B, C_out)."""
+        """Apply the first kernel rows to `rows`, and add the bias and `extra`, in place: (ceil(width / stride), B,
+        C_out)."""
         width = self.cursor.width
         if extra is None:
             extra = like.new_zeros(-(-width // self.stride), like.shape[-2], self.outputs)
@@ -61,11 +61,10 @@ class KernelStep:
         return extra
 
     def add_row(self, y: Tensor, taps: list[Tensor], row: Tensor, first: int, count: int) -> None:
-        """Add to y (n B, C_out) what one kernel row's taps give those of `count` columns from `first` on that a stride
-        leaves."""
+        """Add one kernel row's output to y (n B, C_out), for every `stride`-th of `count` columns from `first` on."""
         starts = range(first, first + len(taps) * self.dilation, self.dilation)
         seen = [row[start : start + count : self.stride] for start in starts]  # (n, B, C_in) each
-        if self.inputs < FEW:  # matrices too thin to be worth a product each
+        if self.inputs < FEW:  # thin matrices: one product is faster
             seen, taps = [torch.cat(seen, dim=-1)], [torch.cat(taps)]
         for part, tap in zip(seen, taps, strict=True):
             y.addmm_(part.flatten(0, 1), tap)
@@ -76,7 +75,7 @@ class VerticalConvStep(KernelStep):
     """One whole row, (W, B, C_in) -> (W, B, C_out)."""
 
     def __call__(self, x: Tensor, extra: Tensor | None = None) -> Tensor | None:
-        """`extra`, which may be changed, is added. None where a row of the strided output is not due."""
+        """`extra` is added, and may be changed. None if no row of the strided output is due."""
         row = self.empty_row(x)
         row[self.left : self.left + self.cursor.width] = x
         self.rows.append(row)
@@ -92,9 +91,10 @@ class CausalConvStep(KernelStep):
     """Columns of the current row, (n, B, C_in) -> (n, B, C_out), or its next pixel, (B, C_in) -> (B, C_out).
 
     Attributes:
-      row: the current row so far, zeros where pixels will come.
-      above_and_extra: what the rows above, the bias and `extra` give each of its pixels; None where no row of the
-        strided output is due.
+      index: of the current row.
+      row: the current row so far, zeros for pixels to come.
+      above_and_extra: the part of the current row's output that comes from the rows above, the bias and `extra`; None
+        if no row of the strided output is due.
     """
 
     def __init__(self, layer: CausalConv, cursor: Cursor):
@@ -106,8 +106,8 @@ class CausalConvStep(KernelStep):
         self.above_and_extra: Tensor | None = None
 
     def __call__(self, x: Tensor, extra: Tensor | None = None) -> Tensor | None:
-        """`extra`, a whole row of the output's shape, which may be changed, is added. None where no pixel of the
-        strided output is due."""
+        """`extra`, a whole row of the output, is added, and may be changed. None if no pixel of the strided output is
+        due."""
         cursor = self.cursor
         if self.index != cursor.row:
             self._start_row(x, extra)
@@ -145,8 +145,11 @@ class CausalConvStep(KernelStep):
 
 @twin_of(Upsample)
 class UpsampleStep:
-    """The current row, columns or pixel, from the half-resolution map's latest row: kept, as its next pixel is due only
-    every second time."""
+    """The current row, columns or pixel, upsampled from the latest row of the half-resolution map.
+
+    Attributes:
+      row: that row, before pixels are shuffled into place. Kept, as each is read for two rows and two columns.
+    """
 
     def __init__(self, layer: Upsample, cursor: Cursor):
         self.conv = Conv1x1Step(layer, cursor)
@@ -154,7 +157,7 @@ class UpsampleStep:
         self.row: Row = None
 
     def __call__(self, x: Tensor | None, like: Tensor) -> Tensor:
-        """x is None where no pixel of the half-resolution map is due."""
+        """x is None if no pixel of the half-resolution map is due."""
         cursor, half = self.cursor, self.half
         if x is not None:
             y = self.conv(x)  # (..., 4 C_out)

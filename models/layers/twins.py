@@ -1,9 +1,9 @@
-"""How a stack runs step by step while a center is drawn: a cursor, and twins that take the place of its layers.
+"""Running a stack step by step while a center is drawn: a cursor, and twins that replace its layers.
 
-A twin keeps what its layer's kernel will still read, so that a pixel costs one column of each layer, however large the
-map [1, 2]. In the twins' tensors what has just become known comes first and channels last: a row or some of its columns
-are (n, B, C), one pixel is (B, C). So everything that a kernel reads at one of its taps is one matrix, and nothing is
-copied to multiply it. Zeros stand for what lies outside the map.
+A twin keeps what its layer's kernel will still read, so the cost of a pixel does not depend on the size of the map
+[1, 2]. Its tensors have columns first and channels last: a row or some of its columns are (n, B, C), one pixel is (B,
+C). So what a kernel reads at one of its taps is one matrix, and no copy is needed to multiply it. Outside the map are
+zeros.
 
 [1] Le Paine et al. 2016, arXiv:1611.09482   [2] Ramachandran et al. 2017, arXiv:1704.06001
 """
@@ -21,13 +21,13 @@ Twin = TypeVar("Twin", bound=Callable[..., Any])
 
 
 class Cursor:
-    """Which row, columns or pixel of a map has just become known: rows from top to bottom, each from left to right.
+    """Where in a map the twins are: rows from top to bottom, each from left to right.
 
     Attributes:
       width: of the map, in pixels.
       row: index of the current row.
-      first, end: its columns that are passed now, end excluded.
-      at_pixel: whether these are one pixel, passed without a dimension for columns.
+      first, end: the current columns, end excluded.
+      at_pixel: whether the current columns are a single pixel, without a dimension for columns.
     """
 
     def __init__(self, width: int):
@@ -44,18 +44,18 @@ class Cursor:
         return self._half
 
     def start_row(self, row: int) -> None:
-        """The next row: as a whole, for what reads the rows above."""
+        """Move to all of a row: for layers that read the rows above."""
         self.row = row
         self._move(0, self.width, at_pixel=False)
         if self._half is not None:
             self._half.start_row(_halved(row))
 
     def start_columns(self, first: int, end: int) -> None:
-        """Some columns of the current row."""
+        """Move to some columns of the current row."""
         self._move(first, end, at_pixel=False)
 
     def start_pixel(self, column: int) -> None:
-        """One pixel of the current row. It may be passed again, as when its green is drawn after its red."""
+        """Move to a pixel of the current row. It may be passed again, as when its green is drawn after its red."""
         self._move(column, column + 1, at_pixel=True)
 
     def _move(self, first: int, end: int, at_pixel: bool) -> None:
@@ -79,7 +79,7 @@ TWINS: dict[type[nn.Module], Callable[[Any, Cursor], Any]] = {}
 
 
 def twin_of(layer: type[nn.Module]) -> Callable[[Twin], Twin]:
-    """Register a class, made of a layer and a cursor, as what takes the layer's place."""
+    """Register what replaces layers of a class: it is called with the layer and a cursor."""
 
     def register(twin: Twin) -> Twin:
         TWINS[layer] = twin
@@ -89,18 +89,18 @@ def twin_of(layer: type[nn.Module]) -> Callable[[Twin], Twin]:
 
 
 def stepwise(module: Any, cursor: Cursor) -> Any:
-    """A module's twin; of one that has none, a copy whose submodules are their twins.
+    """A module's twin, or if it has none, a copy of it with submodules replaced by their twins.
 
     Args:
-      module: in eval mode. Its weights are shared, and must not change from then on.
-      cursor: that of the map it runs on, to be moved before each call.
+      module: in eval mode. Its weights must not change afterwards.
+      cursor: of the map that the module reads; to be moved before each call.
     """
     twin = TWINS.get(type(module))
     if twin is not None:
         return twin(module, cursor)
     clone = copy.copy(module)
     children, clone._modules = clone._modules, {}
-    for name, child in children.items():  # as plain attributes, which are found faster than submodules
+    for name, child in children.items():  # as plain attributes, whose look-up is faster than that of submodules
         clone.__dict__[name] = None if child is None else stepwise(child, cursor)
     return clone
 

@@ -1,5 +1,5 @@
 """The distributions on top, one a file. Adding one is a file and a line here."""
-# ruff: noqa: I001 - in the order of their names' first use
+# ruff: noqa: I001 - in the order of the command line's choices
 
 from models.likelihoods.base import LEVELS, LIKELIHOODS, Likelihood
 from models.likelihoods.bernoulli import Bernoulli

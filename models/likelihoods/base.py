@@ -1,4 +1,4 @@
-"""What every likelihood is: it turns the network's params into nats per sub-pixel, samples and means.
+"""Likelihoods turn the network's params into nats per sub-pixel, samples and means.
 
 Each reads `params` (B, P, h, w), or (B, P) for one pixel, and scores uint8 sub-pixels. All but `Bernoulli` are proper
 distributions over the 256 levels (their masses sum to one, edges included), so their nats are comparable with one
@@ -16,17 +16,17 @@ LEVELS = 256
 
 
 class Likelihood(nn.Module, ABC):
-    """One distribution family; has no weights of its own.
+    """One distribution family, without weights.
 
     Attributes:
-      level_choices: the numbers of levels that it can work on, to which sub-pixels are quantized.
-      levels: of a sub-pixel.
-      params_per_pixel: P, the number of channels the network gives.
-      uniforms_per_pixel: how many uniform numbers one pixel's sample consumes.
-      proper: whether masses over the levels sum to one.
-      coupled: whether it couples a pixel's three channels itself. If not, each channel has a third of the params to
-        itself, R's first, and one channel can be scored and sampled by passing its third alone.
-      prediction_count: k, how many predictions from known pixels it reads of each channel (predictors.py); 0 for none.
+      level_choices: the numbers of levels that sub-pixels can be quantized to.
+      levels: how many levels they are quantized to.
+      params_per_pixel: P, channels of the network's output.
+      uniforms_per_pixel: how many uniform numbers it takes to sample a pixel.
+      proper: whether the probabilities of all levels sum to one.
+      coupled: whether it couples a pixel's three channels itself. If not, each channel has its own third of the params,
+        R's first, and one channel can be scored and sampled by passing its third alone.
+      prediction_count: k, how many predictions of each channel it reads (predictors.py); 0 for none.
       weighs_candidates: whether these are candidates, copies of known pixels, and not linear predictions.
     """
 
@@ -41,16 +41,16 @@ class Likelihood(nn.Module, ABC):
 
     @classmethod
     def build(cls, levels: int, candidates: int) -> "Likelihood":
-        """One that works on so many levels.
+        """A likelihood for a decoder.
 
         Args:
           levels: one of `level_choices`.
-          candidates: how many copies of known pixels there are of each channel, for one that weighs them.
+          candidates: how many candidates of each channel the decoder offers, for a likelihood that weighs them.
         """
         return cls()
 
     def initial_bias(self, relative: bool = False) -> Tensor:
-        """(P,) float32: the params of a fresh network, a broad distribution; narrower if they are relative to
+        """Params of an untrained network, (P,) float32: a broad distribution, narrower if they are `relative` to
         predictions."""
         return torch.zeros(self.params_per_pixel)
 
@@ -66,16 +66,16 @@ class Likelihood(nn.Module, ABC):
         return torch.minimum(torch.maximum(spread, first), next_first - 1).to(torch.uint8)
 
     def quantize(self, x: Tensor) -> Tensor:
-        """uint8 intensities, each replaced by the one that stands for its level."""
+        """Replace uint8 intensities by those that stand for their level."""
         return x if self.levels == LEVELS else self.intensity_of(self.level_of(x))
 
     def to_absolute(self, params: Tensor, predictions: Tensor | None) -> Tensor:
         """Convert params relative to predictions into absolute ones: (B, P, ...), (B, 3 k, ...), R's first -> (B, ...,
-        ...). Unless `coupled`, one channel's will do: (B, P / 3, ...), (B, k, ...). Without predictions as they are."""
+        ...). Unless `coupled`, one channel's can be passed: (B, P / 3, ...), (B, k, ...). None changes nothing."""
         return params if predictions is None else self.made_absolute(params, predictions)
 
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:
-        """As `to_absolute`; for a likelihood that reads predictions."""
+        """`to_absolute` for likelihoods that read predictions."""
         raise NotImplementedError(f"{type(self).__name__} reads no predictions")
 
     @abstractmethod
@@ -83,7 +83,7 @@ class Likelihood(nn.Module, ABC):
         """(B, P, h, w) float32, (B, 3, h, w) uint8 -> (B, 3, h, w) float32 nats."""
 
     def noise(self, uniforms: Tensor) -> Tensor:
-        """What `sample` reads, made of uniform numbers in [0, 1): (B, uniforms_per_pixel, h, w) -> the same shape."""
+        """Turn uniform numbers in [0, 1) into the noise that `sample` reads: (B, uniforms_per_pixel, h, w)."""
         return uniforms
 
     @abstractmethod

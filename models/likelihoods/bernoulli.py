@@ -1,4 +1,4 @@
-"""Bernoulli on intensities: the cross-entropy of 2017, reported as such; a likelihood on black and white."""
+"""Bernoulli: on intensities the cross-entropy of 2017, reported as such; on black and white a likelihood."""
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +9,8 @@ from models.likelihoods.base import LEVELS, Likelihood, likelihood
 
 @likelihood("bernoulli")
 class Bernoulli(Likelihood):
-    """x/255 as the probability of a one: the 2017 loss, a cross-entropy, whose "sample" is the mean.
-
-    With two levels it is the distribution of black and white sub-pixels.
-    """
+    """With 256 levels x/255 is the probability of a one: a cross-entropy, whose "sample" is its mean. With two levels
+    it is the distribution of black and white sub-pixels."""
 
     level_choices = (2, LEVELS)
     params_per_pixel = 3

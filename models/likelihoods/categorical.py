@@ -15,8 +15,8 @@ class Categorical(Likelihood):
     """A softmax over all levels, 256 or fewer, per sub-pixel.
 
     Args:
-      candidates: k, how many known pixels the network weighs: after the levels' logits it gives what to add to the
-        logit of each candidate's level.
+      candidates: k, how many known pixels the network weighs: it has k more outputs, each added to the logit of its
+        candidate's level.
     """
 
     level_choices = range(2, LEVELS + 1)

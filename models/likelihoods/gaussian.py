@@ -11,8 +11,7 @@ from models.likelihoods.base import LEVELS, Likelihood, likelihood
 
 @likelihood("gaussian")
 class Gaussian(Likelihood):
-    """A normal per sub-pixel: level v has the mass between v - 1/2 and v + 1/2, the outermost levels their whole
-    tail."""
+    """A normal per sub-pixel: level v has the mass between v - 1/2 and v + 1/2, the outermost levels a whole tail."""
 
     params_per_pixel = 6
     prediction_count = 1
@@ -21,21 +20,21 @@ class Gaussian(Likelihood):
         return torch.tensor([0.0, -2.5 if relative else -0.7]).repeat(3)
 
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:
-        """Relative means are in scales."""
+        """Relative means are in units of the scale."""
         means, log_scales = params[:, ::2], params[:, 1::2]
         means = predictions + means * torch.exp(log_scales.clamp(-7.0, 2.0))
         return torch.stack([means, log_scales], dim=2).flatten(1, 2)
 
     def _mean_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each sub-pixel, in grey levels."""
+        """Of each sub-pixel, in levels."""
         mean, log_scale = params[:, ::2], params[:, 1::2]
         return denormalize(mean), 127.5 * torch.exp(log_scale.clamp(-7.0, 2.0))
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        mean, scale = self._mean_scale(params.double())  # the difference of two neighbouring tails needs the digits
+        mean, scale = self._mean_scale(params.double())  # float32 loses the difference of two close tails
         v = x.double()
         below, above = (v - 0.5 - mean) / scale, (v + 0.5 - mean) / scale
-        # mirrored into the lower tail, where log_ndtr keeps its digits
+        # mirror into the lower tail, where log_ndtr is accurate
         flip = (v > mean).double() * -2 + 1
         low, high = torch.minimum(flip * below, flip * above), torch.maximum(flip * below, flip * above)
         first, last = x == 0, x == LEVELS - 1

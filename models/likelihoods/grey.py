@@ -1,4 +1,4 @@
-"""Likelihoods of grey images, made of those of color ones."""
+"""Likelihoods of grey images, from those of color images."""
 
 import math
 
@@ -35,7 +35,7 @@ class Grey(Likelihood):
         return self.inner.intensity_of(level)
 
     def _red(self, x: Tensor) -> Tensor:
-        """Red's third of what has one for each channel; all of it if the inner likelihood couples them."""
+        """Red's third of x; all of it if the inner likelihood couples the channels."""
         return x if self.inner.coupled else x[:, : x.shape[1] // 3]
 
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:

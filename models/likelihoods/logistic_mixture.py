@@ -16,10 +16,11 @@ from models.likelihoods.base import Likelihood, likelihood
 
 @likelihood("logistic-mixture")
 class LogisticMixture(Likelihood):
-    """Ten discretized logistics [1], one component for a pixel's three channels, G and B shifted by those before them.
+    """A mixture of discretized logistics [1]: all channels of a pixel share the component, and the means of G and B
+    depend on the channels before them.
 
-    Works on intensities scaled to -1..1, where a level is 2/255 wide. The conditional of a sub-pixel is the ratio of
-    the mixture's joint mass with it to that without it.
+    Works on intensities in -1..1, where a level is 2/255 wide. A sub-pixel's probability is the ratio of the mixture's
+    joint mass with it to that without it.
     """
 
     coupled = True
@@ -32,7 +33,7 @@ class LogisticMixture(Likelihood):
 
     def initial_bias(self, relative: bool = False) -> Tensor:
         k = self.components
-        if relative:  # neighbours' errors are alike in all channels
+        if relative:  # prediction errors are alike in all channels
             coupling = torch.tensor([0.9, 0.0, 0.9]).repeat_interleave(k)
             return torch.cat([torch.zeros(4 * k), torch.full((3 * k,), -3.5), coupling])
         spread = torch.linspace(-0.8, 0.8, k)  # equal components would stay equal under gradient descent
@@ -45,8 +46,8 @@ class LogisticMixture(Likelihood):
         return params[:, :k], rest[:, 0], rest[:, 1].clamp(-7.0, 5.0), torch.tanh(rest[:, 2])
 
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:
-        """Relative means are in scales, so that a flat sky's pixels do not drown the others' gradients. A channel's
-        prediction is where its mean lies if the channels before it are at theirs."""
+        """Relative means are in units of the scale, or pixels of a flat sky would dominate the gradient. A channel's
+        prediction is its mean if the channels before it equal theirs."""
         k = self.components
         logits, means, log_scales, coupling = params.split([k, 3 * k, 3 * k, 3 * k], dim=1)
         red, green, blue = (means * torch.exp(log_scales.clamp(-7.0, 5.0))).chunk(3, dim=1)  # (B, K, ...)
@@ -68,7 +69,7 @@ class LogisticMixture(Likelihood):
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         logits, means, log_scales, coupling = self._split(params)
         value = normalize(x)  # (B, 3, h, w)
-        joint = torch.log_softmax(logits, dim=1)  # (B, K, h, w): log weight, then times the masses so far
+        joint = torch.log_softmax(logits, dim=1)  # (B, K, h, w): log weight plus log masses so far
         before = torch.zeros_like(value[:, 0])
         out = []
         for channel in range(3):
@@ -86,7 +87,7 @@ class LogisticMixture(Likelihood):
         return torch.stack(out, dim=1)
 
     def noise(self, uniforms: Tensor) -> Tensor:
-        """Gumbel's for the choice of a component, standard logistic for the three channels."""
+        """Gumbel noise for the choice of a component, standard logistic noise for the three channels."""
         gumbel = -torch.log(-torch.log(uniforms[:, : self.components].clamp(1e-30, 1 - 1e-7)))
         return torch.cat([gumbel, torch.logit(uniforms[:, self.components :], eps=1e-7)], dim=1)
 
@@ -109,14 +110,14 @@ class LogisticMixture(Likelihood):
         drawn = torch.addcmul(means, scales, noise[:, k:], value=temperature)
         drawn, middle = drawn.mul_(127.5).add_(127.5), denormalize(middle)  # in levels
         red, green, blue = drawn.split(1, dim=1)  # views
-        by_red, by_red_2, by_green = coupling.split(1, dim=1)  # of how far these lie from their middle
+        by_red, by_red_2, by_green = coupling.split(1, dim=1)  # how much a channel moves with those before it
         off_red = red.round_().clamp_(0, 255) - middle[:, :1]
         off_green = green.addcmul_(by_red, off_red).round_().clamp_(0, 255) - middle[:, 1:2]
         blue.addcmul_(by_red_2, off_red).addcmul_(by_green, off_green).round_().clamp_(0, 255)
         return drawn.to(torch.uint8)
 
     def mean(self, params: Tensor) -> Tensor:
-        """Each component's clipped mean, G and B at the expected R and G: exact for R, close for the others."""
+        """The mean of clipped components, G and B at the expected R and G: exact for R, close for the others."""
         logits, means, log_scales, coupling = self._split(params)
         weights = torch.softmax(logits, dim=1)
         expected: list[Tensor] = []
@@ -128,7 +129,7 @@ class LogisticMixture(Likelihood):
                 mean = mean + coupling[:, 1] * expected[0] + coupling[:, 2] * expected[1]
             scale = torch.exp(log_scales[:, channel])
             low, high = (-1 - mean) / scale, (1 - mean) / scale
-            # E[clip(X)]: the upper end minus the integral of the distribution function, softplus for a logistic
+            # E[clip(X)] is the upper end minus the integral of the cdf, which for a logistic is softplus
             expected.append(1 - scale * (F.softplus(high) - F.softplus(low)))
         value = torch.stack([(weights * e).sum(1) for e in expected], dim=1)  # (B, 3, h, w)
         return (127.5 * (value + 1)).clamp(0, 255)

@@ -1,9 +1,9 @@
-"""What a causal stack is: the masked network over the center's pixels so far, which tells one decoder from another.
+"""The causal stack: a masked network over the center's pixels so far. It is what tells one decoder from another.
 
-A stack computes in two phases: `vertical` sees the rows above, whole rows at a time; `horizontal` sees the pixels to
-the left in the same row, and what `vertical` made of the rows above. To write one, make its layers of those in
-layers/maps.py, write the two phases for whole maps, and register the class with `decoder`. Drawing calls the same two
-phases, with each layer's step-by-step twin in its place.
+A stack has two phases: `vertical` reads the rows above, whole rows at a time; `horizontal` reads the pixels to the left
+in the same row, and the output of `vertical`. To write one, compose the layers of layers/maps.py, write both phases for
+whole maps, register the class with `decoder` (families.py), and import the file in stacks/__init__.py. Drawing calls
+the same two phases with each layer replaced by its step-by-step twin.
 """
 
 from abc import ABC, abstractmethod
@@ -22,12 +22,12 @@ class Stack(nn.Module, ABC):
     A subclass's constructor takes (canvas, context_channels, options).
 
     Attributes:
-      SIZES: by size name the stack's `Options`, a frozen dataclass of its own. A field with the name of an option in
-        config.py is what that option sets.
-      can_group: whether the stack can have its channels in color groups, if its options say so.
-      horizontal_reads_rows: whether `horizontal` has layers that read rows above, so that whole rows must pass it.
+      SIZES: for each size name an instance of the stack's own `Options`, a frozen dataclass. An option of config.py
+        sets the field of its name, if there is one.
+      can_group: whether the option `color_conditioning` puts the stack's channels in color groups.
+      horizontal_reads_rows: whether layers of `horizontal` read rows above, so that it must be run on whole rows.
       channels: of the features.
-      grouped: whether the features come in color groups: G's have seen the pixel's R, and B's its R and G.
+      grouped: whether the features come in color groups: G's depend on the pixel's R, and B's on its R and G.
     """
 
     SIZES: ClassVar[dict[str, Any]]
@@ -42,10 +42,10 @@ class Stack(nn.Module, ABC):
 
     @abstractmethod
     def vertical(self, above: Tensor, context: Context) -> list[Any]:
-        """From the rows above and the context, what each layer of `horizontal` reads.
+        """From the rows above and the context, whatever the layers of `horizontal` read.
 
         Args:
-          above: (B, 4, rows, columns), at each pixel the intensities in -1..1 and the mask of the one above.
+          above: (B, 4, rows, columns), shifted down: at each pixel intensities in -1..1 and mask of the one above.
         """
 
     @abstractmethod
@@ -53,9 +53,9 @@ class Stack(nn.Module, ABC):
         """The features, (B, channels, rows, columns).
 
         Args:
-          left: (B, 4, rows, columns), at each pixel the intensities and the mask of the one to its left.
-          pixel: (B, 3, rows, columns), the pixel itself, for color groups and for what later pixels read.
-          from_above: what `vertical` returned.
+          left: (B, 4, rows, columns), shifted right: at each pixel intensities and mask of the one to its left.
+          pixel: (B, 3, rows, columns), the pixel itself: only color groups and later pixels may depend on it.
+          from_above: the output of `vertical`.
         """
 
     def forward(self, canvas: Tensor, context: Context) -> Tensor:
@@ -63,7 +63,7 @@ class Stack(nn.Module, ABC):
         from_above = self.vertical(shift_down(canvas), context)
         if self.horizontal_reads_rows:
             return self.canvas.hole_of(self.horizontal(shift_right(canvas), canvas[:, :3], from_above))
-        top = self.canvas.top  # rows above the hole have done their part
+        top = self.canvas.top  # rows above the hole are not read any more
         x = canvas[:, :, top:]
         y = self.horizontal(shift_right(x), x[:, :3], [part[:, :, top:] for part in from_above])
         return y[..., self.canvas.left : self.canvas.left + self.canvas.width]

@@ -1,4 +1,4 @@
-"""Every decoder by name, and what it is made of. A stack's file adds its own with `decoder`."""
+"""Every decoder by name, and what it is made of. A causal stack registers itself with `decoder`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -14,11 +14,11 @@ class Family:
     """What a decoder is made of.
 
     Attributes:
-      stack: its causal stack; None for pixels that are independent given border and caption, or where `inner` has it.
-      inner: the decoder of its coarsest pixels, where it draws coarse to fine.
-      takes_inner: whether the option `inner` replaces that decoder.
-      halvings: how many times it halves the resolution; 0 for a decoder of one scale.
-      parallel: whether its finer pixels come all at once, turn by turn, and not from a stack.
+      stack: its causal stack; None for `contour`, and for decoders that draw coarse to fine.
+      inner: of a decoder that draws coarse to fine: the decoder of the coarsest pixels.
+      takes_inner: whether the option `inner` overrides that.
+      halvings: how many times the resolution is halved.
+      parallel: whether `ParallelUpscaler` draws the finer pixels, and not another decoder like `inner`.
     """
 
     stack: type[Stack] | None = None
@@ -29,11 +29,11 @@ class Family:
 
     @property
     def one_pass(self) -> bool:
-        """Whether its pixels are independent given border and caption."""
+        """Whether pixels are independent given border and caption."""
         return self.stack is None and self.inner is None
 
     def options(self) -> set[str]:
-        """The names of its stack's options."""
+        """The names of the stack's options."""
         return {field.name for field in fields(self.stack.SIZES["s"])} if self.stack else set()
 
 
@@ -45,7 +45,7 @@ DECODERS: dict[str, Family] = {
 
 
 def decoder(name: str) -> Callable[[StackClass], StackClass]:
-    """Register a causal stack as the decoder of that name."""
+    """Register a causal stack under the name of its decoder."""
 
     def register(stack: StackClass) -> StackClass:
         DECODERS[name] = Family(stack)
@@ -55,10 +55,10 @@ def decoder(name: str) -> Callable[[StackClass], StackClass]:
 
 
 def single_scale() -> list[str]:
-    """The decoders of one scale, which may be inside one that draws coarse to fine."""
+    """The names of decoders of one scale."""
     return [name for name, family in DECODERS.items() if not family.halvings]
 
 
 def decoders_with(option: str) -> list[str]:
-    """The decoders whose stack has an option of that name."""
+    """The names of decoders whose stack has the option."""
     return [name for name, family in DECODERS.items() if option in family.options()]

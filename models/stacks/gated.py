@@ -70,7 +70,7 @@ class GatedStack(Stack):
         "m": Options(width=96, blocks=12),
         "l": Options(width=128, blocks=16),
     }
-    horizontal_reads_rows = False  # the vertical stack does it for all
+    horizontal_reads_rows = False  # only the vertical stack does
 
     def __init__(self, canvas: Canvas, context: ContextChannels, options: Options):
         super().__init__(canvas)

@@ -1,9 +1,9 @@
 """PixelCNN++ [1]: two streams of gated residual blocks with concatenated ELUs, down to a quarter of the resolution and
 up again, with shortcuts between blocks of one resolution.
 
-The `down` stream sees the rows above, the `right` one also the pixels to the left, and reads the other's maps.
-Departs from [1]: the first layers also read the whole row above and the whole of the row so far, whose far ends the
-blocks of one resolution do not reach, and in odd rows the coarser ones know nothing of; each block is conditioned on
+The `down` stream reads the rows above, the `right` one also the pixels to the left and the other's maps.
+Departs from [1]: the first layers also read the whole row above and the whole of the row so far, whose far ends blocks
+at full resolution do not reach, and of which coarser ones lack the odd rows; each block is conditioned on
 the border tower's map (and the caption's vector) as [1] conditions on a class; upsampling is a 1x1 convolution to four
 pixels, which is [1]'s 2x2 transposed convolution, in both streams; weights are not normalized.
 
@@ -44,7 +44,7 @@ class Options:
 
 
 class DownBlock(nn.Module):
-    """A block of the stream that sees the rows above: C channels -> C.
+    """A block of the stream that reads the rows above: C channels -> C.
 
     Args:
       shortcut: whether it reads the map of a block before it.
@@ -67,7 +67,7 @@ class DownBlock(nn.Module):
 
 
 class RightBlock(nn.Module):
-    """A block of the stream that also sees the pixels to the left: C channels -> C."""
+    """A block of the stream that also reads the pixels to the left: C channels -> C."""
 
     def __init__(self, channels: int, shortcut: bool, dropout: float):
         super().__init__()
@@ -99,7 +99,7 @@ class Pair(nn.Module):
         self.elu = ConcatELU()
 
     def go_down(self, x: Tensor, context: Context, shortcut: Tensor | None, from_above: list[Any]) -> Tensor:
-        """The block of the first stream; what that of the second reads is appended to `from_above`."""
+        """Run the block of the first stream, and append to `from_above` what the block of the second reads."""
         y: Tensor = self.down(x, self.down_condition(context), shortcut)
         from_above.append((self.right.link(self.elu(y)), self.right_condition(context)))
         return y
@@ -149,7 +149,7 @@ class PixelCNNppStack(Stack):
         return from_above
 
     def _down(self, level: int, x: Tensor, context: Context, from_above: list[Any]) -> Tensor:
-        """The first stream from one resolution on, there and back; appends to `from_above` in the order of `_right`."""
+        """The first stream at this resolution and lower ones; appends to `from_above` in the order of `_right`."""
         shortcuts = []
         for pair in self.before[level]:
             x = pair.go_down(x, context, None, from_above)
@@ -157,7 +157,7 @@ class PixelCNNppStack(Stack):
         if level + 1 < LEVELS:
             y = self.halve_down[level](x)
             inner: list[Any] = []
-            if y is not None:  # while drawing, a coarser row is due every second time
+            if y is not None:  # None while drawing: the coarser map has a row for every second one
                 y = self._down(level + 1, y, context.halved(), inner)
             from_above.append(inner)
             x = self.double_down[level](y, x)
@@ -177,7 +177,7 @@ class PixelCNNppStack(Stack):
         if level + 1 < LEVELS:
             y = self.halve_right[level](x)
             inner = next(from_above)
-            if y is not None:  # nor a coarser pixel
+            if y is not None:  # likewise, a pixel for every second one
                 y = self._right(level + 1, y, iter(inner))
             x = self.double_right[level](y, x)
         for pair in self.after[level]:

@@ -1,7 +1,7 @@
 """PixelRNN [1]: the rows of a map, or its diagonals, read by LSTMs whose gates are convolutions.
 
-`rowlstm` goes from row to row and sees a triangle that widens upwards. `diagbilstm` goes along both diagonals, and
-everything before a pixel reaches it. layers/lstm.py has the two layers.
+`rowlstm` goes from row to row; its receptive field is a triangle that widens upwards. `diagbilstm` goes along both
+diagonals; its receptive field is everything before a pixel. layers/lstm.py has the two layers.
 Departs from [1]: colors are conditioned in the head, not by channel groups throughout; input-to-state kernels of
 successive row LSTM layers are dilated (`dilation`); every layer's gates are conditioned on the border tower's map and,
 with captions in all layers, on the caption's summary.
@@ -67,7 +67,7 @@ class PixelRNNStack(Stack):
 
     @abstractmethod
     def layer(self, index: int, channels: int, options: Any) -> RowLSTM | DiagonalBiLSTM:
-        """The LSTM layer of that index, of C channels."""
+        """The LSTM layer number `index`, with C channels."""
 
     def vertical(self, above: Tensor, context: Context) -> list[Tensor]:
         return [self.above(above) + self.position(), *(condition(context) for condition in self.conditions)]
