@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from models.border_tower import TOWERS, UNET_SIZES
 from models.canvas import Hole
@@ -135,9 +135,9 @@ def choices_of(key: "dataclasses.Field[Any]") -> tuple[str, ...] | None:
 
 
 def kinds_of(key: "dataclasses.Field[Any]") -> tuple[type, ...]:
-    """An option's allowed types."""
+    """An option's allowed types; none for the hole, which is a tuple of numbers."""
     kinds = get_args(key.type) if isinstance(key.type, UnionType) else (key.type,)
-    return tuple(kind for kind in kinds if isinstance(kind, type))
+    return tuple(kind for kind in kinds if get_origin(kind) is None)
 
 
 def help_of(key: "dataclasses.Field[Any]") -> str:
@@ -157,7 +157,7 @@ def checked(key: "dataclasses.Field[Any]", value: Any) -> Any:
         raise ValueError(f"{key.name}: does not fit in 64 bits")
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not kinds:  # the hole
+    if not kinds:
         return value
     if type(value) not in kinds:
         wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
@@ -170,9 +170,9 @@ def checked(key: "dataclasses.Field[Any]", value: Any) -> Any:
     low, high, below = rule["low"], rule["high"], rule["below"]
     fits = (low is None or value >= low) and (high is None or value <= high) and (below is None or value < below)
     if not fits or value == math.inf:
-        end = "" if high is None else f" and at most {high}"
-        end = end if below is None else f" and less than {below}"
-        raise ValueError(f"{key.name}: {value} is not at least {low}{end}")
+        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+        bounds += "" if below is None else f" and less than {below}"
+        raise ValueError(f"{key.name}: {value} is not {bounds}")
     return value
 
 

@@ -132,7 +132,7 @@ class ContourDecoder(SingleScale):
     one_pass = True
 
     def order(self) -> Tensor:
-        return color_ranks(self.likelihood.coupled).expand(3, *self.tower.hole[2:])
+        return color_ranks(self.likelihood.coupled).expand(3, *self.tower.hole[2:]).clone()
 
     def params(self, image: Tensor, caption: Caption, center: Tensor | None, everywhere: bool = False) -> Tensor:
         border = self.border_features(image, everywhere)  # (B, C, h, w)

@@ -37,11 +37,11 @@ class Family:
         return {field.name for field in fields(self.stack.SIZES["s"])} if self.stack else set()
 
 
-DECODERS: dict[str, Family] = {
-    "contour": Family(),
+COARSE_TO_FINE = {
     "multiscale": Family(inner="gated", takes_inner=True, halvings=1),
     "parallel": Family(inner="gated", halvings=3, parallel=True),
 }
+DECODERS: dict[str, Family] = {"contour": Family(), **COARSE_TO_FINE}
 
 
 def decoder(name: str) -> Callable[[StackClass], StackClass]:
@@ -49,6 +49,8 @@ def decoder(name: str) -> Callable[[StackClass], StackClass]:
 
     def register(stack: StackClass) -> StackClass:
         DECODERS[name] = Family(stack)
+        for last in COARSE_TO_FINE:  # to the end
+            DECODERS[last] = DECODERS.pop(last)
         return stack
 
     return register
