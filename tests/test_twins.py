@@ -130,7 +130,7 @@ def test_row_by_row_is_the_whole_map(layer):
 
 
 @pytest.mark.parametrize("layer", HORIZONTAL, ids=name_of)
-@pytest.mark.parametrize(("before", "after"), [(0, 0), (3, 0), (2, 1)])
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (3, 0), (2, 1), (1, 2)])
 def test_pixel_by_pixel_is_the_whole_map(layer, before, after):
     x, cursor = inputs_of(shaken(layer)), Cursor(W)
     assert_close(horizontally(stepwise(layer, cursor), cursor, [x], (), before, after), layer(x))
