@@ -9,6 +9,7 @@ import sys
 import pytest
 import test_causal_commands
 import test_causal_stacks
+import test_likelihoods
 from every_model import kind, shaken_model
 from test_causal_commands import photos  # noqa: F401 - a fixture
 
@@ -52,6 +53,7 @@ def test_the_toys_are_causal_and_draw_what_they_score(toys, options):
 
 def test_the_toy_likelihood_sums_to_one_on_the_toy_decoder(toys):
     test_causal_stacks.test_each_conditional_of_a_two_pixel_center_sums_to_one("toy", "toy-logistic")
+    test_likelihoods.test_the_mean_is_the_mean_of_the_masses("toy-logistic")
     model = shaken_model(kind("contour", "toy-logistic"))
     assert model.net.one_pass and model.order.unique().tolist() == [0]
 

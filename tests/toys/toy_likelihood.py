@@ -1,6 +1,7 @@
 """A small likelihood: one discretized logistic per sub-pixel."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.intensity import denormalize
@@ -30,4 +31,5 @@ class ToyLogistic(Likelihood):
         return (mean + temperature * scale * noise).round().clamp(0, 255).to(torch.uint8)
 
     def mean(self, params: Tensor) -> Tensor:
-        return self._mean_scale(params)[0].clamp(0, 255)
+        mean, scale = self._mean_scale(params)
+        return 255 - scale * (F.softplus((255 - mean) / scale) - F.softplus(-mean / scale))  # of the clipped logistic
