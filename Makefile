@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 
 help:
 	@echo "make demo     install, draw the demo set, train with captions, evaluate"
-	@echo "make test     install, lint, check the format, run the tests"
+	@echo "make test     install, lint, check the format and the types, run the tests"
 	@echo "make slow     the tests left out of make test because they take long"
 	@echo "make soak     kill builds, trainings, evaluations and fills 300 times, see that nothing is lost"
 	@echo "make install  install into $(VENV) and stop"
@@ -39,6 +39,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 slow: $(INSTALLED)
@@ -48,5 +49,5 @@ soak: $(INSTALLED)
 	$(BIN)/python tests/soak.py
 
 clean:
-	rm -rf demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

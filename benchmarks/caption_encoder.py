@@ -14,7 +14,7 @@ import time
 import torch
 
 from data_prep.errors import run_main
-from models.captions import CaptionEncoder, encode
+from models.caption_encoder import CaptionEncoder, encode
 
 
 def step(encoder, codes):

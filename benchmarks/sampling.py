@@ -23,8 +23,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from inpaint.config import RECIPES, Config
 from models import DECODERS, Inpainter, build
-from models.drawing import How, Parts, Plain
-from models.scales import Finer, halved
+from models.decoder import Scale
+from models.sampling import PlainParams, RasterParts, SampleOptions
 
 DTYPES = (torch.float64, torch.float32)
 ARITHMETIC = ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm", "convolution", "conv2d", "scaled_dot_product")
@@ -36,39 +36,28 @@ def photos(batch: int, side: int) -> torch.Tensor:
     return torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8, generator=generator)
 
 
-def nets(net, x, caption, noise) -> list:
-    """(net, x, caption, noise, how many steps the plain loop takes) of each net in a model: a step a pixel where there
-    is a stack, one for all pixels, or those of a turn, where they come at once."""
-    if isinstance(net, Finer):
-        half = nets(net.coarse, net.half.of(x), halved(caption), noise[:, :, ::2, ::2])
-        return half + nets(net.fine, x, caption, noise)
-    return [(net, x, caption, noise, noise[0, 0].numel() if getattr(net, "stack", None) else 1)]
-
-
-def frozen(net, dtype) -> Parts | None:
-    """What of a net runs in that precision; None where nothing does."""
-    if getattr(net, "stack", None) is None:
-        return None
-    return Parts(net.stack, net.head, net.likelihood, net.anchor).frozen(dtype)
-
-
 @torch.no_grad()
-def plain_step(net, parts: Parts | None, dtype, x, caption, noise) -> tuple[float, float]:
-    """Seconds of one step of the plain loop, and those without the tower."""
+def plain_step(scale: Scale, parts: RasterParts | None, dtype) -> tuple[float, float]:
+    """Seconds of one step of the plain loop, and those without the tower.
+
+    `parts` are what runs in that precision for each pixel; None where pixels come from whole passes.
+    """
+    decoder, x, caption, noise = scale
     began = time.perf_counter()
     if parts is None:
-        net.draw(x, caption, noise, How())
+        decoder.draw(x, caption, noise, SampleOptions())
         return (time.perf_counter() - began,) * 2
-    known = net.before(x, caption)
+    known = decoder.before_drawing(x, caption)
     tower = time.perf_counter() - began
-    noise, source = noise.to(dtype), Plain(parts, net.stack.canvas.of(x[:, :4]).to(dtype), lambda: known)
+    noise, source = noise.to(dtype), PlainParams(parts, parts.stack.canvas.of(x[:, :4]).to(dtype), lambda: known)
     row, column = noise.shape[2] - 1, noise.shape[3] - 1
-    channels = (0, 1, 2) if net.head.by_colour else (None,)
+    channels = (0, 1, 2) if parts.head.by_color else (None,)
     began = time.perf_counter()
     for channel in channels:
-        params, anchor = source.params(row, column, x[:, :3, -1, -1], channel)
+        params, predictions = source.params(row, column, x[:, :3, -1, -1], channel)
         uniforms = noise[:, :, row, column]
-        net.likelihood.sample(params, uniforms if channel is None else uniforms[:, channel : channel + 1], 1.0, anchor)
+        uniforms = uniforms if channel is None else uniforms[:, channel : channel + 1]
+        parts.likelihood.sample(params, uniforms, 1.0, predictions)
     rest = time.perf_counter() - began
     return len(channels) * tower + rest, rest
 
@@ -83,14 +72,16 @@ def cached(model, border, dtype) -> float:
 def compare(name: str, model: Inpainter, batch: int, rounds: int, passes: int) -> None:
     border = photos(batch, model.image_size)
     noise = model.likelihood.noise(torch.rand(batch, model.likelihood.uniforms_per_pixel, *model.hole[2:]))
-    parts = nets(model.net, *model.inputs(border, None), noise)
-    seconds_of = {dtype: [[] for _ in parts] for dtype in DTYPES}  # of a step, with the tower and without
-    frozen_of = {dtype: [frozen(net, dtype) for net, *_ in parts] for dtype in DTYPES}
+    scales = model.net.scales(*model.inputs(border, None), noise)
+    raster = [scale.decoder.raster_parts() for scale in scales]
+    steps_of = [1 if parts is None else scale.noise[0, 0].numel() for scale, parts in zip(scales, raster, strict=True)]
+    seconds_of = {dtype: [[] for _ in scales] for dtype in DTYPES}  # of a step, with the tower and without
+    copies_of = {dtype: [parts and parts.converted(dtype) for parts in raster] for dtype in DTYPES}
     whole = {dtype: [] for dtype in DTYPES}
     for round in range(-1, rounds):  # the first to warm up
         for dtype in DTYPES:
-            for (net, *read, _), copied, seconds in zip(parts, frozen_of[dtype], seconds_of[dtype], strict=True):
-                steps = [plain_step(net, copied, dtype, *read) for _ in range(passes if round >= 0 else 1)]
+            for scale, parts, seconds in zip(scales, copies_of[dtype], seconds_of[dtype], strict=True):
+                steps = [plain_step(scale, parts, dtype) for _ in range(passes if round >= 0 else 1)]
                 seconds += steps if round >= 0 else []
             if round >= 0:
                 whole[dtype].append(cached(model, border, dtype))
@@ -99,7 +90,7 @@ def compare(name: str, model: Inpainter, batch: int, rounds: int, passes: int) -
     for dtype in DTYPES:
         medians = [[statistics.median(column) for column in zip(*of, strict=True)] for of in seconds_of[dtype]]
         plain[dtype] = [
-            sum(steps * median[k] for (*_, steps), median in zip(parts, medians, strict=True)) for k in range(2)
+            sum(steps * median[k] for steps, median in zip(steps_of, medians, strict=True)) for k in range(2)
         ]
         loop, without_tower = plain[dtype]
         print(f"  plain loop, {_name(dtype)}: {loop:.2f} s, {without_tower:.2f} s with the tower run once")

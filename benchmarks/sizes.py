@@ -14,7 +14,7 @@ import sys
 import torch
 
 from models import DECODERS, build
-from models.towers import UNET_SIZES
+from models.border_tower import UNET_SIZES
 
 STEPS = 2  # the optimizer has its state from the first on
 

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from data_prep.errors import run_main
 from inpaint.config import Config, read_recipe
 from inpaint.training.trainer import Trainer
-from models import captions as caption_text
-from models.captions import CaptionEncoder
-from models.towers import Ift6266Tower
+from models import caption_encoder as caption_text
+from models.border_tower import Ift6266Tower
+from models.caption_encoder import CaptionEncoder
 
 
 class PlainNet(torch.nn.Module):

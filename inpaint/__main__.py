@@ -16,7 +16,7 @@ from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint.filling import PRECISIONS, fill
 from inpaint.processes import memory_told
-from models.drawing import COLDEST
+from models.sampling import COLDEST
 
 
 def parse(argv):

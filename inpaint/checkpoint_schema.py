@@ -4,13 +4,13 @@ A file may be damaged, foreign or hostile and load all the same. Here each part 
 the type and in the range that they count on, to the bottom, so that nothing further in has to doubt it.
 """
 
-import inspect
+import dataclasses
 import math
 
 import torch
 
 from data_prep.h5file import LARGEST_IMAGE
-from models import build
+from models.config import ModelOptions
 
 SCHEMA = 2
 OF_NET = ("tower.", "stack.", "head.", "anchor.")  # names of weights that schema 1 has without their prefix "net."
@@ -107,7 +107,7 @@ def _is_group(group) -> bool:
 
 def _check_arguments(arguments: dict) -> None:
     """The arguments of `models.build`: each known, and of the type of its default (any type where that is None)."""
-    known = inspect.signature(build).parameters
+    known = {key.name: key for key in dataclasses.fields(ModelOptions)}
     for name, value in arguments.items():
         if name not in known:
             raise ValueError(f"damaged checkpoint: model: unknown argument {name!r:.60}")

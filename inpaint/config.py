@@ -6,50 +6,42 @@ on the command line beside `--recipe` wins over the recipe, the recipe over the 
 """
 
 import dataclasses
-import inspect
 import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args
+from typing import Any
 
 from data_prep.errors import InputError
 from data_prep.regular import read_small
 from inpaint.dataset import BINARIZATIONS
 from inpaint.training.optimizer import OPTIMIZERS
-from models import DECODERS, LIKELIHOODS, TOWERS, build
-from models.factory import CAPTION_INJECTIONS, INNER, MOST_BLOCKS, MOST_CHANNELS, check_combination
-from models.likelihoods import LEVELS
-from models.towers import UNET_SIZES
+from models.config import (
+    NetworkOptions,
+    check_combination,
+    likelihood_of,
+    with_default,
+)
+from models.config import option as model_option
 
 LENGTHS = ("epochs", "steps", "minutes")
 LARGEST_JSON = 2**18  # bytes; a recipe has a hundredth of it
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
 
-def option(
-    default: Any,
-    text: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices=None,
-    metavar=None,
-    may_change: bool = False,
-):
-    """A field of Config: its default, its help, and the values it may have (low and high included).
+def option(default: Any, text: str, *, may_change: bool = False, **rule: Any) -> Any:
+    """A field of Config, see models.config.option.
 
     A run continues with the value that it began with, since what it has learnt depends on it, unless the value
     `may_change`: then it decides how long, where or how fast is trained, or what is seen of it.
     """
-    limits = {"low": low, "high": high, "choices": choices}
-    return field(default=default, metadata={"help": text, "metavar": metavar, "may_change": may_change, **limits})
+    made = model_option(default, text, **rule)
+    return field(default=default, metadata={**made.metadata, "may_change": may_change})
 
 
 @dataclass(frozen=True)
-class Config:
-    """Everything that decides a training run. Raises ValueError, naming the key, for a value out of range."""
+class Places:
+    """Where a training run reads and writes."""
 
     data: str | None = option(
         None,
@@ -58,52 +50,21 @@ class Config:
         may_change=True,  # the name; what is in the file may not, see training/run.py
     )
     out: str | None = option(None, "run folder (default: runs/DECODER-LIKELIHOOD)", metavar="RUN_DIR", may_change=True)
-    decoder: str = option("contour", "decoder", choices=tuple(DECODERS))
-    likelihood: str = option("bernoulli", "distribution on top", choices=tuple(LIKELIHOODS))
-    size: str = option("s", "width and depth of the network", choices=tuple(UNET_SIZES))
-    tower: str = option("unet", "border tower; ift6266 is the 2017 net", choices=tuple(TOWERS))
-    use_captions: bool = option(False, "condition on captions")
-    caption_injection: str = option(
-        "last",
-        "captions enter as the map in the last layers; or their summary in every layer of a causal decoder as well",
-        choices=CAPTION_INJECTIONS,
-    )
-    inner: str | None = option(None, "multiscale: the decoder of both scales (default: gated)", choices=INNER)
-    levels: int = option(
-        LEVELS,
-        "round sub-pixels to N levels (categorical; bernoulli: 2, which it needs with a causal decoder)",
-        low=2,
-        high=LEVELS,
-        metavar="N",
-    )
+
+
+@dataclass(frozen=True)
+class Config(NetworkOptions, Places):
+    """Everything that decides a training run. Raises ValueError, naming the key, for a value out of range.
+
+    A model's own options are those of models/config.py.
+    """
+
+    use_captions: bool = with_default(NetworkOptions, "use_captions", False)
     binarize: str | None = option(
         None,
         "make sub-pixels black or white: above 127 or not; or drawn with their intensity as probability, once for "
         "all (fixed) or anew in each epoch of training (dynamic); needs --levels 2",
         choices=BINARIZATIONS,
-    )
-    color_conditioning: bool = option(True, "in a causal decoder green depends on its pixel's red, blue on both")
-    width: int | None = option(
-        None, "channels of the causal stack, all but pixelsnail's (default: the size's)", low=4, high=MOST_CHANNELS
-    )
-    blocks: int | None = option(
-        None, "pixelcnn, rowlstm, diagbilstm, gated: blocks or layers (default: the size's)", low=1, high=MOST_BLOCKS
-    )
-    layer_norm: bool | None = option(None, "pixelcnn: layer norm over channels in each block (default: yes)")
-    residual_connections: bool | None = option(
-        None, "rowlstm, diagbilstm: a layer's output is added to its input (default: yes)"
-    )
-    skip_connections: bool | None = option(
-        None, "pixelcnn, rowlstm, diagbilstm: every layer gives to the output, not the last alone (default: yes)"
-    )
-    dilation: bool | None = option(
-        None, "pixelcnn, rowlstm, gated: kernels of successive layers spread 1, 2, 4 and 8 pixels (default: yes)"
-    )
-    head_width: int | None = option(
-        None, "channels of the two 1x1 layers (default: what fits tower and stack)", low=3, high=MOST_CHANNELS
-    )
-    dropout: float = option(
-        0.25, "channel dropout in the tower; in pixelcnnpp and pixelsnail that of each block, too", low=0, high=0.9
     )
     epochs: int | None = option(
         None, "train for N passes over the training set (the default: 30)", low=1, metavar="N", may_change=True
@@ -188,12 +149,15 @@ class Config:
 
     def __post_init__(self):
         for key in dataclasses.fields(self):
-            object.__setattr__(self, key.name, _checked(key, getattr(self, key.name)))
-        cross_entropy = self.likelihood == "bernoulli" and self.levels == LEVELS
+            value = getattr(self, key.name)
+            if isinstance(value, str) and not _can_name_a_file(value):
+                raise ValueError(f"{key.name}: {value[:60]!r} is no text that can name a file")
+        super().__post_init__()
+        cross_entropy = not likelihood_of(self).proper
         for name, default in {"crop": 0.75 if cross_entropy else 1.0, "jitter": 0.1 if cross_entropy else 0.0}.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
-        check_combination(self.model_options())
+        check_combination(self, channels=1)  # `build` will tell of color images
         if self.binarize and self.levels != 2:
             raise ValueError(f"binarize needs levels 2, not {self.levels}")
         if self.binarize and (self.crop < 1 or self.jitter):
@@ -207,39 +171,11 @@ class Config:
             raise ValueError(f"accumulate: {self.accumulate} does not divide the batch size {self.batch_size}")
 
     def model_options(self) -> dict:
-        """The arguments of `models.build` that a config decides: all but the image's size and hole."""
-        return {name: getattr(self, name) for name in inspect.signature(build).parameters if hasattr(self, name)}
+        """The arguments of `models.build` that a config decides: all but the image's size, hole and channels."""
+        return self.network()
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)
-
-
-def kinds_of(key: dataclasses.Field) -> tuple[type, ...]:
-    """The types that a field of Config may have."""
-    return get_args(key.type) if isinstance(key.type, UnionType) else (key.type,)
-
-
-def _checked(key: dataclasses.Field, value: Any) -> Any:
-    """The value, an int made a float where one is wanted; ValueError naming the key where it does not fit."""
-    kinds, rule = kinds_of(key), key.metadata
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError(f"{key.name}: does not fit in 64 bits")
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) not in kinds:
-        wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
-        raise ValueError(f"{key.name}: {value!r:.60} is not {wanted}")
-    if value is None:
-        return value
-    if isinstance(value, str) and not _can_name_a_file(value):
-        raise ValueError(f"{key.name}: {value[:60]!r} is no text that can name a file")
-    if rule["choices"] and value not in rule["choices"]:
-        raise ValueError(f"{key.name}: {value!r} is not one of {', '.join(rule['choices'])}")
-    low, high = rule["low"], rule["high"]
-    if (low is not None and not value >= low) or (high is not None and not value <= high) or value == float("inf"):
-        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ValueError(f"{key.name}: {value} is not {bounds}")
-    return value
 
 
 def _can_name_a_file(text: str) -> bool:

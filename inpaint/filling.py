@@ -25,8 +25,8 @@ from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
 from inpaint.scoring import device_of, evaluating
 from inpaint.tiles import paste
-from models.drawing import check_temperature
 from models.likelihoods import LEVELS
+from models.sampling import check_temperature
 
 AT_ONCE = 64  # samples drawn together, of one photo or of several
 PRECISIONS = {"fp64": torch.float64, "fp32": torch.float32}

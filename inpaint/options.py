@@ -3,7 +3,8 @@
 import argparse
 import dataclasses
 
-from inpaint.config import LENGTHS, Config, kinds_of, read_recipe
+from inpaint.config import LENGTHS, Config, read_recipe
+from models.config import choices_of, help_of, kinds_of
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -12,12 +13,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         rule, kinds = key.metadata, kinds_of(key)
         flag = "--" + key.name.replace("_", "-")
         shown = "" if key.default is None or key.default is False else f" (default: {key.default})"
-        common = {"dest": key.name, "default": argparse.SUPPRESS, "help": rule["help"] + shown}
+        common = {"dest": key.name, "default": argparse.SUPPRESS, "help": help_of(key) + shown}
         if bool in kinds:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
         else:
             kind = next(kind for kind in kinds if kind is not type(None))
-            parser.add_argument(flag, type=kind, choices=rule["choices"], metavar=rule["metavar"], **common)
+            parser.add_argument(flag, type=kind, choices=choices_of(key), metavar=rule["metavar"], **common)
 
 
 def parse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, beneath: dict | None = None) -> Config:

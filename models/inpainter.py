@@ -1,24 +1,26 @@
-"""One way through the house: border tower, causal stack and caption map -> two 1x1 layers -> likelihood -> nats, or a
-sample.
+"""`Inpainter`, the public face of every decoder: pixels and captions in, nats or samples out.
 
-`Inpainter` is the public face of every decoder. The tower turns the border into features at the hole's pixels, the
-causal stack adds what the center's pixels so far tell, the caption encoder's map joins them as one more channel of the
-last 1x1 layers, and the likelihood reads what comes out. The decoder `contour` has no causal stack: given the border
-and the caption its center pixels are independent, so one pass gives the mean and a sample.
+It turns bytes and strings into the networks' inputs: the border with its mask, and the caption map at the hole. A
+`Decoder` (decoder.py) computes the likelihood's params from them, and the likelihood scores the center or draws one.
+The decoder `contour` has no causal stack: its pixels are independent given border and caption, so one pass gives the
+mean and a sample.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models import captions as caption_text
-from models.drawing import How, check_temperature
-from models.likelihoods import Likelihood
-from models.net import Caption, Net
-from models.scales import Finer
-from models.stack import Hole
-from models.window import Region, crop
+from models import caption_encoder
+from models.canvas import Hole
+from models.decoder import Caption, Decoder
+from models.intensity import normalize
+from models.layers.region import Region, crop
+from models.likelihoods.base import Likelihood
+from models.sampling import Drawn, SampleOptions, check_temperature
+
+Generators = torch.Generator | Sequence[torch.Generator] | None
 
 
 class Inpainter(nn.Module):
@@ -26,14 +28,18 @@ class Inpainter(nn.Module):
 
     Attributes:
       decoder, likelihood_name: names as `build` takes them.
-      net: all that comes between pixels and params.
+      net: the decoder itself.
       image_size, hole: pixels; the hole is [top, left, height, width].
       uses_captions: whether captions reach the output at all.
       config: the keyword arguments that `build` would make the same network from.
     """
 
     def __init__(
-        self, net: Net | Finer, likelihood: Likelihood, encoder: caption_text.CaptionEncoder | None, config: dict
+        self,
+        net: Decoder,
+        likelihood: Likelihood,
+        encoder: caption_encoder.CaptionEncoder | None,
+        config: dict[str, Any],
     ):
         super().__init__()
         self.net, self.likelihood = net, likelihood
@@ -51,7 +57,7 @@ class Inpainter(nn.Module):
     @property
     def order(self) -> Tensor:
         """(3, h, w) int64: the rank in which sub-pixels are drawn; those of one rank are independent given lower."""
-        return self.net.order(*self.hole[2:])
+        return self.net.order()
 
     def log_prob(
         self,
@@ -67,13 +73,13 @@ class Inpainter(nn.Module):
           border: uint8 (B, 3, H, W), the hole zeroed (its contents are ignored in any case).
           center: uint8 (B, 3, h, w).
           captions: B strings, "" for none; None for none at all.
-          known: bool (B, 1, H, W), the border pixels that may be seen; None for all of them. Training's shifts use it.
+          known: bool (B, 1, H, W), the border pixels that are known; None for all. Training's shifts use it.
 
         Returns: float32 (B, 3, h, w), all <= 0. For `bernoulli` the negated cross-entropy of intensities.
         Raises: ValueError for a wrong shape, dtype or number of captions.
         """
         self._check("center", center, (border.shape[0], 3, *self.hole[2:]))
-        params = self.params(border, captions, center, known=known)
+        params = self.params(border, captions, center, known=known)  # (B, P, h, w)
         with torch.autocast(border.device.type, enabled=False):
             return self.likelihood.log_prob(params, center)
 
@@ -90,28 +96,24 @@ class Inpainter(nn.Module):
     ) -> Tensor:
         """The likelihood's params, float32 (B, P, h, w); `everywhere` runs the tower on all of the image.
 
-        All but `contour` need the center: the params of a pixel are made of those before it.
+        All decoders but `contour` need the center, as a pixel's params depend on the pixels before it.
 
-        Raises: ValueError where it is missing, or as `log_prob`.
+        Raises: ValueError if it is missing, or as `log_prob`.
         """
-        x, caption = self.inputs(border, captions, known)
-        own = None
-        if center is not None:
-            own = self.likelihood.rounded(center).float() / 127.5 - 1  # (B, 3, h, w)
-        elif not self.net.one_pass:
-            raise ValueError(f"the params of decoder {self.decoder} depend on the center, and there is none")
-        return self.net.params(x, caption, own, everywhere)
+        image, caption = self.inputs(border, captions, known)
+        pixels = None if center is None else normalize(self.likelihood.quantize(center))  # (B, 3, h, w)
+        return self.net.params(image, caption, pixels, everywhere)
 
     def sample(
         self,
         border: Tensor,
         captions: list[str] | None = None,
         *,
-        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        generator: Generators = None,
         temperature: float = 1.0,
         cached: bool = True,
         dtype: torch.dtype = torch.float64,
-        progress: Callable[[Iterable], Iterable] = iter,
+        progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     ) -> Tensor:
         """Centers drawn from the model, uint8 (B, 3, h, w).
 
@@ -120,40 +122,44 @@ class Inpainter(nn.Module):
 
         Args:
           border, captions: as in `log_prob`.
-          generator: where the uniform numbers come from, on any device; None for torch's own. Several share the batch
-            equally, and each share is drawn as it would be alone.
+          generator: source of uniform numbers, on any device; None for torch's own. Several share the batch equally,
+            and each share is drawn as if it were alone.
           temperature: at least 0.001; scales logits and widths, 1 for the model's own distribution.
           cached: whether a causal stack keeps what it has computed; False runs the whole model for each sub-pixel.
-          dtype: in which a causal stack runs. In float64 cached or not draws the same; float32 is faster, and the two
-            differ where a value lies within a millionth of a level's edge.
-          progress: wraps the rows that a causal stack draws, for a bar.
+          dtype: precision of a causal stack. In float64, cached or not, samples are the same; float32 is faster, and
+            the two differ if a value lies within a millionth of a level's edge.
+          progress: wraps the rows that a causal stack draws, for a progress bar.
 
         Raises: ValueError for a temperature out of range, generators that cannot share the batch, or as `log_prob`.
         """
-        how = How(temperature, cached, scored=False, dtype=dtype, progress=progress)
-        return self._sample(border, captions, generator, how)[0]
+        options = SampleOptions(temperature, cached, scored=False, dtype=dtype, progress=progress)
+        return self._sample(border, captions, generator, options)[0]
 
     def sample_with_log_prob(
         self,
         border: Tensor,
         captions: list[str] | None = None,
         *,
-        generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        **options,
+        generator: Generators = None,
+        **options: Any,
     ) -> tuple[Tensor, Tensor]:
         """As `sample`, with its options, and nats of each sub-pixel as the sampler found them: what `log_prob` gives.
 
         Returns: uint8 and float32 (B, 3, h, w).
         """
-        return self._sample(border, captions, generator, How(**options, scored=True))
+        center, nats = self._sample(border, captions, generator, SampleOptions(**options, scored=True))
+        assert nats is not None
+        return center, nats
 
-    def _sample(self, border, captions, generator, how: How):
-        check_temperature(how.temperature)
-        with torch.inference_mode():  # a tenth faster than no_grad, where there are so many small steps
-            drawn = self._drawn(border, captions, generator, how)
-        return tuple(part if part is None else part.clone() for part in drawn)  # tensors as any other
+    def _sample(
+        self, border: Tensor, captions: list[str] | None, generator: Generators, options: SampleOptions
+    ) -> Drawn:
+        check_temperature(options.temperature)
+        with torch.inference_mode():  # a tenth faster than no_grad with so many small operations
+            center, nats = self._draw(border, captions, generator, options)
+        return center.clone(), None if nats is None else nats.clone()  # no inference tensors
 
-    def _drawn(self, border, captions, generator, how: How):
+    def _draw(self, border: Tensor, captions: list[str] | None, generator: Generators, options: SampleOptions) -> Drawn:
         _, _, h, w = self.hole
         generators = generator if isinstance(generator, Sequence) else [generator]
         share, rest = divmod(border.shape[0], len(generators))
@@ -163,8 +169,9 @@ class Inpainter(nn.Module):
         uniforms = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
         noise = self.likelihood.noise(torch.cat([part.to(border.device) for part in uniforms]))
         shares = [slice(k * share, (k + 1) * share) for k in range(len(generators))]
-        x, captions_of = zip(*(self.inputs(border[s], captions and captions[s]) for s in shares), strict=True)
-        return self.net.draw(torch.cat(x), Caption.joined(captions_of), noise, how._replace(shares=len(shares)))
+        inputs = [self.inputs(border[part], captions[part] if captions else captions) for part in shares]
+        image, caption = torch.cat([image for image, _ in inputs]), Caption.joined([caption for _, caption in inputs])
+        return self.net.draw(image, caption, noise, options._replace(shares=len(shares)))
 
     @torch.no_grad()
     def mean(self, border: Tensor, captions: list[str] | None = None) -> Tensor | None:
@@ -172,7 +179,7 @@ class Inpainter(nn.Module):
         return self.likelihood.mean(self.params(border, captions)) if self.net.one_pass else None
 
     def inputs(self, border: Tensor, captions: list[str] | None, known: Tensor | None = None) -> tuple[Tensor, Caption]:
-        """What the net reads, of arguments as `log_prob` takes them: x float32 (B, 4, H, W), and the captions."""
+        """The decoder's inputs from `log_prob`'s arguments: the image, float32 (B, 4, H, W), and the captions."""
         self._check("border", border, (border.shape[0], 3, self.image_size, self.image_size))
         if captions is None:
             captions = [""] * border.shape[0]
@@ -182,28 +189,30 @@ class Inpainter(nn.Module):
 
     def _masked(self, border: Tensor, known: Tensor | None) -> Tensor:
         """Intensities in -1..1, zero where unknown, and the mask of what is known: float32 (B, 4, H, W)."""
-        top, left, h, w = self.hole
         mask = torch.ones(1, 1, self.image_size, self.image_size, device=border.device)
-        mask[:, :, top : top + h, left : left + w] = 0
+        self._at_hole(mask).zero_()
         if known is not None:
             mask = mask * known  # (B, 1, H, W)
-        x = (border.float() / 127.5 - 1) * mask  # (B, 3, H, W)
-        x = torch.cat([x, mask.expand(border.shape[0], -1, -1, -1)], dim=1)  # (B, 4, H, W)
-        return x.to(memory_format=torch.channels_last)
+        image = normalize(border) * mask  # (B, 3, H, W)
+        image = torch.cat([image, mask.expand(border.shape[0], -1, -1, -1)], dim=1)  # (B, 4, H, W)
+        return image.to(memory_format=torch.channels_last)
 
     def _caption(self, captions: list[str], device: torch.device) -> Caption:
-        """float32; nothing for a model without captions."""
+        """Encode captions in float32; a model without captions ignores them."""
         if self.caption_encoder is None:
             return Caption(None, None)
         with torch.autocast(device.type, enabled=False):
-            return self.caption_of(self.caption_encoder.summary(caption_text.encode(captions).to(device)))
+            return self.caption_of(self.caption_encoder.summary(caption_encoder.encode(captions).to(device)))
 
     def caption_of(self, summary: Tensor) -> Caption:
-        """What the net reads of captions' summaries (B, S + FOUND)."""
+        """The decoder's input from captions' summaries (B, S + FOUND)."""
+        whole = caption_encoder.CaptionEncoder.map_of(summary[:, : self.image_size])  # (B, 1, S, S)
+        return Caption(summary if self.config["caption_injection"] == "all" else None, self._at_hole(whole))
+
+    def _at_hole(self, x: Tensor) -> Tensor:
+        """View the hole: (B, C, S, S) -> (B, C, h, w)."""
         size = self.image_size
-        whole = self.caption_encoder.map_of(summary[:, :size])  # (B, 1, S, S)
-        at_hole = crop(whole, Region.whole(size, size), Region.of_hole(self.hole, size, size))
-        return Caption(summary if self.config["caption_injection"] == "all" else None, at_hole)
+        return crop(x, Region.whole(size, size), Region.of_hole(self.hole, size, size))
 
     @staticmethod
     def _check(name: str, x: Tensor, shape: tuple[int, ...]) -> None:

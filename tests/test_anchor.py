@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from models.anchor import Copies, Predictions, padded, trimmed
+from models.canvas import Canvas
+from models.layers.twins import Cursor, stepwise
 from models.likelihoods import Categorical, Gaussian, LogisticMixture
-from models.stack import Canvas
+from models.predictors import CopyCandidates, LinearPredictors, padded, trimmed
 
 SIZE = 16
 HOLES = [(4, 5, 6, 7), (0, 0, 5, 4), (11, 10, 5, 6), (0, 0, 16, 16), (3, 0, 1, 16)]
@@ -22,10 +23,10 @@ def image_of(seed: int = 0) -> torch.Tensor:
 
 def anchors_on(hole):
     canvas = Canvas(hole, SIZE)
-    predictions = Predictions(canvas, 10)
+    predictions = LinearPredictors(canvas, 10)
     with torch.no_grad():
         predictions.weight.add_(0.1 * torch.randn(predictions.weight.shape, generator=torch.Generator().manual_seed(1)))
-    return canvas, predictions.double(), Copies(canvas).double()
+    return canvas, predictions.double(), CopyCandidates(canvas).double()
 
 
 @pytest.mark.parametrize("hole", HOLES)
@@ -41,7 +42,8 @@ def test_while_drawing_each_pixel_s_are_those_of_the_whole_canvas(hole):
         hidden = canvas.hole_of(trimmed(with_margin))  # a view
         known = hidden.clone()
         hidden.zero_()
-        at = anchor.drawing(with_margin, image)
+        at = stepwise(anchor, Cursor(canvas.columns))
+        at.start(with_margin, image)
         for i in range(h):
             for j in range(w):
                 torch.testing.assert_close(at(i, j), whole[:, :, i, j], atol=1e-12, rtol=0)
@@ -65,7 +67,7 @@ def test_predictions_begin_as_the_coders_own():
     canvas = Canvas((4, 5, 6, 7), SIZE)
     image = image_of()
     first, _, left, above = (
-        Predictions(canvas, 10).double()(canvas.of(image), image).unflatten(1, (3, 10))[:, :, :4].unbind(2)
+        LinearPredictors(canvas, 10).double()(canvas.of(image), image).unflatten(1, (3, 10))[:, :, :4].unbind(2)
     )
 
     def neighbour(row, column):
@@ -79,7 +81,7 @@ def test_predictions_begin_as_the_coders_own():
 def test_copies_are_the_neighbours_and_the_border_on_each_side():
     image = image_of()
     canvas = Canvas((4, 5, 6, 7), SIZE)
-    copies = Copies(canvas)(canvas.of(image), image).unflatten(1, (3, 8))  # (B, 3, 8, h, w)
+    copies = CopyCandidates(canvas)(canvas.of(image), image).unflatten(1, (3, 8))  # (B, 3, 8, h, w)
     for k, (row, column) in enumerate([(0, -1), (-1, 0), (-1, -1), (-1, 1)]):
         assert torch.equal(copies[:, :, k], image[:, :3, 4 + row : 10 + row, 5 + column : 12 + column])
     above, left, right, below = copies[:, :, 4:].unbind(2)
@@ -88,7 +90,7 @@ def test_copies_are_the_neighbours_and_the_border_on_each_side():
     assert torch.equal(right, image[:, :3, 4:10, 12:13].expand_as(right))
     assert torch.equal(below, image[:, :3, 10:11, 5:12].expand_as(below))
     whole = Canvas((0, 0, SIZE, SIZE), SIZE)
-    assert (Copies(whole)(whole.of(image), image).unflatten(1, (3, 8))[:, :, 4:] == 0).all()
+    assert (CopyCandidates(whole)(whole.of(image), image).unflatten(1, (3, 8))[:, :, 4:] == 0).all()
 
 
 FAMILIES = [(LogisticMixture(), 30), (Gaussian(), 3), (Categorical(256, 8), 24), (Categorical(5, 8), 24)]
@@ -100,7 +102,7 @@ def test_drawing_from_an_anchor_is_drawing_from_params_that_stand_by_themselves(
     params = torch.randn(3, likelihood.params_per_pixel, 4, 5, generator=generator, dtype=torch.float64) - 1
     anchor = 2 * torch.rand(3, anchors, 4, 5, generator=generator, dtype=torch.float64) - 1
     noise = likelihood.noise(torch.rand(3, likelihood.uniforms_per_pixel, 4, 5, generator=generator).double())
-    by_themselves = likelihood.anchored(params, anchor)
+    by_themselves = likelihood.to_absolute(params, anchor)
     plain = Categorical(likelihood.levels) if isinstance(likelihood, Categorical) else likelihood
     for temperature in (1.0, 0.5):
         drawn = likelihood.sample(params, noise, temperature, anchor)
@@ -112,7 +114,7 @@ def test_drawing_from_an_anchor_is_drawing_from_params_that_stand_by_themselves(
 
 def test_a_mixture_s_means_lie_at_its_anchors_and_errors_carry_over():
     likelihood = LogisticMixture()
-    params = likelihood.initial_bias(anchored=True).reshape(1, -1, 1, 1).clone()
+    params = likelihood.initial_bias(relative=True).reshape(1, -1, 1, 1).clone()
     params[:, 40:70] = -7.0  # as narrow as can be
     anchor = torch.tensor([0.2, -0.4, 0.6]).repeat_interleave(10).reshape(1, -1, 1, 1)
     noise = torch.zeros(1, 13, 1, 1)
@@ -131,6 +133,6 @@ def test_a_copied_level_gains_what_the_network_says_and_the_others_nothing():
     params[:, 264 + 256 : 264 + 258] = 2.0  # green's first two, which are of one level
     anchor = torch.zeros(1, 24, 1, 1)
     anchor[:, 0], anchor[:, 8], anchor[:, 9] = 100 / 127.5 - 1, 7 / 127.5 - 1, 7 / 127.5 - 1
-    logits = likelihood.anchored(params, anchor).reshape(3, 256)
+    logits = likelihood.to_absolute(params, anchor).reshape(3, 256)
     assert logits[0, 100] == 5 and logits[1, 7] == 4
     assert logits.count_nonzero() == 2

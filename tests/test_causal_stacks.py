@@ -6,10 +6,11 @@ import pytest
 import torch
 from every_model import CAUSAL, STACKS, kind, name_of, shaken_model
 
-from models import captions as caption_text
-from models.factory import STACKS as ONE_SCALE
-from models.towers import UNetTower
+from models import caption_encoder as caption_text
+from models.border_tower import UNetTower
+from models.stacks.families import DECODERS
 
+ONE_SCALE = [name for name, family in DECODERS.items() if family.stack]
 HOLE = (5, 4, 5, 7)
 SIDE = 16
 PHOTOS = 6
@@ -43,7 +44,7 @@ class Traced:
         model = model.double()
         border, center = photos(PHOTOS, model.hole, model.image_size)
         self.border = model._masked(border, None).double().requires_grad_()  # (B, 4, H, W)
-        self.center = (model.likelihood.rounded(center).double() / 127.5 - 1).requires_grad_()  # (B, 3, h, w)
+        self.center = (model.likelihood.quantize(center).double() / 127.5 - 1).requires_grad_()  # (B, 3, h, w)
         codes = caption_text.encode(["a dog on a red chair"] * PHOTOS)
         summary = model.caption_encoder.float().summary(codes).detach()
         self.summary = summary.double().requires_grad_()  # (B, S + FOUND)
@@ -335,6 +336,6 @@ def test_levels_are_evenly_spread_and_stand_for_themselves(levels):
     values = likelihood.intensity_of(torch.arange(levels))
     assert values[0] == 0 and values[-1] == 255 and torch.equal(likelihood.level_of(values), torch.arange(levels))
     x = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(likelihood.rounded(x), values[likelihood.level_of(x)])
+    assert torch.equal(likelihood.quantize(x), values[likelihood.level_of(x)])
     counts = likelihood.level_of(x).bincount()
     assert counts.max() - counts.min() <= 1

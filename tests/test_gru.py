@@ -2,7 +2,7 @@
 
 import torch
 
-from models.gru import BidirectionalGRU
+from models.layers.gru import BidirectionalGRU
 
 
 def test_states_and_gradients_are_those_of_torch_s_own():

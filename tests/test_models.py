@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import models
-from models import captions
-from models.towers import Ift6266Tower
-from models.window import Region
+from models import caption_encoder as captions
+from models.border_tower import Ift6266Tower
+from models.layers.region import Region
 
 COMBINATIONS = [(tower, likelihood) for tower in models.TOWERS for likelihood in models.LIKELIHOODS]
 

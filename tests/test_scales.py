@@ -4,10 +4,10 @@ import pytest
 import torch
 from every_model import kind, shaken_model
 
-from models.drawing import Walk
-from models.scales import Half, with_known
-from models.towers import UNetTower
-from models.window import Region
+from models.border_tower import UNetTower
+from models.incremental import IncrementalPass
+from models.layers.region import Region
+from models.multiscale import HalfResolution, with_known
 
 HOLES = [(16, 16, 32, 32), (3, 6, 5, 7), (0, 0, 28, 28), (7, 1, 1, 9), (9, 9, 1, 1)]
 
@@ -16,7 +16,7 @@ HOLES = [(16, 16, 32, 32), (3, 6, 5, 7), (0, 0, 28, 28), (7, 1, 1, 9), (9, 9, 1,
 def test_the_half_resolution_holds_every_second_pixel_of_the_hole(hole):
     side = 64 if hole[0] == 16 else 28
     image = torch.arange(1, 4 * side * side + 1, dtype=torch.float64).reshape(1, 4, side, side)
-    half = Half(hole, side)
+    half = HalfResolution(hole, side)
     small = half.of(image)
     assert small.shape == (1, 16, half.image_size, half.image_size) and half.image_size % 2 == 0
     assert set(small[small > 0].tolist()) == set(image.flatten().tolist())  # every pixel is somewhere
@@ -45,7 +45,7 @@ def test_coarse_pixels_come_first(decoder):
 def test_a_parallel_center_takes_some_tens_of_network_calls(monkeypatch):
     calls = []
     monkeypatch.setattr(UNetTower, "forward", counting(UNetTower.forward, calls))
-    monkeypatch.setattr(Walk, "features", counting(Walk.features, calls))
+    monkeypatch.setattr(IncrementalPass, "features", counting(IncrementalPass.features, calls))
     model = shaken_model(kind("parallel", "logistic-mixture"))
     border = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
     model.sample(border)

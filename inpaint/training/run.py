@@ -152,7 +152,7 @@ def compare(path: Path, saved: dict, config: Config, content: dict[str, str], al
         now, before = getattr(config, key.name), saved["config"].get(key.name, dataclasses.MISSING)
         if before is not dataclasses.MISSING and before != now:
             phrase = f"{key.name} {now!r}, was {before!r:.60}"
-            (told if key.metadata["may_change"] else refused).append(phrase)
+            (told if key.metadata.get("may_change") else refused).append(phrase)
     reasons, advice = list(refused), f"another --out begins a run, with --init-from {path} from its weights"
     other = other_content(saved, content)
     if other:

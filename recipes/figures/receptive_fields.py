@@ -26,7 +26,6 @@ from data_prep.files import replacing
 from data_prep.outputs import check_outputs
 from data_prep.recognise import png_kind, software
 from models import build
-from models.stack import Context
 
 FAMILIES = {
     "PixelCNN": {"decoder": "pixelcnn", "dilation": False},
@@ -50,10 +49,9 @@ def field(options: dict) -> torch.Tensor:
     noise = torch.randint(0, 256, (PHOTOS, 3, 64, 64), dtype=torch.uint8)
     x = torch.cat([noise / 127.5 - 1, torch.ones(PHOTOS, 1, 64, 64)], dim=1).requires_grad_()  # (B, 4, H, W)
     with torch.no_grad():
-        context, given = model.net.before(*model.inputs(noise, None))
+        context, first = model.net.before_drawing(*model.inputs(noise, None))
     canvas = model.net.stack.canvas.of(x)
-    context = Context(context.tower, None, context.border)
-    params = model.net.head(given, model.net.stack(canvas, context))[:, :, AT, AT]  # (B, P)
+    params = model.net.head(first, model.net.stack(canvas, context))[:, :, AT, AT]  # (B, P)
     (gradient,) = torch.autograd.grad((params * torch.randn_like(params)).sum(), x)
     return gradient[:, :3].abs().mean((0, 1)).double()
 

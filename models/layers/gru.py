@@ -1,12 +1,14 @@
-"""A bidirectional GRU in one scan: `torch.nn.GRU` with both directions side by side, its backward pass by hand.
+"""A bidirectional GRU in one scan: `torch.nn.GRU` with both directions batched, and a hand-written backward pass.
 
-On a CPU torch's own recurrence is some thousand small operations a direction, each with its own autograd node. Here
-both directions are one batched state, everything that does not depend on the state is computed for all steps at once,
-forward and backward, and a step is six operations forward and four backward [1]. On other devices torch's (cuDNN's)
-own is used. benchmarks/caption_encoder.py compares the two.
+On a CPU torch's recurrence runs about a thousand small operations a direction, each with its own autograd node. Here
+both directions are one batched state, all that does not depend on the state is computed for all steps at once, and a
+step is six operations forward and four backward [1]. Other devices use torch's own (cuDNN).
+benchmarks/caption_encoder.py compares the two.
 
 [1] Cho et al. 2014, arXiv:1406.1078, as torch.nn.GRU states it: the reset gate after the recurrent product
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ class BidirectionalGRU(nn.GRU):
     def __init__(self, inputs: int, hidden: int):
         super().__init__(inputs, hidden, batch_first=True, bidirectional=True)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         if x.device.type != "cpu":
             return super().forward(x)
         directions = [self._weights(""), self._weights("_reverse")]
@@ -43,9 +45,9 @@ class BidirectionalGRU(nn.GRU):
         return [getattr(self, name + suffix) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
 
 
-@torch.compiler.disable  # an unrolled loop would take minutes to compile
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # an unrolled loop would take minutes to compile
 def _scan(gates: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return _Scan.apply(gates, weight, bias)
+    return _Scan.apply(gates, weight, bias)  # type: ignore[no-untyped-call]
 
 
 class _Scan(torch.autograd.Function):
@@ -55,7 +57,7 @@ class _Scan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, gates: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         steps, directions, batch, triple = gates.shape
         hidden = triple // 3
         back, bias = weight.transpose(1, 2), bias[:, None]  # (D, H, 3H), (D, 1, 3H)
@@ -87,14 +89,14 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weight, states, product_n, reset_update, new = ctx.saved_tensors
         r, z = reset_update.chunk(2, dim=-1)  # (T, D, B, H) each
         before = states[:-1]
-        # what a state's gradient is multiplied by to give that of each gate's argument
+        # factors from a state's gradient to the gradients of the gates' arguments
         by_new = (1 - z) * (1 - new * new)
         by_gate = torch.stack([by_new * product_n * r * (1 - r), (before - new) * z * (1 - z), by_new * r], dim=3)
-        grad_state = torch.empty_like(new)  # of each step's state, all that follows included
+        grad_state = torch.empty_like(new)  # of each step's state, through all later steps
         grad_product = torch.empty_like(by_gate)  # (T, D, B, 3, H)
         carried = torch.zeros_like(new[0])  # (D, B, H)
         rows = zip(

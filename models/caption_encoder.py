@@ -1,9 +1,9 @@
 """The caption encoder: characters -> convolutions -> GRU -> the caption map, as the 2017 project published it.
 
-A caption is lower-cased, its accents folded, anything outside the alphabet dropped, then cut or padded to 256
-characters and one-hot coded [1]. Four convolutions shorten it to 64 steps of 32, a bidirectional GRU [2] reads them,
-each step gives one number, and the 64 numbers, once through a linear layer, are v: the map is sigmoid(v v^T), one 64
-x 64 plane that is cropped to the hole. An empty caption is legal, all padding, and stands for "no caption".
+A caption is lower-cased, its accents folded, characters outside the alphabet dropped, then cut or padded to 256
+characters and one-hot coded [1]. Four convolutions shorten it to 64 steps of 32 channels, a bidirectional GRU [2] reads
+them, a linear layer maps each step to one number, and another the 64 numbers to the vector v. The caption map is
+sigmoid(v v^T), one 64 x 64 plane, cropped to the hole. An empty caption is all padding and means "no caption".
 
 [1] Zhang et al. 2015, arXiv:1509.01626   [2] Cho et al. 2014, arXiv:1406.1078
 """
@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.gru import BidirectionalGRU
+from models.layers.gru import BidirectionalGRU
+from models.layers.modules import xavier_
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789" + "-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}" + " \n"
 LENGTH = 256
@@ -42,9 +43,9 @@ class CaptionEncoder(nn.Module):
 
     Args:
       image_size: pixels.
-      xavier: begin with Xavier's weights throughout, as the 2017 project did. They take a one-hot input for a
-        dense one, so the signal starts faint: two captions' vectors differ by a hundredth of their length. Without
-        it they differ by about half of it.
+      xavier: Xavier's initial weights throughout, as in the 2017 project. They are meant for dense inputs, so with
+        one-hot ones the signal starts faint: two captions' vectors differ by a hundredth of their length, and by
+        about half of it without.
     """
 
     FOUND = 64
@@ -59,15 +60,16 @@ class CaptionEncoder(nn.Module):
         self.number = nn.Linear(64, 1)
         self.linear = nn.Linear(LENGTH // 4, image_size)
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.number, self.linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            xavier_(layer.weight, layer.bias)
         if not xavier:
-            nn.init.normal_(self.conv1.weight, std=(2 / self.conv1.kernel_size[0]) ** 0.5)  # one input a step is not 0
+            nn.init.normal_(
+                self.conv1.weight, std=(2 / self.conv1.kernel_size[0]) ** 0.5
+            )  # one-hot: one input a step is 1
             for layer in (self.conv2, self.conv3, self.conv4):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             for layer in (self.number, self.linear):  # the GRU's states are small, and most steps are padding
                 nn.init.xavier_uniform_(layer.weight, gain=2)
-        nn.init.ones_(self.linear.bias)  # at v = 0 the map v v^T would have no gradient
+        nn.init.ones_(self.linear.bias)  # at v = 0 the map v v^T has no gradient
         for name, parameter in self.gru.named_parameters():
             if name.startswith("weight"):
                 nn.init.orthogonal_(parameter)
@@ -79,14 +81,14 @@ class CaptionEncoder(nn.Module):
         return self._vector(self._found(codes))
 
     def summary(self, codes: Tensor) -> Tensor:
-        """v, and the largest value of each of the first convolution's FOUND channels, normalised: (B, image_size +
-        FOUND). v weighs places in the caption; the rest tells which runs of five characters occur anywhere in it, and
-        tells words apart before anything is learned, as v does not."""
+        """v, and the maximum over places of each of the first convolution's FOUND channels, normalized: (B, image_size
+        + FOUND). v weighs places in the caption; the rest says which runs of five characters occur anywhere in it, and
+        unlike v tells words apart before any training."""
         found = self._found(codes)
         return torch.cat([self._vector(found), F.layer_norm(found.amax(2), (self.FOUND,))], dim=1)
 
     def _found(self, codes: Tensor) -> Tensor:
-        """(B, FOUND, 256): what the first convolution makes of each place."""
+        """The first convolution's output at each place: (B, FOUND, 256)."""
         x = F.one_hot(codes, len(ALPHABET) + 1)[..., 1:].transpose(1, 2).float()  # (B, 70, 256), padding all zero
         return F.relu(self.conv1(F.pad(x, (2, 2))))
 

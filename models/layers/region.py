@@ -1,9 +1,8 @@
-"""Compute only what the center needs: convolutions on a region of a map, equal to the whole map's.
+"""Convolutions on a region of a map, equal to the whole map's: to compute only what the center needs.
 
-A layer that is asked for the hole alone needs its input on the hole plus a margin of half a kernel, clipped at the
-map's edge, where the usual zero padding takes over. `Region` does that arithmetic and `conv` runs the layer on it, so
-one code path serves the full computation (every region the whole map) and the small one; the two give the same
-numbers because nothing here, normalisation included, mixes pixels except the convolutions.
+To compute a layer's output on the hole, its input is needed on the hole plus a margin of half a kernel, clipped at the
+map's edge, where the usual zero padding takes over. `Region` does that arithmetic and `conv` runs the layer. The same
+code computes whole maps, with regions that cover them; the numbers are the same because only convolutions mix pixels.
 """
 
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ class Region:
 
     @classmethod
     def whole(cls, height: int, width: int) -> "Region":
-        """All of a height x width map."""
+        """The whole of a height x width map."""
         return cls(0, 0, height, width, height, width)
 
     @classmethod
@@ -35,7 +34,7 @@ class Region:
         return cls(top, left, top + h, left + w, height, width)
 
     def grow(self, margin: int) -> "Region":
-        """This region and `margin` pixels around it, as far as the map reaches."""
+        """This region and `margin` pixels around it, clipped to the map."""
         return Region(
             max(self.top - margin, 0),
             max(self.left - margin, 0),
@@ -62,7 +61,7 @@ class Region:
 
 
 def crop(x: Tensor, have: Region, want: Region) -> Tensor:
-    """The `want` part (B, C, want) of a map (B, C, have); a view, and x itself where the two agree."""
+    """Crop a map (B, C, have) to (B, C, want): a view, or x itself if nothing is cut."""
     if have == want:
         return x
     top, left = want.top - have.top, want.left - have.left
@@ -70,7 +69,7 @@ def crop(x: Tensor, have: Region, want: Region) -> Tensor:
 
 
 def conv(layer: nn.Conv2d, x: Tensor, have: Region, want: Region) -> Tensor:
-    """`layer(x)` with zero "same" padding at the map's own edge, on `want` only.
+    """Run a layer on the region `want` only, with zero "same" padding at the map's own edge.
 
     Args:
       layer: stride 1, odd square kernel of 2m + 1; its `padding` is ignored.

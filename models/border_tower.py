@@ -1,24 +1,28 @@
 """Border towers: unmasked networks from the border to features at the hole's pixels.
 
 `UNetTower` is the default: four resolutions [1] with self-attention at the lowest, so that every center pixel sees the
-whole border. Its normalisation is over the channels of one pixel [2], never over pixels or images: an image's score
-does not depend on its neighbours in the batch, and a decoder computed on the hole alone equals one computed
-everywhere. `Ift6266Tower` is the net of the 2017 project: one 7x7 convolution and 16 bottleneck blocks [3] on the
-zeroed border.
+whole border. Its normalization is over the channels of one pixel [2]: an image's score does not depend on its
+neighbours in the batch, and a tower computed on the hole alone equals one computed everywhere. `Ift6266Tower` is the
+net of the 2017 project: one 7x7 convolution and 16 bottleneck blocks [3] on the zeroed border.
 
 [1] Ronneberger et al. 2015, arXiv:1505.04597   [2] Ba et al. 2016, arXiv:1607.06450
 [3] van den Oord et al. 2016, arXiv:1601.06759 (the PixelCNN block, without its masks)
 Departs from [1]: skips are added, not concatenated; residual blocks; nearest-neighbour upsampling.
 """
 
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.causal import PixelNorm
-from models.window import Region, conv, crop
+from models.canvas import Hole
+from models.layers.modules import module_list, module_lists, xavier_, zero_
+from models.layers.norm import PixelNorm
+from models.layers.region import Region, conv, crop
 
-UNET_SIZES = {
+UNET_SIZES: dict[str, dict[str, tuple[int, ...]]] = {
     "xs": {"channels": (24, 32, 48, 64), "encoder_blocks": (1, 1, 2), "decoder_blocks": (1, 1, 1)},
     "s": {"channels": (24, 48, 96, 128), "encoder_blocks": (1, 2, 3), "decoder_blocks": (1, 1, 1)},
     "m": {"channels": (32, 64, 128, 192), "encoder_blocks": (2, 2, 3), "decoder_blocks": (2, 2, 1)},
@@ -26,8 +30,46 @@ UNET_SIZES = {
 }
 
 
+class BorderTower(nn.Module, ABC):
+    """An image and its mask -> features at the hole's pixels.
+
+    Attributes:
+      sees_mask: whether it can tell known pixels from black.
+      xavier: whether all of a model with this tower starts with Xavier's weights.
+      head_activation: of the two 1x1 layers, without a causal stack.
+      out_channels: C, of the features.
+    """
+
+    sees_mask: ClassVar[bool] = True
+    xavier: ClassVar[bool] = False
+    head_activation: ClassVar[type[nn.Module]] = nn.SiLU
+
+    def __init__(self, hole: Hole, image_size: int, out_channels: int):
+        super().__init__()
+        self.hole, self.image_size, self.out_channels = hole, image_size, out_channels
+
+    @classmethod
+    @abstractmethod
+    def build(cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float) -> "BorderTower":
+        """The tower of a size. The 2017 net has one size, no dropout, and reads 3 channels."""
+
+    @property
+    @abstractmethod
+    def head_width(self) -> int:
+        """Channels of the two 1x1 layers, without a causal stack."""
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """What `forward` reads of an image in -1..1 with its mask (B, 4 or more, H, W)."""
+        return image
+
+    @abstractmethod
+    def forward(self, x: Tensor, everywhere: bool = False) -> Tensor:
+        """(B, in_channels, H, W) -> (B, C, h, w). With `everywhere`, each layer runs on the whole map (the reference
+        that tests compare with)."""
+
+
 class ResidualBlock(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))))), 3x3; begins as the identity."""
+    """x + conv(silu(norm(conv(silu(norm(x)))))), 3x3; starts as the identity."""
 
     margin = 2
 
@@ -38,8 +80,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = PixelNorm(channels)
         self.dropout = nn.Dropout2d(dropout)
         self.conv2 = nn.Conv2d(channels, channels, 3)
-        nn.init.zeros_(self.conv2.weight)  # each block starts as the identity, so depth costs nothing at first
-        nn.init.zeros_(self.conv2.bias)
+        zero_(self.conv2)  # the block starts as the identity, so depth costs nothing at first
 
     def forward(self, x: Tensor, have: Region, want: Region) -> Tensor:
         middle = want.grow(1)
@@ -58,8 +99,7 @@ class SelfAttention(nn.Module):
         self.position = nn.Parameter(0.02 * torch.randn(1, channels, height, width))
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        zero_(self.out)
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
@@ -69,26 +109,16 @@ class SelfAttention(nn.Module):
         return x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))
 
 
-class UNetTower(nn.Module):
+class UNetTower(BorderTower):
     """(B, in_channels, H, W) -> (B, out_channels, h, w): features at the hole's pixels that see the whole border.
 
-    The encoder begins at half resolution; at full resolution there is only what the decoder's last blocks read, so the
-    costliest maps are never larger than the hole and its margin. `size` names a row of UNET_SIZES: channels from full
+    The encoder starts at half resolution. At full resolution only what the decoder's last blocks read is computed, so
+    the costliest maps are no larger than the hole and its margin. `size` names a row of UNET_SIZES: channels from full
     resolution down, blocks of the encoder from half resolution down, blocks of the decoder from full resolution down.
-    An image side that 8 does not divide gets as many halvings as divide it.
+    The image is halved three times, or as often as its side is even.
     """
 
-    uses_mask = True
-
-    def __init__(
-        self,
-        hole: tuple[int, int, int, int],
-        image_size: int,
-        size: str = "s",
-        in_channels: int = 4,
-        dropout: float = 0.0,
-    ):
-        super().__init__()
+    def __init__(self, hole: Hole, image_size: int, size: str = "s", in_channels: int = 4, dropout: float = 0.0):
         plan = UNET_SIZES[size]
         halvings = 0
         while halvings < len(plan["encoder_blocks"]) and image_size % 2 ** (halvings + 1) == 0:
@@ -96,30 +126,35 @@ class UNetTower(nn.Module):
         if halvings == 0:
             raise ValueError(f"image_size must be even, not {image_size}")
         channels = plan["channels"][: halvings + 1]
-        self.hole, self.image_size, self.out_channels = hole, image_size, channels[0]
-        # dropout where features are abstract: at full and half resolution it only blurs edges
+        super().__init__(hole, image_size, channels[0])
+        # no dropout at full and half resolution, where it only blurs edges
         rates = [dropout if level >= 2 else 0.0 for level in range(halvings + 1)]
         self.stem = nn.Conv2d(in_channels, channels[0], 3)
         self.down = nn.ModuleList(
             nn.Conv2d(a, b, 2, stride=2) for a, b in zip((in_channels, *channels[1:]), channels[1:], strict=False)
         )
-        self.encoder = nn.ModuleList(
-            nn.ModuleList(
-                ResidualBlock(channels[level], rates[level]) for _ in range(plan["encoder_blocks"][level - 1])
-            )
+        self.encoder = module_lists(
+            [ResidualBlock(channels[level], rates[level]) for _ in range(plan["encoder_blocks"][level - 1])]
             for level in range(1, halvings + 1)
         )
         lowest = image_size // 2**halvings
         self.attention = SelfAttention(channels[-1], lowest, lowest)
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(channels, channels[1:], strict=False))
-        self.decoder = nn.ModuleList(
-            nn.ModuleList(ResidualBlock(channels[level], rates[level]) for _ in range(plan["decoder_blocks"][level]))
+        self.decoder = module_lists(
+            [ResidualBlock(channels[level], rates[level]) for _ in range(plan["decoder_blocks"][level])]
             for level in range(halvings)
         )
         self.norm = PixelNorm(channels[0])
 
+    @classmethod
+    def build(cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float) -> "UNetTower":
+        return cls(hole, image_size, size, in_channels, dropout)
+
+    @property
+    def head_width(self) -> int:
+        return max(64, 2 * self.out_channels)
+
     def forward(self, x: Tensor, everywhere: bool = False) -> Tensor:
-        """With `everywhere`, each layer runs on the whole map (the reference that tests compare with)."""
         plan = self._plan_decoder(everywhere)
         whole = Region.whole(self.image_size, self.image_size)
         skips = [conv(self.stem, x, whole, plan[0][0])]  # (B, C0, plan[0][0])
@@ -148,7 +183,7 @@ class UNetTower(nn.Module):
         return F.silu(self.norm(crop(x, here, hole)))  # (B, C0, h, w)
 
     def _plan_decoder(self, everywhere: bool) -> list[list[Region]]:
-        """For each level the regions that its blocks read and give, first to last, as the level above asks."""
+        """For each level the regions of its blocks: the first one's input, then each one's output."""
         want = Region.of_hole(self.hole, self.image_size, self.image_size)
         if everywhere:
             want = Region.whole(self.image_size, self.image_size)
@@ -181,28 +216,36 @@ class BottleneckBlock(nn.Module):
         return F.relu6(self.expand(y).add_(crop(x, need, want)), inplace=True)  # (B, 64, want)
 
 
-class Ift6266Tower(nn.Module):
+class Ift6266Tower(BorderTower):
     """The 2017 net's body: (B, 3, H, W) -> (B, 64, h, w), 7x7 convolution and 16 blocks, no mask plane.
 
-    Its receptive field is 19 pixels, so the middle of a 32 x 32 hole hardly sees the border. The project wrote that its
-    ReLU was clipped, not where; here it is at 6 [4].   [4] Krizhevsky 2010, Convolutional deep belief networks on
+    Its receptive field is 19 pixels, so the middle of a 32 x 32 hole hardly sees the border. The project clipped its
+    ReLU, but did not say where; here it is at 6 [4].   [4] Krizhevsky 2010, Convolutional deep belief networks on
     CIFAR-10
     """
 
-    uses_mask = False
+    sees_mask = False
+    xavier = True
+    head_activation = nn.ReLU
+    head_width = 32
 
-    def __init__(self, hole: tuple[int, int, int, int], image_size: int, in_channels: int = 3, blocks: int = 16):
-        super().__init__()
-        self.hole, self.image_size, self.out_channels = hole, image_size, 64
+    def __init__(self, hole: Hole, image_size: int, in_channels: int = 3, blocks: int = 16):
+        super().__init__(hole, image_size, 64)
         self.stem = nn.Conv2d(in_channels, 64, 7)
-        self.blocks = nn.ModuleList(BottleneckBlock() for _ in range(blocks))
+        self.blocks = module_list(BottleneckBlock() for _ in range(blocks))
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                xavier_(layer.weight, layer.bias)
+
+    @classmethod
+    def build(cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float) -> "Ift6266Tower":
+        return cls(hole, image_size)
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """Intensities in 0..1, zero where unknown, without the mask: (B, 3, H, W)."""
+        return (image[:, :3] + image[:, 3:]) / 2
 
     def forward(self, x: Tensor, everywhere: bool = False) -> Tensor:
-        """With `everywhere`, each layer runs on the whole map (the reference that tests compare with)."""
         whole = Region.whole(self.image_size, self.image_size)
         hole = Region.of_hole(self.hole, self.image_size, self.image_size)
         margins = [sum(block.margin for block in self.blocks[i:]) for i in range(len(self.blocks) + 1)]
@@ -211,3 +254,6 @@ class Ift6266Tower(nn.Module):
         for block, have, want in zip(self.blocks, wants, wants[1:], strict=False):
             x = block(x, have, want)  # (B, 64, want)
         return crop(x, wants[-1], hole)  # (B, 64, h, w)
+
+
+TOWERS: dict[str, type[BorderTower]] = {"unet": UNetTower, "ift6266": Ift6266Tower}

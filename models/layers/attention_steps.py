@@ -1,0 +1,57 @@
+"""The twin of the layer in attention.py. twins.py says how it runs."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.layers.attention import CausalAttention, KeysValues
+from models.layers.steps import Conv1x1Step
+from models.layers.twins import Cursor, twin_of
+
+
+@twin_of(CausalAttention)
+class CausalAttentionStep:
+    """One pixel (B, C) -> (B, C); zeros for columns outside the hole.
+
+    Attributes:
+      keys, values: of the border and of the pixels so far, with room for the rest.
+      before: the last pixel's key and value, and a view of the pixel itself, which is drawn by the next step.
+    """
+
+    def __init__(self, layer: CausalAttention, cursor: Cursor):
+        self.cursor, self.canvas, self.split = cursor, layer.canvas, layer.split
+        self.layer, self.normalized, self.position = layer, layer.norm.over_last, layer.position
+        self.query_key_value = Conv1x1Step(layer.query_key_value, cursor)
+        self.own, self.out = Conv1x1Step(layer.own, cursor), Conv1x1Step(layer.out, cursor)
+        self.border: KeysValues | None = None
+        self.keys: Any = None
+        self.values: Any = None
+        self.before: Any = None
+
+    def of_border(self, border: Tensor) -> KeysValues:
+        """As the layer's, but computed only once."""
+        if self.border is None:
+            self.border = self.layer.of_border(border)
+        return self.border
+
+    def __call__(self, x: Tensor, pixel: Tensor, of_border: KeysValues) -> Tensor:
+        cursor, canvas = self.cursor, self.canvas
+        if not cursor.at_pixel:
+            return torch.zeros_like(x)
+        i, j = cursor.row - canvas.top, cursor.first - canvas.left
+        known = of_border[0].shape[2] + i * canvas.width + j
+        if self.keys is None:
+            room = (0, 0, 0, canvas.height * canvas.width)
+            self.keys, self.values = F.pad(of_border[0], room), F.pad(of_border[1], room)
+        else:
+            key, value, drawn = self.before
+            pixel_key, pixel_value = self.own(drawn).unsqueeze(2).chunk(2, dim=1)
+            self.keys[:, :, known - 1] = (key + self.split(pixel_key))[:, :, 0]
+            self.values[:, :, known - 1] = (value + self.split(pixel_value))[:, :, 0]
+        features = self.query_key_value(self.normalized(x) + self.position[:, :, i, j]).unsqueeze(2)  # (B, 3C, 1)
+        query, key, value = (self.split(part) for part in features.chunk(3, dim=1))
+        self.before = key, value, pixel
+        y = F.scaled_dot_product_attention(query, self.keys[:, :, :known], self.values[:, :, :known])
+        return self.out(y.flatten(1))

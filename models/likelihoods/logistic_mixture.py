@@ -1,0 +1,135 @@
+"""Discretized mixture of logistics, a pixel's channels coupled [1].
+
+Departs from [1]: bin masses in closed form, log(sigmoid(b) - sigmoid(a)) = b + log(1 - e^(a-b)) - softplus(a) -
+softplus(b), exact in both tails, so none of the paper's case distinctions are needed.
+
+[1] Salimans et al. 2017, arXiv:1701.05517
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.intensity import denormalize, normalize
+from models.likelihoods.base import Likelihood, likelihood
+
+
+@likelihood("logistic-mixture")
+class LogisticMixture(Likelihood):
+    """A mixture of discretized logistics [1]: all channels of a pixel share the component, and the means of G and B
+    depend on the channels before them.
+
+    Works on intensities in -1..1, where a level is 2/255 wide. A sub-pixel's probability is the ratio of the mixture's
+    joint mass with it to that without it.
+    """
+
+    coupled = True
+
+    def __init__(self, components: int = 10):
+        super().__init__()
+        self.components = self.prediction_count = components
+        self.params_per_pixel = 10 * components
+        self.uniforms_per_pixel = components + 3
+
+    def initial_bias(self, relative: bool = False) -> Tensor:
+        k = self.components
+        if relative:  # prediction errors are alike in all channels
+            coupling = torch.tensor([0.9, 0.0, 0.9]).repeat_interleave(k)
+            return torch.cat([torch.zeros(4 * k), torch.full((3 * k,), -3.5), coupling])
+        spread = torch.linspace(-0.8, 0.8, k)  # equal components would stay equal under gradient descent
+        return torch.cat([torch.zeros(k), spread.repeat(3), torch.full((3 * k,), -2.0), torch.zeros(3 * k)])
+
+    def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits (B, K, h, w); means, log-scales and coupling coefficients (B, 3, K, h, w)."""
+        k = self.components
+        rest = params[:, k:].unflatten(1, (3, 3, k))
+        return params[:, :k], rest[:, 0], rest[:, 1].clamp(-7.0, 5.0), torch.tanh(rest[:, 2])
+
+    def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:
+        """Relative means are in units of the scale, or pixels of a flat sky would dominate the gradient. A channel's
+        prediction is its mean if the channels before it equal theirs."""
+        k = self.components
+        logits, means, log_scales, coupling = params.split([k, 3 * k, 3 * k, 3 * k], dim=1)
+        red, green, blue = (means * torch.exp(log_scales.clamp(-7.0, 5.0))).chunk(3, dim=1)  # (B, K, ...)
+        of_red, of_green, of_blue = predictions.chunk(3, dim=1)  # (B, K, ...)
+        by_red, by_red_2, by_green = torch.tanh(coupling).chunk(3, dim=1)
+        red, green = red + of_red, green + of_green - by_red * of_red
+        blue = blue + of_blue - by_red_2 * of_red - by_green * of_green
+        return torch.cat([logits, red, green, blue, log_scales, coupling], dim=1)
+
+    @staticmethod
+    def _coupled(channel: int, means: Tensor, coupling: Tensor, x: Tensor) -> Tensor:
+        """The component means (B, K, h, w) of a channel, given the channels before it; x (B, 3, h, w) in -1..1."""
+        if channel == 0:
+            return means[:, 0]
+        if channel == 1:
+            return means[:, 1] + coupling[:, 0] * x[:, :1]
+        return means[:, 2] + coupling[:, 1] * x[:, :1] + coupling[:, 2] * x[:, 1:2]
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        logits, means, log_scales, coupling = self._split(params)
+        value = normalize(x)  # (B, 3, h, w)
+        joint = torch.log_softmax(logits, dim=1)  # (B, K, h, w): log weight plus log masses so far
+        before = torch.zeros_like(value[:, 0])
+        out = []
+        for channel in range(3):
+            mean = self._coupled(channel, means, coupling, value)
+            inverse = torch.exp(-log_scales[:, channel])
+            centered = value[:, channel : channel + 1] - mean
+            above, below = inverse * (centered + 1 / 255), inverse * (centered - 1 / 255)
+            inside = above + torch.log(-torch.expm1(-2 / 255 * inverse)) - F.softplus(above) - F.softplus(below)
+            level = x[:, channel : channel + 1]
+            mass = torch.where(level == 0, F.logsigmoid(above), torch.where(level == 255, F.logsigmoid(-below), inside))
+            joint = joint + mass
+            so_far = torch.logsumexp(joint, dim=1)  # (B, h, w)
+            out.append(so_far - before)
+            before = so_far
+        return torch.stack(out, dim=1)
+
+    def noise(self, uniforms: Tensor) -> Tensor:
+        """Gumbel noise for the choice of a component, standard logistic noise for the three channels."""
+        gumbel = -torch.log(-torch.log(uniforms[:, : self.components].clamp(1e-30, 1 - 1e-7)))
+        return torch.cat([gumbel, torch.logit(uniforms[:, self.components :], eps=1e-7)], dim=1)
+
+    def sample(
+        self, params: Tensor, noise: Tensor, temperature: float = 1.0, predictions: Tensor | None = None
+    ) -> Tensor:
+        k = self.components
+        logits = params[:, :k] if temperature == 1 else params[:, :k] / temperature
+        chosen = torch.argmax(logits + noise[:, :k], dim=1, keepdim=True).unsqueeze(1)  # (B, 1, 1, h, w)
+        rest = params[:, k:].unflatten(1, (9, k))  # (B, 9, K, h, w)
+        rest = rest.gather(2, chosen.expand(-1, 9, *chosen.shape[2:])).squeeze(2)  # of the chosen component
+        means, log_scales, coupling = rest.split(3, dim=1)  # (B, 3, h, w) each
+        coupling = torch.tanh(coupling)
+        scales = log_scales.clamp(-7.0, 5.0).exp_()
+        middle = torch.zeros_like(means)
+        if predictions is not None:
+            means = means * scales
+            middle = predictions.unflatten(1, (3, k)).gather(2, chosen.expand(-1, 3, *chosen.shape[2:])).squeeze(2)
+            means += middle
+        drawn = torch.addcmul(means, scales, noise[:, k:], value=temperature)
+        drawn, middle = drawn.mul_(127.5).add_(127.5), denormalize(middle)  # in levels
+        red, green, blue = drawn.split(1, dim=1)  # views
+        by_red, by_red_2, by_green = coupling.split(1, dim=1)  # how much a channel moves with those before it
+        off_red = red.round_().clamp_(0, 255) - middle[:, :1]
+        off_green = green.addcmul_(by_red, off_red).round_().clamp_(0, 255) - middle[:, 1:2]
+        blue.addcmul_(by_red_2, off_red).addcmul_(by_green, off_green).round_().clamp_(0, 255)
+        return drawn.to(torch.uint8)
+
+    def mean(self, params: Tensor) -> Tensor:
+        """The mean of clipped components, G and B at the expected R and G: exact for R, close for the others."""
+        logits, means, log_scales, coupling = self._split(params)
+        weights = torch.softmax(logits, dim=1)
+        expected: list[Tensor] = []
+        for channel in range(3):
+            mean = means[:, channel]
+            if channel == 1:
+                mean = mean + coupling[:, 0] * expected[0]
+            if channel == 2:
+                mean = mean + coupling[:, 1] * expected[0] + coupling[:, 2] * expected[1]
+            scale = torch.exp(log_scales[:, channel])
+            low, high = (-1 - mean) / scale, (1 - mean) / scale
+            # E[clip(X)] is the upper end minus the integral of the cdf, which for a logistic is softplus
+            expected.append(1 - scale * (F.softplus(high) - F.softplus(low)))
+        value = torch.stack([(weights * e).sum(1) for e in expected], dim=1)  # (B, 3, h, w)
+        return (127.5 * (value + 1)).clamp(0, 255)

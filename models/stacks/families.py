@@ -1,0 +1,66 @@
+"""Every decoder by name, and what it is made of. A causal stack registers itself with `decoder`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+from models.stacks.base import Stack
+
+StackClass = TypeVar("StackClass", bound=type[Stack])
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a decoder is made of.
+
+    Attributes:
+      stack: its causal stack; None for `contour`, and for decoders that draw coarse to fine.
+      inner: of a decoder that draws coarse to fine: the decoder of the coarsest pixels.
+      takes_inner: whether the option `inner` overrides that.
+      halvings: how many times the resolution is halved.
+      parallel: whether `ParallelUpscaler` draws the finer pixels, and not another decoder like `inner`.
+    """
+
+    stack: type[Stack] | None = None
+    inner: str | None = None
+    takes_inner: bool = False
+    halvings: int = 0
+    parallel: bool = False
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether pixels are independent given border and caption."""
+        return self.stack is None and self.inner is None
+
+    def options(self) -> set[str]:
+        """The names of the stack's options."""
+        return {field.name for field in fields(self.stack.SIZES["s"])} if self.stack else set()
+
+
+COARSE_TO_FINE = {
+    "multiscale": Family(inner="gated", takes_inner=True, halvings=1),
+    "parallel": Family(inner="gated", halvings=3, parallel=True),
+}
+DECODERS: dict[str, Family] = {"contour": Family(), **COARSE_TO_FINE}
+
+
+def decoder(name: str) -> Callable[[StackClass], StackClass]:
+    """Register a causal stack under the name of its decoder."""
+
+    def register(stack: StackClass) -> StackClass:
+        DECODERS[name] = Family(stack)
+        for last in COARSE_TO_FINE:  # to the end
+            DECODERS[last] = DECODERS.pop(last)
+        return stack
+
+    return register
+
+
+def single_scale() -> list[str]:
+    """The names of decoders of one scale."""
+    return [name for name, family in DECODERS.items() if not family.halvings]
+
+
+def decoders_with(option: str) -> list[str]:
+    """The names of decoders whose stack has the option."""
+    return [name for name, family in DECODERS.items() if option in family.options()]
