@@ -4,24 +4,28 @@ python evaluate.py --checkpoint runs/demo/best.pt
 python evaluate.py --checkpoint FILE.pt --data FILE.h5 --split val --json OUT.json --grid OUT.png
 python evaluate.py A.pt --versus B.pt                               two models on the same photos, paired
 python evaluate.py A.pt --report DIR                                all of it on one page, DIR/report.html
-torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        the same figures, sooner
+torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        sooner, the same to 1e-4 nats
 """
+
+from data_prep.errors import InputError, exit_on_signals, run_main
+
+if __name__ == "__main__":
+    exit_on_signals()  # from now on: importing torch takes seconds
 
 import argparse
 import contextlib
 from pathlib import Path
 
-from data_prep.errors import InputError, run_main
 from data_prep.files import write_json
 from data_prep.h5file import SPLITS
 from data_prep.outputs import check_outputs
+from data_prep.printing import Parser, printable
 from data_prep.recognise import EVALUATION, GRID, PAGE, REPORT
 from data_prep.version import add_version
 from inpaint import checkpoints, grid, versus
 from inpaint.dataset import Photos
 from inpaint.evaluation import evaluate
 from inpaint.processes import pick_device, process_group
-from inpaint.provenance import file_sha256
 from inpaint.sampling import grid_rows, some_indices
 from inpaint.summary import summarise, table
 
@@ -29,7 +33,7 @@ GRID_ROWS = 8
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Score a checkpoint: nats per image, what a caption is worth, PSNR and SSIM, a grid of samples.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -44,7 +48,8 @@ def parse(argv):
     parser.add_argument("--report", metavar="DIR", help="write all of it as one page there, report.html")
     parser.add_argument("--samples", type=at_least(1, 100), default=4, metavar="K", help="samples a row of the grid")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of samples, swaps and bootstrap")
-    parser.add_argument("--batch-size", type=at_least(1), default=64, metavar="N", help="changes the speed only")
+    once = "images at once; moves an image's nats by less than 1e-4"
+    parser.add_argument("--batch-size", type=at_least(1), default=64, metavar="N", help=once)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
     add_version(parser)
@@ -73,7 +78,6 @@ def main(argv=None):
     device = pick_device(args.device)
     with process_group() as rank:
         checkpoint = checkpoints.read(args.checkpoint)
-        digest = file_sha256(args.checkpoint)
         model = checkpoints.rebuild(checkpoint, args.checkpoint).to(device).eval()
         binarize, other = checkpoints.binarize_of(checkpoint), None
         if args.versus:
@@ -86,8 +90,13 @@ def main(argv=None):
         photos = Photos(data_file(args, checkpoint), args.split, binarize)
         check_fit(args.checkpoint, model, photos)
         options = {"batch_size": args.batch_size, "progress": rank == 0}
-        evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, **options)
-        named = {"schema": 1, "checkpoint": args.checkpoint, "checkpoint_sha256": digest, "binarize": binarize}
+        evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, name=args.checkpoint, **options)
+        named = {
+            "schema": 1,
+            "checkpoint": args.checkpoint,
+            "checkpoint_sha256": checkpoint.sha256,
+            "binarize": binarize,
+        }
         summary = {**named, **summarise(evaluation)}
         if other:
             summary["versus"] = versus.compare(evaluation, other, photos, args.versus, **options)
@@ -102,18 +111,18 @@ def write(args, model, photos, checkpoint, evaluation, summary):
         print(versus.table(summary))
     if args.json:
         write_json(args.json, summary, EVALUATION, args.overwrite)
-        print(f"figures: {args.json}")
+        print(printable(f"figures: {args.json}"))
     if args.grid or args.report:
         indices = some_indices(len(evaluation.indices), GRID_ROWS, args.seed)
         rows = grid_rows(model, photos, indices, args.samples, args.seed, progress=True)
     if args.grid:
         grid.write(args.grid, rows, photos.hole, not evaluation.proper, args.overwrite)
-        print(f"grid: {args.grid}")
+        print(printable(f"grid: {args.grid}"))
     if args.report:
         from inpaint import report  # matplotlib takes a second to load
 
         page = report.write(args.report, evaluation, summary, photos, checkpoint, rows, args.overwrite)
-        print(f"report: {page}")
+        print(printable(f"report: {page}"))
 
 
 def check_written(args, data):

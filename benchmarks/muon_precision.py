@@ -14,8 +14,8 @@ import time
 
 import torch
 
-from inpaint.optimizer import Muon, is_hidden
 from inpaint.processes import multiplies_bfloat16
+from inpaint.training.optimizer import Muon, is_hidden
 from models import DECODERS, build
 
 SIDES = {"torch.optim.Muon": torch.optim.Muon, "float32": Muon}

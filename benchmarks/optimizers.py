@@ -18,7 +18,8 @@ import torch
 from data_prep.errors import run_main
 from inpaint.config import Config
 from inpaint.scoring import score
-from inpaint.trainer import Trainer
+from inpaint.training.learner import learning_rate
+from inpaint.training.trainer import Trainer
 
 
 class Side:
@@ -42,10 +43,10 @@ class Side:
         for step in range(first, last):
             batch = trainer.batches[step]
             began = time.perf_counter()
-            trainer._step(batch, step, trainer._schedule(step, trainer.config.steps))
+            trainer.learner.step(batch, step, learning_rate(trainer.config, step, step / trainer.config.steps))
             self.seconds.append(time.perf_counter() - began)
         indices = np.arange(min(images, len(trainer.val)))
-        nats, _ = score(trainer.averaged, trainer.val, indices, trainer.val.first_captions(indices))
+        nats, _ = score(trainer.learner.averaged, trainer.val, indices, trainer.val.first_captions(indices))
         self.nats.append(float(nats.mean()))
 
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from data_prep.errors import run_main
 from inpaint.config import Config, read_recipe
-from inpaint.trainer import Trainer
+from inpaint.training.trainer import Trainer
 from models import captions as caption_text
 from models.captions import CaptionEncoder
 from models.towers import Ift6266Tower
@@ -93,10 +93,10 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder:
         trainers = {precision: trainer_for(options.data, Path(folder), precision) for precision in ("fp32", "bf16")}
         batches = trainers["fp32"].batches
-        plain = Plain(trainers["fp32"].model)
+        plain = Plain(trainers["fp32"].learner.model)
         sides = {"plain": plain.step}
         for precision, trainer in trainers.items():
-            sides[precision] = lambda batch, trainer=trainer: trainer._step(batch, 0, 1e-3)[0]
+            sides[precision] = lambda batch, trainer=trainer: trainer.learner.step(batch, 0, 1e-3)[0]
         first = {name: step(batches[0]) for name, step in sides.items()}  # warms up, from equal weights
         rates = {name: [] for name in sides}
         for turn in range(options.rounds):

@@ -230,17 +230,17 @@ def _assemble(
 
 def _twice(source: Source, jobs: list[Job], shard) -> dict[tuple[int, int], str]:
     """{(shard, position): reason} of photos whose content a split before theirs in FIRST has already."""
-    first: dict[str, tuple[str, str]] = {}
+    first: dict[str, tuple[str, Photo]] = {}
     twice: dict[tuple[int, int], str] = {}
     for job in sorted(jobs, key=lambda job: (FIRST.index(job.split), job.number)):
         found = shard(job)
         for position, digest in zip(found.kept, found.digests, strict=True):
             photo = source.photos[job.split][job.start + position]
-            if photo.known_by != "content" or not digest:
+            if not digest:
                 continue
-            split, name = first.setdefault(digest, (job.split, photo.file_name))
-            if split != job.split:
-                twice[job.number, position] = f"in two splits: {name} of {split} is the same photo"
+            split, other = first.setdefault(digest, (job.split, photo))
+            if split != job.split and "content" in (photo.known_by, other.known_by):
+                twice[job.number, position] = f"in two splits: {other.file_name} of {split} is the same photo"
     return twice
 
 

@@ -8,17 +8,23 @@ A source may be given several times, of one kind or several; their splits are jo
 killed, the same command goes on where it stopped. Beside FILE.h5 lies FILE.rejects.csv: each image left out, and why.
 """
 
-import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a script, from anywhere
 
+from data_prep.errors import InputError, exit_on_signals, run_main
+
+if __name__ == "__main__":
+    exit_on_signals()  # from now on: importing the rest takes a while
+
+import argparse
+import os
+
 from data_prep.build import Options, Summary, build, check_photos, outputs_of
-from data_prep.errors import InputError, run_main
 from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, SPLITS, valid_hole
 from data_prep.outputs import check_outputs
+from data_prep.printing import Parser, printable
 from data_prep.progress import Progress
 from data_prep.recognise import PREVIEW
 from data_prep.sources.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
@@ -34,7 +40,7 @@ def main(argv=None) -> int:
     if args.verify:
         from data_prep.verify import verify
 
-        print(verify(args.verify))
+        print(printable(verify(args.verify)))
         return 0
     if not args.sources or args.out is None:
         parser.error("a source and --out FILE.h5 are needed, or --verify FILE.h5")
@@ -58,7 +64,7 @@ def main(argv=None) -> int:
             from data_prep.preview import preview
 
             preview(args.out, args.preview, args.overwrite)
-            print(f"preview         {args.preview}")
+            print(printable(f"preview         {args.preview}"))
     except BrokenPipeError:  # stdout's reader has gone: nothing of the input
         raise
     except OSError as error:
@@ -161,13 +167,11 @@ def _report(summary: Summary) -> str:
     if summary.resumed:
         lines.append(f"continued       {summary.resumed:,} photos were done before")
     lines.append(f"wrote           {summary.path} ({summary.path.stat().st_size / 1e6:,.1f} MB)")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "build_h5.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("build_h5.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_argument_group("sources")
     source.add_argument("--coco", metavar="ROOT", action=_AddSource, help="COCO's layout; zips are read in place")
     source.add_argument("--ift6266", metavar="ROOT", action=_AddSource, help="the 2017 course's archive")

@@ -28,7 +28,7 @@ _swept = set()  # folders that this process has swept
 
 
 @contextlib.contextmanager
-def replacing(path, kind=None, overwrite=False):
+def replacing(path, kind=None, overwrite=False, durable=True):
     """Give a temporary path to write to, and move it to `path` when the block ends well.
 
     The temporary file is there, empty, and is to be written in place; its name has no suffix, so tell `Image.save` the
@@ -38,6 +38,7 @@ def replacing(path, kind=None, overwrite=False):
       path: where the file shall appear (str or Path); missing folders are made.
       kind, overwrite: which files may be replaced, as `outputs.check_target` takes them; checked before and after the
         block.
+      durable: whether a power cut may not cost the file; False for what checks itself and is soon made again.
 
     Yields:
       The Path to write.
@@ -57,10 +58,10 @@ def replacing(path, kind=None, overwrite=False):
             yield temporary
             if not os.path.samestat(os.lstat(temporary), os.fstat(descriptor)):
                 raise InputError(f"{temporary}: another file was put there while it was written")
-            os.fsync(descriptor)
+            durable and os.fsync(descriptor)
             check_target(path, kind, overwrite)
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            durable and _sync_folder(path.parent)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 

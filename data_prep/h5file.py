@@ -2,10 +2,14 @@
 
 Root attributes `schema`, `image_size`, `hole`, `channels` (1 where all images are grey, else absent), provenance; a
 group for each of train, val, test; a group `vocabulary`. The pixels are contiguous and uncompressed, so that a reader
-maps them into memory at the offsets that `describe` gives and h5py never enters a data-loading process. Text is stored
+reads them at the offsets that `describe` gives and h5py never enters a data-loading process. Text is stored
 as bytes end to end with offsets, as in `captions` and `caption_offsets`: string i is bytes[offsets[i]:offsets[i + 1]].
+
+A file may come from anybody, and HDF5 can make one file read another, or a small one fill the memory. So everything is
+reached by hard links, lies in the file itself, unfiltered, and is no larger than the file: see h5members.py.
 """
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.h5members import attributes, check_place, dataset, member, subgroup, texts, values
+from data_prep.regular import open_regular
 
 SCHEMA = 1
 SPLITS = ("train", "val", "test")
@@ -56,7 +62,7 @@ class FileInfo:
     """A file that was found well-formed: see `describe`.
 
     `hole` is top, left, height, width in pixels; `file_sha256` the digits that h5write.py wrote and their offset in the
-    file, or None where another program left them out.
+    file, or None where another program left them out; `stamp` what tells that the file has changed since, see `stamp`.
     """
 
     path: Path
@@ -66,6 +72,7 @@ class FileInfo:
     splits: dict[str, SplitInfo]
     vocabulary: dict[str, int]
     file_sha256: tuple[str, int] | None = None
+    stamp: tuple[int, int] | None = None
 
     @property
     def channels(self) -> int:
@@ -84,15 +91,21 @@ def describe(path) -> FileInfo:
     import h5py  # here, because a builder's processes decode photos before anyone needs it
 
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    with open_regular(path) as opened:
+        before = stamp(opened)
     try:
-        with h5py.File(path, "r") as file:
-            return _describe(path, file, path.stat().st_size)
+        with h5py.File(path, "r", locking=False) as file:  # reading needs no lock, which some file systems don't have
+            return _describe(path, file, before)
     except InputError:
         raise
     except Exception as error:  # h5py raises OSError, KeyError, RuntimeError, ValueError ... on a damaged file
         raise InputError(f"{path}: not a readable HDF5 file ({error})") from error
+
+
+def stamp(file) -> tuple[int, int]:
+    """What changes when an open file is written again: its size in bytes, and when it was written last, in ns."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
 def valid_hole(hole, image_size: int) -> bool:
@@ -101,50 +114,50 @@ def valid_hole(hole, image_size: int) -> bool:
     return top >= 0 and left >= 0 and min(height, width) > 0 and max(top + height, left + width) <= image_size
 
 
-def _describe(path: Path, file, file_size: int) -> FileInfo:
-    attrs = {name: _plain(value) for name, value in file.attrs.items()}
+def _describe(path: Path, file, before: tuple[int, int]) -> FileInfo:
+    attrs, file_size = attributes(file), before[0]
     if attrs.get("schema") != SCHEMA:
         found = f"schema {attrs['schema']}" if "schema" in attrs else "no schema"
         raise InputError(f"{path}: {found}; this program reads schema {SCHEMA}, as data_prep/build_h5.py writes it")
     image_size, hole = attrs.get("image_size"), attrs.get("hole")
     if type(image_size) is not int or not 1 <= image_size <= LARGEST_IMAGE:
         raise InputError(f"{path}: attribute image_size is {image_size!r}, not an integer from 1 to {LARGEST_IMAGE}")
-    is_rectangle = isinstance(hole, list) and len(hole) == 4 and all(isinstance(x, int) for x in hole)
+    is_rectangle = isinstance(hole, list) and len(hole) == 4 and all(type(x) is int for x in hole)
     if not is_rectangle or not valid_hole(hole, image_size):
-        raise InputError(f"{path}: attribute hole is {hole!r}, not [top, left, height, width] inside the image")
-    if attrs.get("channels", 3) not in (1, 3):
-        raise InputError(f"{path}: attribute channels is {attrs['channels']!r}, not 1 or 3")
-    splits = {}
-    for name in SPLITS:
-        if name not in file:
-            raise InputError(f"{path}: no group {name!r}")
-        splits[name] = _describe_split(f"{path}: {name}", file[name], file_size, image_size, tuple(hole))
-    return FileInfo(path, image_size, tuple(hole), attrs, splits, _vocabulary(path, file), _file_sha256(file))
+        raise InputError(f"{path}: attribute hole is {hole!r:.60}, not [top, left, height, width] inside the image")
+    channels = attrs.get("channels", 3)
+    if type(channels) is not int or channels not in (1, 3):
+        raise InputError(f"{path}: attribute channels is {channels!r:.60}, not 1 or 3")
+    splits = {
+        name: _describe_split(f"{path}: {name}", subgroup(path, file, name), file_size, image_size, tuple(hole))
+        for name in SPLITS
+    }
+    vocabulary = _vocabulary(f"{path}: vocabulary", subgroup(path, file, "vocabulary"))
+    return FileInfo(path, image_size, tuple(hole), attrs, splits, vocabulary, _file_sha256(path, file), before)
 
 
 def _describe_split(where: str, group, file_size: int, image_size: int, hole) -> SplitInfo:
-    border, center = _dataset(where, group, "border", np.uint8, 4), _dataset(where, group, "center", np.uint8, 4)
+    border, center = dataset(where, group, "border", np.uint8, 4), dataset(where, group, "center", np.uint8, 4)
     n = border.shape[0]
     for name, pixels, height, width in (("border", border, image_size, image_size), ("center", center, *hole[2:])):
         if pixels.shape != (n, height, width, 3):
             raise InputError(f"{where}/{name}: shape {pixels.shape}, expected {(n, height, width, 3)}")
-    image_id = _dataset(where, group, "image_id", np.int64, 1)
-    names = _dataset(where, group, "file_name", None, 1)
+    image_id, names = values(where, group, "image_id", np.int64), dataset(where, group, "file_name", None, 1)
     if len(image_id) != n or len(names) != n:
         raise InputError(f"{where}: {n} images, {len(image_id)} image_id, {len(names)} file_name")
     captions, caption_offsets = _strings(where, group, "captions", "caption_offsets")
-    caption_index = _dataset(where, group, "caption_index", np.int64, 1)[:]
+    caption_index = values(where, group, "caption_index", np.int64)
     if len(caption_index) != n + 1 or not _rises(caption_index, len(caption_offsets) - 1):
         raise InputError(f"{where}/caption_index: must rise from 0 to {len(caption_offsets) - 1} in {n + 1} steps")
-    sha256 = _plain(group.attrs.get("sha256", ""))
+    sha256 = attributes(group).get("sha256")
     if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
         raise InputError(f"{where}: attribute sha256 is missing or not 64 hexadecimal digits")
     return SplitInfo(
         n=n,
         border_offset=_offset(f"{where}/border", border, file_size),
         center_offset=_offset(f"{where}/center", center, file_size),
-        image_id=image_id[:],
-        file_name=[name.decode() for name in names[:]],
+        image_id=image_id,
+        file_name=texts(f"{where}/file_name", names),
         captions=captions,
         caption_offsets=caption_offsets,
         caption_index=caption_index,
@@ -152,12 +165,9 @@ def _describe_split(where: str, group, file_size: int, image_size: int, hole) ->
     )
 
 
-def _vocabulary(path: Path, file) -> dict[str, int]:
-    if "vocabulary" not in file:
-        raise InputError(f"{path}: no group 'vocabulary'")
-    where, group = f"{path}: vocabulary", file["vocabulary"]
+def _vocabulary(where: str, group) -> dict[str, int]:
     text, offsets = _strings(where, group, "words", "word_offsets")
-    counts = _dataset(where, group, "counts", np.int64, 1)[:].tolist()
+    counts = values(where, group, "counts", np.int64).tolist()
     if len(counts) != len(offsets) - 1:
         raise InputError(f"{where}: {len(offsets) - 1} words but {len(counts)} counts")
     text, bounds = text.tobytes(), offsets.tolist()
@@ -165,32 +175,21 @@ def _vocabulary(path: Path, file) -> dict[str, int]:
     return dict(zip(words, counts, strict=True))
 
 
-def _file_sha256(file) -> tuple[str, int] | None:
-    dataset = file.get("file_sha256")
-    if dataset is None or dataset.dtype != "S64" or dataset.shape != () or dataset.id.get_offset() is None:
+def _file_sha256(path: Path, file) -> tuple[str, int] | None:
+    import h5py
+
+    found = member(path, file, "file_sha256")
+    if not isinstance(found, h5py.Dataset):
         return None
-    return dataset[()].decode(), dataset.id.get_offset()
-
-
-def _dataset(where: str, group, name: str, dtype, dimensions: int):
-    """The dataset `name`, found to have this dtype (None: strings) and number of dimensions."""
-    if name not in group or not hasattr(group[name], "dtype"):
-        raise InputError(f"{where}: no dataset {name!r}")
-    dataset = group[name]
-    right = dataset.dtype == dtype if dtype is not None else dataset.dtype.kind in "SO"
-    if not right or len(dataset.shape or ()) != dimensions:
-        expected = "strings" if dtype is None else np.dtype(dtype).name
-        shape = f"{dataset.dtype} of shape {dataset.shape}"
-        raise InputError(f"{where}/{name}: {shape}, expected {expected} of {dimensions} dimension(s)")
-    if dataset.nbytes > dataset.file.id.get_filesize():  # HDF5 would fill the memory with zeros that are nowhere stored
-        raise InputError(f"{where}/{name}: its {dataset.nbytes:,} bytes are not all in the file")
-    return dataset
+    check_place(f"{path}: file_sha256", found)
+    if found.dtype != "S64" or found.shape != () or found.id.get_offset() is None:
+        return None
+    return found[()].decode(), found.id.get_offset()
 
 
 def _strings(where: str, group, text: str, offsets: str) -> tuple[np.ndarray, np.ndarray]:
     """Bytes end to end and where each string begins, found to be valid UTF-8 string by string."""
-    data = _dataset(where, group, text, np.uint8, 1)[:]
-    bounds = _dataset(where, group, offsets, np.int64, 1)[:]
+    data, bounds = values(where, group, text, np.uint8), values(where, group, offsets, np.int64)
     if not _rises(bounds, len(data)):
         raise InputError(f"{where}/{offsets}: must rise from 0 to the {len(data)} bytes of {text}")
     try:
@@ -214,16 +213,9 @@ def _offset(where: str, dataset, file_size: int) -> int | None:
 
     if dataset.size == 0:
         return None
-    if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS or dataset.external:
-        raise InputError(f"{where}: not contiguous in the file, so it cannot be mapped into memory")
+    if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
+        raise InputError(f"{where}: not contiguous in the file, so its pixels cannot be read by their place")
     offset = dataset.id.get_offset()
     if offset is None or offset + dataset.nbytes > file_size:
         raise InputError(f"{where}: its pixels are not all in the file")
     return offset
-
-
-def _plain(value):
-    """An attribute's value as int, float, str or a list of them."""
-    if isinstance(value, bytes):
-        return value.decode()
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

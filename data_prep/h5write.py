@@ -63,8 +63,8 @@ def whole_file_sha256(path, offset: int) -> str:
     """The SHA-256 of a file, in hexadecimal, with the 64 bytes at `offset` taken as the digit zero."""
     digest, left = hashlib.sha256(), offset
     with open(path, "rb") as file:
-        while left:
-            left -= len(chunk := file.read(min(CHUNK, left)))
+        while left and (chunk := file.read(min(CHUNK, left))):
+            left -= len(chunk)
             digest.update(chunk)
         digest.update(BLANK)
         file.seek(len(BLANK), os.SEEK_CUR)

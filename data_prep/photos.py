@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from data_prep.errors import InputError
 from data_prep.h5file import SPLITS
+from data_prep.regular import open_regular
 from data_prep.texts import is_blank
 
 MAX_BYTES = 256 * 2**20  # a photo's file; the largest real photos are a tenth of this
@@ -170,13 +172,13 @@ def read_bytes(where: Location) -> bytes:
     if where.size > MAX_BYTES:
         raise Rejected(f"absurdly large file: {where.size / 2**20:,.0f} MiB (limit {MAX_BYTES >> 20})")
     try:
-        with open(where.path, "rb") as file:
+        with open_regular(where.path) as file:  # a pipe may have taken its place
             if where.kind == "zip":
                 return _read_zip_member(file, where)
             file.seek(where.offset)
             return file.read(where.size if where.kind == "tar" else MAX_BYTES)
-    except FileNotFoundError as error:
-        raise Rejected("no such file") from error
+    except InputError as error:
+        raise Rejected(str(error).removeprefix(f"{where.path}: ")) from error
     except OSError as error:
         raise Rejected(f"cannot be read: {error.strerror}") from error
     except (OverflowError, ValueError) as error:  # an archive's index names an offset that no file has

@@ -60,13 +60,22 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.shard"
 
 
-def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, alive=lambda: None) -> None:
-    """Decode (or draw) photos and put them on disk; `alive` is called before each, and
-    before the shard is written, and may end the process."""
+def make_shard(
+    path: Path, photos: list[Photo], image_size: int, fast: bool, begin=lambda position: None, left_out=None
+) -> None:
+    """Decode (or draw) photos and put them on disk.
+
+    Args:
+      begin: called with the position of each photo before it is decoded, and with their number before the shard is
+        written; it may end the process.
+      left_out: position -> reason of photos that are rejected without being decoded.
+    """
     kept, rejects, pixels, digests = [], [], [], []
     for position, photo in enumerate(photos):
-        alive()
+        begin(position)
         try:
+            if position in (left_out or {}):
+                raise Rejected(left_out[position])
             if isinstance(photo.where, Scene):
                 pixels.append(draw(photo.where))
             elif isinstance(photo.where, Pixels):
@@ -79,11 +88,13 @@ def make_shard(path: Path, photos: list[Photo], image_size: int, fast: bool, ali
             kept.append(position)
         except Rejected as reason:
             rejects.append((position, str(reason)))
+        except MemoryError:
+            rejects.append((position, "not enough memory to read it"))
     block = b"".join(image.tobytes() for image in pixels)
     digests = digests if len(digests) == len(kept) else [""] * len(kept)  # drawn scenes and image sets have none
     header = {"kept": kept, "digests": digests, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
-    alive()  # or the folder may be a later build's by now
-    with replacing(path) as temporary:
+    begin(len(photos))  # or the folder may be a later build's by now
+    with replacing(path, durable=False) as temporary:  # its SHA-256 tells whether a power cut halved it
         temporary.write_bytes(json.dumps(header).encode() + b"\n" + block)
 
 

@@ -27,8 +27,8 @@ def verify(path) -> str:
         with open(path, "rb") as file:
             for offset, left in pixels if split.n else ():
                 file.seek(offset)
-                while left:
-                    left -= len(chunk := file.read(min(CHUNK, left)))
+                while left and (chunk := file.read(min(CHUNK, left))):
+                    left -= len(chunk)
                     digest.update(chunk)
         if digest.hexdigest() != split.sha256:
             raise InputError(f"{path}: {name}: the pixels of border or center are not those that were written")

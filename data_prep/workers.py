@@ -1,7 +1,10 @@
-"""Processes that make shards: they draw the next shard's number from one shared counter until there is none left.
+"""Processes that make shards: each is given one at a time, until there is none left.
 
 The parent alone hears Ctrl-C and SIGTERM and ends the workers; a worker whose parent was killed ends by itself before
-its next photo. A worker that is killed (by the kernel, out of memory) ends the build in one line.
+its next photo. Each notes which photo it is at, where the parent can read it. When a worker is killed (by the kernel,
+out of memory, or by a fault in a decoder), another one makes its shard anew; a photo at which two of them were killed
+is left out, with the reason. Where they are killed again and again and no photo gets done in between, it is not the
+photos' fault, and the build ends in one line.
 """
 
 import contextlib
@@ -9,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -19,6 +23,8 @@ from data_prep.shards import Job, make_shard, shard_path
 
 # fork is the quickest start, and shares the list of photos; elsewhere the system's own default is the safe one
 _context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
+TRIES = 2  # workers that may be killed at a photo until it is left out
+MOST_KILLED = 16  # workers in a row, with no photo done in between, that may be killed until the build ends
 
 
 def make_shards(
@@ -37,79 +43,126 @@ def make_shards(
     Yields:
       the number of photos done, each time some are.
     Raises:
-      InputError: a worker was killed, or could not write.
+      InputError: workers were killed again and again, or could not write.
     """
-    if not jobs:
-        return
-    counter = _context.Value("q", 0)
-    running = {}  # the end of a pipe that we read -> the process that writes the other
+    crew = _Crew(jobs, photos, folder, image_size, fast)
     try:
-        with signals_held():  # a worker lets go of them when it has set its own handlers
-            for _ in range(min(workers, len(jobs))):
-                receive, send = _context.Pipe(duplex=False)
-                arguments = (send, counter, os.getpid(), jobs, photos, folder, image_size, fast)
-                process = _context.Process(target=_work, args=arguments, daemon=True)
-                process.start()
-                running[receive] = process
-                send.close()
-        yield from _listen(dict(running), meanwhile)
+        for _ in range(min(workers, len(jobs))):
+            crew.start()
+        yield from crew.listen(meanwhile)
     finally:
-        for process in running.values():
-            process.kill()
-        for process in running.values():
-            process.join()
+        crew.end()
 
 
-def _listen(running: dict, meanwhile: Iterator | None) -> Iterator[int]:
-    """What the workers report, until all of them are done."""
-    while running:
-        ready = wait(running, timeout=None if meanwhile is None else 0)
-        if not ready and next(meanwhile, None) is None:
-            meanwhile = None
-        for pipe in ready:
-            try:
-                message = pipe.recv()
-            except EOFError:
-                message = None
-            if isinstance(message, int):
+class _Worker:
+    """A process, our end of the pipe to it, the job it is at and, shared with it, the position of the photo."""
+
+    def __init__(self, arguments: tuple):
+        self.job: Job | None = None
+        self.position = _context.RawValue("q", 0)
+        self.pipe, other = _context.Pipe()
+        with signals_held():  # the worker lets go of them when it has set its own handlers
+            target = (other, self.position, os.getpid(), *arguments)
+            self.process = _context.Process(target=_work, args=target, daemon=True)
+            self.process.start()
+        other.close()
+
+
+class _Crew:
+    """The workers, the jobs still to be given out, and what is known of photos at which workers were killed."""
+
+    def __init__(self, jobs: list[Job], *arguments):
+        self.left, self.arguments = deque(jobs), arguments
+        self.running: dict = {}  # our end of a pipe -> the worker at the other
+        self.killed_at: Counter = Counter()  # (number of a job, position) -> workers
+        self.left_out: defaultdict = defaultdict(dict)  # number of a job -> position -> reason
+        self.in_a_row, self.last = 0, (-1, -1)
+
+    def start(self) -> None:
+        worker = _Worker(self.arguments)
+        self.running[worker.pipe] = worker
+        self._give(worker)
+
+    def _give(self, worker: _Worker) -> None:
+        """Give a worker its next job, or let it go."""
+        worker.job = self.left.popleft() if self.left else None
+        with contextlib.suppress(OSError):  # it was killed meanwhile: its pipe's end says so
+            worker.pipe.send(worker.job and (worker.job, self.left_out[worker.job.number]))
+
+    def listen(self, meanwhile: Iterator | None) -> Iterator[int]:
+        """What the workers report, until all of them are done."""
+        while self.running:
+            ready = wait(list(self.running), timeout=None if meanwhile is None else 0)
+            if not ready and next(meanwhile, None) is None:
+                meanwhile = None
+            for pipe in ready:
+                worker = self.running[pipe]
+                try:
+                    message = pipe.recv()
+                except (EOFError, OSError):
+                    self._ended(worker)
+                    continue
+                if not isinstance(message, int):
+                    raise InputError(message)
+                self.in_a_row = 0
+                self._give(worker)
                 yield message
-            elif message == "done":
-                del running[pipe]
-            else:
-                raise InputError(message or _how_it_ended(running[pipe]))
+
+    def _ended(self, worker: _Worker) -> None:
+        """A worker has ended: it had no job left, or it was killed, and another one takes its job."""
+        del self.running[worker.pipe]
+        worker.pipe.close()
+        worker.process.join()
+        if worker.job is None:
+            return
+        code = worker.process.exitcode
+        if code >= 0:
+            raise InputError(f"a worker process ended by itself with exit code {code}")
+        number, position = place = worker.job.number, worker.position.value
+        self.killed_at[place] += 1
+        self.in_a_row = 1 if number == self.last[0] and position > self.last[1] + 1 else self.in_a_row + 1
+        self.last = place
+        how = f"signal {-code}" + (", out of memory?" if -code == signal.SIGKILL else "")
+        if self.in_a_row > MOST_KILLED:
+            raise InputError(f"worker processes are killed again and again ({how}): try fewer --workers")
+        if self.killed_at[place] >= TRIES:
+            self.left_out[number][position] = f"killed the process that decoded it: {TRIES} times ({how})"
+        self.left.appendleft(worker.job)
+        self.start()
+
+    def end(self) -> None:
+        for worker in self.running.values():
+            worker.process.kill()
+        for worker in self.running.values():
+            worker.process.join()
 
 
-def _work(send, counter, parent, jobs, photos, folder, image_size, fast) -> None:
-    """A worker's life: shards, until the counter is past the last or the parent is gone."""
+def _work(pipe, position, parent: int, photos, folder, image_size, fast) -> None:
+    """A worker's life: shards, until it is given none or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
-    def alive():
+    def begin(number: int) -> None:
         if os.getppid() != parent:
             os._exit(1)
+        position.value = number
 
     try:
         while True:
-            with counter.get_lock():
-                index, counter.value = counter.value, counter.value + 1
-            if index >= len(jobs):
-                send.send("done")
+            while not pipe.poll(1):
+                begin(0)
+            order = pipe.recv()
+            if order is None:
                 return
-            job = jobs[index]
+            job, left_out = order
+            begin(0)
             listed = photos[job.split][job.start : job.stop]
-            make_shard(shard_path(folder, job.number), listed, image_size, fast, alive)
-            send.send(len(listed))
+            make_shard(shard_path(folder, job.number), listed, image_size, fast, begin, left_out)
+            pipe.send(len(listed))
     except InputError as error:  # the disk is full, say
         with contextlib.suppress(OSError):
-            send.send(str(error))
-    except (OSError, MemoryError) as error:  # the parent has gone, and its pipe with it
+            pipe.send(str(error))
+    except (OSError, EOFError, MemoryError) as error:  # the parent has gone, and its pipe with it
         with contextlib.suppress(OSError):
-            send.send(f"{folder}: {getattr(error, 'strerror', None) or 'not enough memory'}")
-
-
-def _how_it_ended(process) -> str:
-    process.join()
-    if process.exitcode < 0:
-        return f"a worker process was killed by signal {-process.exitcode} (out of memory?): try fewer --workers"
-    return f"a worker process ended by itself with exit code {process.exitcode}"
+            pipe.send(f"{folder}: {getattr(error, 'strerror', None) or 'not enough memory'}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from data_prep.errors import InputError
 from data_prep.names import clean, is_photo, is_system, match
 from data_prep.photos import Location
+from data_prep.regular import open_regular
 
 UTF8, ENCRYPTED = 0x800, 0x1  # a member's flags
 
@@ -25,8 +26,10 @@ class Zip:
     def __init__(self, path: Path):
         self.path, self._members = path, defaultdict(list)
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_regular(path, "zip") as file, zipfile.ZipFile(file) as archive:
                 infos = archive.infolist()
+        except InputError:
+            raise
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         except Exception as error:  # a damaged index: BadZipFile, struct.error, OverflowError, UnicodeDecodeError ...

@@ -1,6 +1,25 @@
-"""Datasets, training, evaluation and filling around the models."""
+"""Datasets, training, evaluation and filling around the models.
 
-from inpaint.checkpoints import load
-from inpaint.filling import fill
+`inpaint.load` and `inpaint.fill` bring torch when they are first asked for, so that `python -m inpaint` hears signals
+while it loads.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inpaint.checkpoints import load
+    from inpaint.filling import fill
 
 __all__ = ["fill", "load"]
+_HOME = {"fill": "inpaint.filling", "load": "inpaint.checkpoints"}
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

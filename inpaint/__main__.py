@@ -4,10 +4,15 @@ python -m inpaint fill photo.jpg --checkpoint best.pt --caption "a dog on a beac
 python -m inpaint fill photos/ --checkpoint best.pt --captions captions.csv --out filled
 """
 
+from data_prep.errors import exit_on_signals, run_main
+
+if __name__ == "__main__":
+    exit_on_signals()  # from now on: importing torch takes seconds
+
 import argparse
 import sys
 
-from data_prep.errors import run_main
+from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint.filling import PRECISIONS, fill
 from inpaint.processes import memory_told
@@ -15,9 +20,7 @@ from models.drawing import COLDEST
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(
-        prog="python -m inpaint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="python -m inpaint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_fill(commands)
@@ -74,12 +77,12 @@ def run_fill(args):
         overwrite=args.overwrite,
     )
     for note in done.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(printable(f"note: {note}"), file=sys.stderr)
     for path, reason in done.rejects:
-        print(f"error: {path}: {reason}", file=sys.stderr)
+        print(printable(f"error: {path}: {reason}"), file=sys.stderr)
     if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != 1):
         print("note: a sample of this model is its mean, whatever --samples, --seed and --temperature", file=sys.stderr)
-    print(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}")
+    print(printable(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}"))
     return 1 if done.rejects else 0
 
 

@@ -1,7 +1,7 @@
 """What a checkpoint must hold before anything is built from it.
 
 A file may be damaged, foreign or hostile and load all the same. Here each part that the programs read is found to be of
-the type and in the range that they count on, so that nothing further in has to doubt it.
+the type and in the range that they count on, to the bottom, so that nothing further in has to doubt it.
 """
 
 import inspect
@@ -14,7 +14,10 @@ from models import build
 
 SCHEMA = 2
 OF_NET = ("tower.", "stack.", "head.", "anchor.")  # names of weights that schema 1 has without their prefix "net."
+PLAIN = ("schema", "model", "config", "progress", "provenance")  # without tensors
 REQUIRED = {"schema": int, "model": dict, "weights": dict, "averaged": dict, "config": dict, "progress": dict}
+LONGEST_TEXT = 2**16  # characters of a value
+SHARED = 4  # how often the bytes of one tensor may be used under several names
 PROGRESS = {"step": int, "seconds": float, "best": float, "skipped": int}  # and "recent", a list of float
 
 
@@ -23,11 +26,20 @@ def check(checkpoint) -> None:
     schema = checkpoint.get("schema") if isinstance(checkpoint, dict) else None
     if type(schema) is not int or schema not in (1, SCHEMA):
         raise ValueError(f"not a checkpoint of this program (schema 1 or {SCHEMA})")
+    for key, value in checkpoint.items():
+        if type(key) is not str:
+            raise ValueError(f"damaged checkpoint: {key!r:.60} is no text, but a key")
+        if key not in ("weights", "averaged"):
+            _check_plain(key, value, with_tensors=key not in PLAIN)
     for key, kind in REQUIRED.items():
         if not isinstance(checkpoint.get(key), kind):
             raise ValueError(f"damaged checkpoint: no {key!r}")
     _check_arguments(checkpoint["model"])
     _check_progress(checkpoint["progress"])
+    if not isinstance(checkpoint.get("provenance", {}), dict):
+        raise ValueError("damaged checkpoint: provenance is no dict")
+    if schema == SCHEMA and "optimizer" in checkpoint:
+        _check_optimizer(checkpoint["optimizer"])
     for key in ("weights", "averaged"):
         _check_weights(key, checkpoint[key])
 
@@ -42,6 +54,55 @@ def upgraded(checkpoint: dict) -> dict:
         weights = checkpoint[key]
         checkpoint[key] = {f"net.{name}" if name.startswith(OF_NET) else name: weights[name] for name in weights}
     return {**checkpoint, "schema": SCHEMA}
+
+
+def _check_plain(where: str, value, with_tensors: bool) -> None:
+    """None, numbers and texts, in lists, tuples and dicts with texts as keys; in what torch writes of an optimizer also
+    tensors, and numbers as keys. Nothing here is deep or contains itself: see pickle_machine.py."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if type(key) is not str and not (with_tensors and type(key) is int):
+                raise ValueError(f"damaged checkpoint: {where}: {key!r:.60} is no text, but a key")
+            _check_plain(where, inner, with_tensors)
+    elif type(value) in (list, tuple):
+        for inner in value:
+            _check_plain(where, inner, with_tensors)
+    elif isinstance(value, torch.Tensor):
+        if not with_tensors:
+            raise ValueError(f"damaged checkpoint: {where} holds a tensor")
+    elif value is not None and type(value) not in (bool, int, float, str):
+        raise ValueError(f"damaged checkpoint: {where} holds a {type(value).__name__}")
+    elif type(value) is str and len(value) > LONGEST_TEXT:
+        raise ValueError(f"damaged checkpoint: {where} holds a text of {len(value):,} characters")
+
+
+def _check_optimizer(optimizer) -> None:
+    """By name what torch's optimizers give: `state`, number -> {name: tensor}, and `param_groups`."""
+    parts = optimizer.values() if isinstance(optimizer, dict) else [None]
+    for part in parts:
+        state, groups = (part.get(key) for key in ("state", "param_groups")) if isinstance(part, dict) else (0, 0)
+        if not isinstance(state, dict) or not all(_is_state(*item) for item in state.items()):
+            raise ValueError("damaged checkpoint: optimizer: no state of an optimizer")
+        if type(groups) is not list or not all(map(_is_group, groups)):
+            raise ValueError("damaged checkpoint: optimizer: no groups of parameters")
+        _check_shared("optimizer", [tensor for values in state.values() for tensor in values.values()])
+
+
+def _check_shared(where: str, tensors: list[torch.Tensor]) -> None:
+    """ValueError where tensors take far more memory, each by itself, than what is stored of them."""
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    stored = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    if sum(tensor.nbytes for tensor in tensors) > SHARED * sum(stored.values()):
+        raise ValueError(f"damaged checkpoint: {where}: tensors share their numbers and are larger than those")
+
+
+def _is_state(key, values) -> bool:
+    return type(key) is int and isinstance(values, dict) and all(isinstance(v, torch.Tensor) for v in values.values())
+
+
+def _is_group(group) -> bool:
+    numbers = group.get("params") if isinstance(group, dict) else None
+    return type(numbers) is list and all(type(number) is int for number in numbers)
 
 
 def _check_arguments(arguments: dict) -> None:
@@ -74,12 +135,12 @@ def _check_progress(progress: dict) -> None:
 
 
 def _check_weights(key: str, weights: dict) -> None:
-    """Names with plain tensors of finite real numbers, in this machine's memory."""
+    """Names with tensors of finite numbers, which take no more memory than what is stored of them."""
+    checked = set()
     for name, value in weights.items():
-        plain = isinstance(name, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided
-        if not plain or value.is_complex() or value.is_quantized or value.device.type != "cpu":
+        if type(name) is not str or not isinstance(value, torch.Tensor):
             raise ValueError(f"damaged checkpoint: {key}: {name!r:.60} is no tensor of real numbers")
-        if value.nbytes > value.untyped_storage().nbytes():  # one number told to stand for a billion
-            raise ValueError(f"damaged checkpoint: {key}: {name!r:.60} is larger than what is stored of it")
-        if not value.isfinite().all():
+        if id(value) not in checked and not value.isfinite().all():
             raise ValueError(f"damaged checkpoint: {key}: {name!r:.60} holds numbers that are not finite")
+        checked.add(id(value))
+    _check_shared(key, list(weights.values()))

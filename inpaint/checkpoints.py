@@ -2,27 +2,59 @@
 
 A checkpoint is a dict with `schema`, `model` (the arguments of `models.build`), `weights`, `averaged`, `config` (the
 run's options), `progress`, `provenance`, and in last.pt also `optimizer`, from which a run continues. All of it loads
-with `weights_only=True`.
+with `weights_only=True`, too; this program reads it by torch_file.py, which trusts a file less.
 """
 
 import os
 import shutil
-import warnings
 from pathlib import Path
 
 import torch
 
 from data_prep.errors import InputError
 from data_prep.files import replacing
+from inpaint import torch_file
 from inpaint.checkpoint_schema import SCHEMA, check, upgraded
 from inpaint.dataset import BINARIZATIONS
 from models import Inpainter, build
 
+LARGEST_TABLES = 2**30  # bytes of what a model computes when it is built, and no checkpoint stores
+
+
+class Checkpoint(dict):
+    """A checkpoint's contents; `sha256`, in hexadecimal, is that of the bytes they were read from."""
+
+    sha256: str
+
+
+class _Writer:
+    """A file for torch.save, which takes a failed write for a fault of its own: this one keeps the first, for later."""
+
+    def __init__(self, file):
+        self.file, self.error = file, None
+
+    def write(self, data) -> int:
+        if self.error is None:
+            try:
+                self.file.write(data)
+            except OSError as error:
+                self.error = error
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        pass
+
 
 def save(path: str | Path, checkpoint: dict) -> None:
-    """Write a checkpoint atomically: a kill at any moment leaves the file of before."""
-    with replacing(path) as temporary, open(temporary, "wb") as file:  # a full disk is then an OSError, told in a line
-        torch.save({"schema": SCHEMA, **checkpoint}, file)
+    """Write a checkpoint atomically: a kill at any moment, or a full disk, leaves the file of before.
+
+    Raises: InputError, in one line, where it cannot be written.
+    """
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        writer = _Writer(file)
+        torch.save({"schema": SCHEMA, **checkpoint}, writer)
+        if writer.error:
+            raise writer.error  # which `replacing` tells in a line
 
 
 def earlier(path: str | Path, number: int) -> Path:
@@ -64,31 +96,20 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def read(path: str | Path) -> dict:
+def read(path: str | Path) -> Checkpoint:
     """A checkpoint's contents on the CPU, of an older schema as the newest has them.
 
     Raises: InputError for a file that is missing, truncated, foreign, of another schema, or that holds code, values of
       other types or weights that are not finite.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks on files of other kinds; they are refused below
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # torch raises half a dozen kinds on a damaged file; all mean the same to a user
-        reason = (
-            "it holds code" if "weights_only" in str(error) or "Unsupported" in str(error) else "damaged or foreign"
-        )
-        raise InputError(f"{path}: not a checkpoint of this program: {reason}") from error
+    checkpoint, sha256 = torch_file.load(path)
     try:
         check(checkpoint)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
-    return upgraded(checkpoint)
+    found = Checkpoint(upgraded(checkpoint))
+    found.sha256 = sha256
+    return found
 
 
 def binarize_of(checkpoint: dict) -> str | None:
@@ -101,13 +122,30 @@ def rebuild(checkpoint: dict, source: str | Path, weights: str = "averaged") -> 
     """The model that a checkpoint describes, with its `averaged` or its raw `weights`."""
     try:
         with torch.random.fork_rng(devices=[]):  # building draws initial weights; a caller's generator stays as it was
+            with torch.device("meta"):
+                _check_fit(build(**checkpoint["model"]), checkpoint[weights])
             model = build(**checkpoint["model"])
         model.load_state_dict(checkpoint[weights])
-    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError) as error:
+    except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, ArithmeticError) as error:
         raise InputError(
             f"{source}: the checkpoint does not fit its model: {' '.join(str(error).split())[:200]}"
         ) from error
     return model
+
+
+def _check_fit(model: Inpainter, weights: dict) -> None:
+    """ValueError unless `weights` has just the names and shapes that a model, built without memory, wants."""
+    wanted = model.state_dict()
+    names = wanted.keys() ^ weights.keys()
+    if names:
+        name = min(names)
+        raise ValueError(f"{len(names)} weights are missing or too many, {name} {'and so on' * (len(names) > 1)}")
+    for name, value in wanted.items():
+        if value.shape != weights[name].shape:
+            raise ValueError(f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}")
+    tables = sum(buffer.nbytes for name, buffer in model.named_buffers() if name not in wanted)
+    if tables > LARGEST_TABLES:
+        raise ValueError(f"the model needs {tables / 2**30:,.0f} GiB beside its weights")
 
 
 def load(checkpoint: str | Path, device: str = "cpu") -> Inpainter:

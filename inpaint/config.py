@@ -5,7 +5,6 @@ recipe is a JSON file in recipes/ (or any path): {"about": ..., "options": {...}
 on the command line beside `--recipe` wins over the recipe, the recipe over the default.
 """
 
-import argparse
 import dataclasses
 import inspect
 import json
@@ -16,22 +15,36 @@ from types import UnionType
 from typing import Any, get_args
 
 from data_prep.errors import InputError
+from data_prep.regular import read_small
 from inpaint.dataset import BINARIZATIONS
-from inpaint.optimizer import OPTIMIZERS
+from inpaint.training.optimizer import OPTIMIZERS
 from models import DECODERS, LIKELIHOODS, TOWERS, build
 from models.factory import CAPTION_INJECTIONS, INNER, MOST_BLOCKS, MOST_CHANNELS, check_combination
 from models.likelihoods import LEVELS
 from models.towers import UNET_SIZES
 
 LENGTHS = ("epochs", "steps", "minutes")
+LARGEST_JSON = 2**18  # bytes; a recipe has a hundredth of it
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
 
-def option(default: Any, text: str, *, low: float | None = None, high: float | None = None, choices=None, metavar=None):
-    """A field of Config: its default, its help, and the values it may have (low and high included)."""
-    return field(
-        default=default, metadata={"help": text, "low": low, "high": high, "choices": choices, "metavar": metavar}
-    )
+def option(
+    default: Any,
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices=None,
+    metavar=None,
+    may_change: bool = False,
+):
+    """A field of Config: its default, its help, and the values it may have (low and high included).
+
+    A run continues with the value that it began with, since what it has learnt depends on it, unless the value
+    `may_change`: then it decides how long, where or how fast is trained, or what is seen of it.
+    """
+    limits = {"low": low, "high": high, "choices": choices}
+    return field(default=default, metadata={"help": text, "metavar": metavar, "may_change": may_change, **limits})
 
 
 @dataclass(frozen=True)
@@ -39,9 +52,12 @@ class Config:
     """Everything that decides a training run. Raises ValueError, naming the key, for a value out of range."""
 
     data: str | None = option(
-        None, "HDF5 file that build_h5.py wrote; without it the demo set is built and used", metavar="FILE.h5"
+        None,
+        "HDF5 file that build_h5.py wrote; without it the demo set is built and used",
+        metavar="FILE.h5",
+        may_change=True,  # the name; what is in the file may not, see training/run.py
     )
-    out: str | None = option(None, "run folder (default: runs/DECODER-LIKELIHOOD)", metavar="RUN_DIR")
+    out: str | None = option(None, "run folder (default: runs/DECODER-LIKELIHOOD)", metavar="RUN_DIR", may_change=True)
     decoder: str = option("contour", "decoder", choices=tuple(DECODERS))
     likelihood: str = option("bernoulli", "distribution on top", choices=tuple(LIKELIHOODS))
     size: str = option("s", "width and depth of the network", choices=tuple(UNET_SIZES))
@@ -89,13 +105,17 @@ class Config:
     dropout: float = option(
         0.25, "channel dropout in the tower; in pixelcnnpp and pixelsnail that of each block, too", low=0, high=0.9
     )
-    epochs: int | None = option(None, "train for N passes over the training set (the default: 30)", low=1, metavar="N")
-    steps: int | None = option(None, "train for N steps", low=1, metavar="N")
+    epochs: int | None = option(
+        None, "train for N passes over the training set (the default: 30)", low=1, metavar="N", may_change=True
+    )
+    steps: int | None = option(None, "train for N steps", low=1, metavar="N", may_change=True)
     minutes: float | None = option(
-        None, "train for M minutes of wall-clock, evaluations included", low=0.01, metavar="M"
+        None, "train for M minutes of wall-clock, evaluations included", low=0.01, metavar="M", may_change=True
     )
     batch_size: int = option(16, "images in a batch, over all processes", low=1, high=65536, metavar="N")
-    accumulate: int = option(1, "split each batch into N parts whose gradients are added", low=1, metavar="N")
+    accumulate: int = option(
+        1, "split each batch into N parts whose gradients are added", low=1, metavar="N", may_change=True
+    )
     optimizer: str = option(
         "muon",
         "Muon for the hidden layers, AdamW for all else; or AdamW or RMSProp for all",
@@ -139,22 +159,32 @@ class Config:
         0.1, "share of training images that come without their caption", low=0, high=1, metavar="X"
     )
     seed: int = option(0, "of everything random", low=0, metavar="N")
-    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"), may_change=True)
     precision: str | None = option(
         None,
         "arithmetic of the network (default: bf16 where the device multiplies in it, else fp32); likelihood and loss "
         "are float32",
         choices=("fp32", "bf16"),
+        may_change=True,
     )
-    compile: bool = option(False, "torch.compile the network")
+    compile: bool = option(False, "torch.compile the network", may_change=True)
     init_from: str | None = option(None, "take over every weight that fits from this checkpoint", metavar="CHECKPOINT")
-    checkpoint_every: int = option(500, "steps between checkpoints", low=1, metavar="STEPS")
+    checkpoint_every: int = option(500, "steps between checkpoints", low=1, metavar="STEPS", may_change=True)
     keep: int = option(
-        2, "checkpoints to resume from that are kept: last.pt, last-1.pt ...", low=1, high=1000, metavar="K"
+        2,
+        "checkpoints to resume from that are kept: last.pt, last-1.pt ...",
+        low=1,
+        high=1000,
+        metavar="K",
+        may_change=True,
     )
-    evaluate_every: int = option(500, "steps between evaluations on val, with image panels", low=1, metavar="STEPS")
+    evaluate_every: int = option(
+        500, "steps between evaluations on val, with image panels", low=1, metavar="STEPS", may_change=True
+    )
     val_limit: int = option(500, "val images of those evaluations", low=1, metavar="N")
-    workers: int = option(0, "processes that prepare batches; 0: this one", low=0, high=256, metavar="N")
+    workers: int = option(
+        0, "processes that prepare batches; 0: this one", low=0, high=256, metavar="N", may_change=True
+    )
 
     def __post_init__(self):
         for key in dataclasses.fields(self):
@@ -184,13 +214,14 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def _kinds(key: dataclasses.Field) -> tuple[type, ...]:
+def kinds_of(key: dataclasses.Field) -> tuple[type, ...]:
+    """The types that a field of Config may have."""
     return get_args(key.type) if isinstance(key.type, UnionType) else (key.type,)
 
 
 def _checked(key: dataclasses.Field, value: Any) -> Any:
     """The value, an int made a float where one is wanted; ValueError naming the key where it does not fit."""
-    kinds, rule = _kinds(key), key.metadata
+    kinds, rule = kinds_of(key), key.metadata
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError(f"{key.name}: does not fit in 64 bits")
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
@@ -220,11 +251,11 @@ def _can_name_a_file(text: str) -> bool:
 
 def read_json(path: Path, what: str) -> dict:
     """A JSON object from a file; FileNotFoundError where there is none, InputError ("not `what`") for anything else."""
+    if not os.path.lexists(path):
+        raise FileNotFoundError(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(read_small(path, LARGEST_JSON, "JSON file").decode())
+    except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else error
         raise InputError(f"{path}: not {what}: {reason}") from None
     if not isinstance(content, dict):
@@ -256,51 +287,3 @@ def read_recipe(name: str) -> dict:
         raise InputError(f'{path}: not a recipe: no "options"')
     from_dict(recipe["options"], str(path))
     return recipe["options"]
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each field of Config, absent from the namespace unless it was given."""
-    for key in dataclasses.fields(Config):
-        rule, kinds = key.metadata, _kinds(key)
-        flag = "--" + key.name.replace("_", "-")
-        shown = "" if key.default is None or key.default is False else f" (default: {key.default})"
-        common = {"dest": key.name, "default": argparse.SUPPRESS, "help": rule["help"] + shown}
-        if bool in kinds:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
-        else:
-            kind = next(kind for kind in kinds if kind is not type(None))
-            parser.add_argument(flag, type=kind, choices=rule["choices"], metavar=rule["metavar"], **common)
-
-
-def parse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, beneath: dict | None = None) -> Config:
-    """The Config of a command line: given options over the recipe's, over `beneath` (a resumed run's), over the
-    defaults.
-
-    A value out of range on the command line ends in `parser.error` (exit code 2), one in the recipe in an InputError.
-    """
-    options = stated(namespace, beneath)
-    try:
-        settings = Config(**options)
-    except ValueError as error:
-        parser.error(str(error))
-    return settings if settings.out else dataclasses.replace(settings, out=run_folder(options))
-
-
-def stated(namespace: argparse.Namespace, beneath: dict | None = None) -> dict:
-    """The options that a command line gives, over its recipe's, over `beneath`; not checked together."""
-    given = {
-        key.name: getattr(namespace, key.name) for key in dataclasses.fields(Config) if hasattr(namespace, key.name)
-    }
-    options = dict(beneath or {})
-    for layer in ({} if namespace.recipe is None else read_recipe(namespace.recipe), given):
-        if any(layer.get(name) for name in LENGTHS):  # a new length of training replaces the one beneath
-            options.update(dict.fromkeys(LENGTHS))
-        options.update(layer)
-    return options
-
-
-def run_folder(options: dict) -> str:
-    """Where a run with such options goes."""
-    return options.get("out") or "runs/{}-{}".format(
-        *(options.get(name, getattr(Config, name)) for name in ("decoder", "likelihood"))
-    )

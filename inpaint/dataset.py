@@ -1,9 +1,13 @@
-"""Photos of an HDF5 file, read as memory maps: the one place where training and evaluation touch the pixels.
+"""Photos of an HDF5 file, read by their place in it: the one place where training and evaluation touch the pixels.
 
-`border` and `center` lie contiguous and uncompressed in the file, so NumPy maps them by their offset and h5py is only
-ever asked for the layout. A map is safe to share with worker processes; an h5py handle is not.
+`border` and `center` lie contiguous and uncompressed in the file, so each image is so many bytes at a known offset and
+h5py is only ever asked for the layout. Reading at an offset moves no position that processes share, so worker processes
+may inherit the open file, as they may not an h5py handle; and unlike a map into memory, whose process is killed when
+the file has been cut short, it ends in an error that can be told.
 """
 
+import os
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,8 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import InputError
-from data_prep.h5file import SPLITS, FileInfo, describe
+from data_prep.h5file import SPLITS, FileInfo, describe, stamp
+from data_prep.regular import open_regular
 
 TRUTH = {"border": "truth_nats_border", "border_caption": "truth_nats_border_caption", "caption": "truth_nats_caption"}
 
@@ -46,14 +51,27 @@ class Photos:
         self._layout = self.info.splits[split]
         if not len(self):
             raise InputError(f"{self.path}: the split {split!r} has no images")
-        _, _, h, w = self.hole
-        self._border = self._map(self._layout.border_offset, self.image_size, self.image_size)
-        self._center = self._map(self._layout.center_offset, h, w)
+        with open_regular(self.path) as file:
+            if self.info.stamp not in (None, stamp(file)):
+                raise InputError(f"{self.path}: was written anew while it was opened")
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
         known = {name: self.info.attrs.get(attribute) for name, attribute in TRUTH.items()}
         self.truth = known if all(isinstance(value, float) for value in known.values()) else None
 
-    def _map(self, offset: int, height: int, width: int) -> np.ndarray:
-        return np.memmap(self.path, np.uint8, mode="r", offset=offset, shape=(len(self), height, width, 3))
+    def _read(self, indices, offset: int, height: int, width: int) -> Tensor:
+        """uint8 (n, 3, height, width): the images `indices` of those that begin at `offset` in the file."""
+        size = height * width * 3
+        pixels = np.empty((len(indices), height, width, 3), np.uint8)
+        for image, index in zip(pixels, indices, strict=True):
+            try:
+                stored = os.pread(self._descriptor, size, offset + index * size)
+            except OSError as error:
+                raise InputError(f"{self.path}: cannot be read: {error.strerror}") from error
+            if len(stored) < size:
+                raise InputError(f"{self.path}: was cut short while it was read")
+            image[...] = np.frombuffer(stored, np.uint8).reshape(height, width, 3)
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
     def __len__(self) -> int:
         return self._layout.n
@@ -69,11 +87,9 @@ class Photos:
         return border, center
 
     def _stored(self, indices) -> tuple[Tensor, Tensor]:
-        indices = np.asarray(indices, dtype=np.int64)
-        return tuple(
-            torch.from_numpy(np.ascontiguousarray(pixels[indices].transpose(0, 3, 1, 2)))  # (n, 3, H, W)
-            for pixels in (self._border, self._center)
-        )
+        indices = [range(len(self))[index] for index in np.asarray(indices, np.int64).tolist()]
+        border = self._read(indices, self._layout.border_offset, self.image_size, self.image_size)
+        return border, self._read(indices, self._layout.center_offset, *self.hole[2:])
 
     def whole(self, indices, random: list[np.random.Generator] | None = None) -> Tensor:
         """uint8 (n, 3, H, W): the photos, each center back in its border.
@@ -89,6 +105,10 @@ class Photos:
         if random is None or self.binarize != "dynamic":
             random = [np.random.default_rng([FIXED, int(self._layout.image_id[i]) % 2**64]) for i in indices]
         return torch.stack([binarized(x, self.binarize, r, self.channels) for x, r in zip(border, random, strict=True)])
+
+    def name_of(self, index: int) -> str:
+        """An image in words: its number in the split, the file and its own name."""
+        return f"image {index} of {self.path}, {self.split} ({self._layout.file_name[index]})"
 
     def captions_of(self, index: int) -> list[str]:
         """All captions of an image; an empty list where it has none."""

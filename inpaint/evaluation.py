@@ -10,7 +10,7 @@ import numpy as np
 
 from inpaint import image_quality, units
 from inpaint.rings import PixelNats
-from inpaint.scoring import device_of, evaluating, gather, my_share, score
+from inpaint.scoring import check_finite, device_of, evaluating, gather, my_share, score
 from inpaint.swap import swap
 from models.likelihoods import LEVELS
 
@@ -82,7 +82,7 @@ class Evaluation:
         return np.array([self.uses_captions and bool(caption) for caption in self.captions], bool)
 
 
-def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False):
+def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False, name="the model"):
     """Score a split with each image's own, no and another image's caption; PSNR and SSIM of the mean.
 
     With several processes (torch.distributed initialised) each scores its share and all return the same figures.
@@ -92,30 +92,28 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
       photos: a `Photos` split, not empty.
       limit: only the first so many images; None for all.
       seed: of the swapped captions and the bootstrap.
-      batch_size: images at once; changes the speed only.
+      batch_size: images at once; moves an image's nats by less than 1e-4.
       progress: whether to show bars on stderr.
+      name: the checkpoint, as the user calls it.
 
     Returns:
       An `Evaluation`.
+
+    Raises:
+      InputError: nats or the mean of an image are not finite.
     """
     n = len(photos) if limit is None else min(limit, len(photos))
     indices = np.arange(n)
     options = {"batch_size": batch_size, "progress": progress}
     all_captions = photos.first_captions(np.arange(len(photos)))
     own = all_captions[:n]
-    captioned = np.array([i for i in indices if model.uses_captions and own[i]], np.int64)
     texts, where = own if model.uses_captions else None, PixelNats(photos.hole, photos.image_size, n)
     nats, speed = score(model, photos, indices, texts, label="own caption", observe=where.add, **options)
+    check_finite(nats, photos, indices, name)
     pixel_nats, ring_nats = where.gathered()
-    nats_none, nats_swapped, swapped = nats.copy(), np.full(n, np.nan), np.full(n, -1)
-    if len(captioned):
-        nothing = [""] * len(captioned)
-        nats_none[captioned], _ = score(model, photos, captioned, nothing, label="no caption", **options)
-        swapped[captioned] = swap(all_captions, captioned, seed)
-        lent = np.flatnonzero(swapped >= 0)
-        others = [all_captions[i] for i in swapped[lent]]
-        nats_swapped[lent], _ = score(model, photos, lent, others, label="swapped caption", **options)
+    nats_none, nats_swapped, swapped = _other_nats(model, photos, nats, all_captions, seed, name, options)
     floor, psnr, ssim = _pixel_figures(model, photos, indices, own, batch_size)
+    check_finite(np.where(np.isneginf(psnr), psnr, 0.0), photos, indices, name, "mean's PSNR")
     return Evaluation(
         hole=tuple(photos.hole),
         image_size=photos.image_size,
@@ -144,8 +142,26 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
     )
 
 
+def _other_nats(model, photos, nats, captions, seed, name, options):
+    """`nats_none`, `nats_swapped` and `swapped` of the first len(nats) images; `captions` are the whole split's."""
+    n = len(nats)
+    captioned = np.array([i for i in range(n) if model.uses_captions and captions[i]], np.int64)
+    nats_none, nats_swapped, swapped = nats.copy(), np.full(n, np.nan), np.full(n, -1)
+    if len(captioned):
+        nothing = [""] * len(captioned)
+        nats_none[captioned], _ = score(model, photos, captioned, nothing, label="no caption", **options)
+        check_finite(nats_none[captioned], photos, captioned, name, "nats without a caption")
+        swapped[captioned] = swap(captions, captioned, seed)
+        lent = np.flatnonzero(swapped >= 0)
+        others = [captions[i] for i in swapped[lent]]
+        nats_swapped[lent], _ = score(model, photos, lent, others, label="swapped caption", **options)
+        check_finite(nats_swapped[lent], photos, lent, name, "nats with another image's caption")
+    return nats_none, nats_swapped, swapped
+
+
 def _pixel_figures(model, photos, indices, captions, batch_size):
-    """float64 (n,) three times: the Bernoulli floor, and PSNR and SSIM of the mean (NaN for a model without one)."""
+    """float64 (n,) three times: the Bernoulli floor, and PSNR and SSIM of the mean: NaN for a model without one, and
+    minus infinity as PSNR of a mean that is not finite."""
     mine = my_share(len(indices))
     figures = np.full((3, len(mine)), np.nan)
     device = device_of(model)
@@ -156,7 +172,10 @@ def _pixel_figures(model, photos, indices, captions, batch_size):
             figures[0, part] = units.bernoulli_floor(center[:, : photos.channels])
             texts = [captions[position] for position in mine[part]] if model.uses_captions else None
             mean = model.mean(border.to(device), texts)  # (b, 3, h, w) or None
-            if mean is not None:
-                figures[1, part] = image_quality.psnr(mean.cpu(), center)
-                figures[2, part] = image_quality.ssim(mean.cpu(), center)
+            if mean is None:
+                continue
+            sound = mean.isfinite().flatten(1).all(dim=1).cpu().numpy()  # (b,)
+            mean = mean.cpu().nan_to_num(0, 0, 0)
+            figures[1, part] = np.where(sound, image_quality.psnr(mean, center), -np.inf)
+            figures[2, part] = image_quality.ssim(mean, center)
     return [gather(mine, row, len(indices)) for row in figures]

@@ -6,7 +6,6 @@ byte. What a photo gets does not depend on which others are filled in the same c
 """
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +82,8 @@ def fill(
       overwrite: whether results may replace files that this program did not write; never an input.
 
     Returns:
-      A `Filled`. A photo that cannot be read is in its rejects, and the others are filled all the same.
+      A `Filled`. A photo that cannot be read, or whose samples have no finite log-likelihood, is in its rejects, and
+      the others are filled all the same.
 
     Raises:
       InputError: the checkpoint or the captions file cannot be used, two photos have one NAME, or a result cannot be
@@ -105,7 +105,7 @@ def fill(
     model = checkpoints.rebuild(read, checkpoint).to(pick_device(device)).eval()
     facts = {
         "checkpoint": str(checkpoint),
-        "checkpoint_sha256": _sha256(checkpoint),
+        "checkpoint_sha256": read.sha256,
         "decoder": model.decoder,
         "likelihood": model.likelihood_name,
         "image_size": model.image_size,
@@ -131,9 +131,12 @@ def fill(
             if photos and (len(photos) == together or number == len(paths)):
                 names, images, texts = zip(*photos, strict=True)
                 rows = _fill_some(model, torch.stack(images), list(texts), samples, seed, facts["binarize"], how)
-                records += [
-                    _write_one(out, name, *row, facts, overwrite) for name, row in zip(names, rows, strict=True)
-                ]
+                for name, (row, nats) in zip(names, rows, strict=True):
+                    if len(bad := nats[~nats.isfinite()]):
+                        why = f"{checkpoint} is not fit for use: the log-likelihood of a sample is {bad[0].item()}"
+                        rejects.append((name, why))
+                    else:
+                        records.append(_write_one(out, name, row, nats, facts, overwrite))
                 bar.set(number, len(paths))
                 photos = []
     return Filled(records, rejects, caption_of.notes)
@@ -190,11 +193,3 @@ def _write_one(out, path, row, nats, facts, overwrite):
     }
     write_json(json_file, record, FILLED, overwrite)
     return record
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -9,6 +9,7 @@ import io
 
 from PIL import Image
 
+from data_prep.printing import printable
 from data_prep.recognise import GENERATOR
 
 STYLE = """
@@ -121,8 +122,8 @@ def png_uri(pixels):
 
 
 def escaped(text):
-    """Plain text as HTML, safe in an attribute too."""
-    return html.escape(str(text), quote=True)
+    """Plain text as HTML, safe in an attribute too, without characters that hide or turn what stands beside them."""
+    return html.escape("\n".join(map(printable, str(text).splitlines())), quote=True)
 
 
 def _class(kind):

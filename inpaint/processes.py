@@ -2,12 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from data_prep.errors import InputError
+from inpaint.rendezvous import meet
 
 
 def pick_device(name: str) -> torch.device:
@@ -60,9 +63,14 @@ def _deaths_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, dist.DistError) and "gloo" not in str(error).lower():
+        if not another_died(error):
             raise
         raise InputError("another process of this run has ended: what was saved can be resumed") from error
+
+
+def another_died(error: RuntimeError) -> bool:
+    """Whether it says that talking to the other processes failed."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
 
 @contextlib.contextmanager
@@ -70,18 +78,60 @@ def _joined() -> Iterator[int]:
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield dist.get_rank() if dist.is_initialized() else 0
         return
+    backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        dist.init_process_group("cpu:gloo,cuda:nccl")
-    else:
-        dist.init_process_group("gloo")
+        backend = "cpu:gloo,cuda:nccl"
+    store, rank, world = meet()
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
     try:
         yield dist.get_rank()
     finally:
         dist.destroy_process_group()
 
 
-def wait_for_all() -> None:
-    """Return once every process of the group has come here; at once without a group."""
-    if dist.is_initialized():
-        dist.barrier()
+def from_rank_0(make: Callable[[], Any]) -> Any:
+    """What `make()` returns in the process of rank 0, in every process. Where it raises there, all processes end, and
+    only that one says why."""
+    if not dist.is_initialized():
+        return make()
+    if dist.get_rank():
+        box = [None]
+        dist.broadcast_object_list(box)
+        made, value = box[0]
+        if not made:
+            sys.exit(value)
+        return value
+    try:
+        value = make()
+    except BaseException as error:
+        dist.broadcast_object_list([(False, error.code if isinstance(error, SystemExit) else 1)])
+        raise
+    dist.broadcast_object_list([(True, value)])
+    return value
+
+
+@contextlib.contextmanager
+def told_once() -> Iterator[None]:
+    """An InputError that all processes come to in this block: the one of rank 0 raises it, the others exit with 1."""
+    try:
+        yield
+    except InputError:
+        if dist.is_initialized() and dist.get_rank():
+            sys.exit(1)
+        raise
+
+
+def fail_together(message: str) -> None:
+    """An InputError that all processes come to, told once."""
+    with told_once():
+        raise InputError(message)
+
+
+def agreed(value: float, device: torch.device, mean: bool = False) -> float:
+    """One value for all processes: their mean, or the largest."""
+    if not dist.is_initialized():
+        return value
+    tensor = torch.tensor(value, dtype=torch.float64, device=device)
+    dist.all_reduce(tensor, dist.ReduceOp.SUM if mean else dist.ReduceOp.MAX)
+    return tensor.item() / (dist.get_world_size() if mean else 1)

@@ -1,7 +1,6 @@
 """Where figures come from: hashes, versions, options and commits of the data, the checkpoint and the evaluation."""
 
 import contextlib
-import hashlib
 import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -50,12 +49,3 @@ def of_evaluation(evaluation):
     rows.append(("commit", commit() or "unknown: not run from a git checkout"))
     rows.append(("processes", str(rank_and_world()[1])))
     return [*rows, ("seed of samples, swaps and bootstrap", str(evaluation.seed))]
-
-
-def file_sha256(path):
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -59,8 +59,9 @@ class PixelNats:
     def add(self, positions, log_prob):
         """Take in a batch: the positions (b,) of its images among the n, and log_prob (b, 3, h, w)."""
         nats = -log_prob.double().sum(dim=1).cpu().numpy()  # (b, h, w)
-        self._sum += nats.sum(axis=0)
-        self._rings[positions] = ring_means(nats, self.hole, self.image_size)
+        with np.errstate(invalid="ignore"):  # infinite nats, which `scoring.check_finite` refuses
+            self._sum += nats.sum(axis=0)
+            self._rings[positions] = ring_means(nats, self.hole, self.image_size)
 
     def gathered(self):
         """What all processes have taken in: nats per pixel, float64 (h, w) mean over images, and (n, R) of each."""

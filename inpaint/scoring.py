@@ -1,4 +1,4 @@
-"""Nats per image: the one way a photo's center is scored, whatever the batch size or the number of processes.
+"""Nats per image: the one way a photo's center is scored, the same to 1e-4 nats for any batch size.
 
 Likelihoods run in float32 outside autocast, without TF32, in eval mode; sub-pixels are summed in float64. With several
 processes (torch.distributed initialised) process r takes every world-th image from the r-th on, so each image is scored
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from data_prep.errors import InputError
 from data_prep.progress import Progress
 
 
@@ -23,7 +24,7 @@ def score(model, photos, indices, captions, batch_size=64, progress=False, label
       photos: a `Photos` split.
       indices: int64 (n,), which images.
       captions: n strings, or None to score without.
-      batch_size: images at once; changes the speed only.
+      batch_size: images at once; moves an image's nats by less than 1e-4.
       progress: whether to show a bar on stderr.
       label: the bar's text.
       observe: called with each batch's (positions (b,), log_prob float32 (b, 3, h, w)) of this process's share.
@@ -42,6 +43,26 @@ def score(model, photos, indices, captions, batch_size=64, progress=False, label
                 observe(part, log_prob)
             bar.update(len(part))
     return gather(mine, nats, len(indices)), sum(all_gathered(clock.rate()))
+
+
+def check_finite(figures, photos, indices, checkpoint, what="nats"):
+    """Refuse figures of images that are NaN or infinite: no mean of them would be a figure.
+
+    Args:
+      figures: float64 (n,), nats for instance.
+      photos: the `Photos` split that they are of.
+      indices: int64 (n,), the images of the split.
+      checkpoint: of the model, as the user calls it.
+      what: the figures, in a word or two.
+
+    Raises:
+      InputError: names the checkpoint and the first such image.
+    """
+    bad = np.flatnonzero(~np.isfinite(figures))
+    if len(bad):
+        image = photos.name_of(indices[bad[0]])
+        count = f"{len(bad)} of {len(figures)} images are not finite"
+        raise InputError(f"{checkpoint}: not fit for use: its {what} of {image}: {figures[bad[0]]}; {count}")
 
 
 def log_probs(model, photos, indices, captions, positions, batch_size, clock):

@@ -1,5 +1,6 @@
 """An evaluation in a few lines: the JSON that users script against, and the table that they read."""
 
+from data_prep.printing import printable
 from inpaint import statistics, units
 
 
@@ -112,7 +113,7 @@ def _truth_lines(summary):
 
 def line(label, text):
     """One line of a table: a label in its column, then the text."""
-    return f"{label:<24}{text}"
+    return f"{label:<24}{printable(text)}"
 
 
 def yes(flag):

@@ -1,12 +1,17 @@
-"""The training curve of a checkpoint, from the TensorBoard log that lies beside it in the run's folder."""
+"""The training curve of a checkpoint, from the TensorBoard log that lies beside it in the run's folder.
+
+TensorBoard puts a run's event files in order by their names, which begin with the clock's time, so a run that is
+resumed after the clock was set back loses points there. Here the step decides at which each file says that it begins.
+"""
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.compat.proto.event_pb2 import SessionLog
 
-TAGS = {"train": "train/nats_per_image", "val": "val/nats_per_image"}
+TAGS = ("train/nats_per_image", "val/nats_per_image")
 
 
 @dataclasses.dataclass
@@ -19,10 +24,20 @@ class Curve:
     val: np.ndarray
 
 
+@dataclasses.dataclass
+class Session:
+    """One event file: its name, the step at which it says that it begins, its last step, {step: nats} of each tag."""
+
+    name: str
+    start: int
+    last: int
+    points: dict
+
+
 def read_curve(checkpoint):
     """The curve of the run that a checkpoint lies in.
 
-    A resumed run's doubled steps are left out, as TensorBoard leaves them out.
+    A resumed run forgets what an earlier one logged from the step on at which it begins.
 
     Args:
       checkpoint: the path of its file.
@@ -31,18 +46,52 @@ def read_curve(checkpoint):
       (Curve, "") or (None, why there is none, in a few words).
     """
     folder = Path(checkpoint).resolve().parent
-    if not any(folder.glob("events.out.tfevents.*")):
+    files = [path for path in folder.glob("events.out.tfevents.*") if path.is_file()]
+    if not files:
         return None, "no TensorBoard log lies beside the checkpoint"
+    if not all(log.is_file() for log in folder.glob("*tfevents*")):  # a pipe would never end
+        return None, "what lies beside the checkpoint as a TensorBoard log is no regular file"
     try:
-        log = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1, "tensors": 1, "histograms": 1})
-        log.Reload()
-        found = {name: log.Scalars(tag) if tag in log.Tags()["scalars"] else [] for name, tag in TAGS.items()}
+        points = _joined([_read(path) for path in files])
     except Exception as error:  # whatever a damaged log does to its reader must not cost the report
         return None, f"the TensorBoard log beside the checkpoint cannot be read ({type(error).__name__})"
-    if not any(found.values()):
+    if not any(points.values()):
         return None, "the TensorBoard log beside the checkpoint holds no nats per image"
     columns = []
-    for events in found.values():
-        events = [event for event in events if np.isfinite(event.value)]
-        columns += [np.array([event.step for event in events], float), np.array([event.value for event in events])]
+    for tag in TAGS:
+        steps = sorted(points[tag])
+        columns += [np.array(steps, float), np.array([points[tag][step] for step in steps], float)]
     return Curve(*columns), ""
+
+
+def _read(path):
+    """An event file as a `Session`, up to where it may have been cut short; nats that are not finite are left out."""
+    session = Session(path.name, 0, 0, {tag: {} for tag in TAGS})
+    for event in LegacyEventFileLoader(str(path)).Load():
+        session.last = max(session.last, event.step)
+        if event.session_log.status == SessionLog.START:
+            session.start = event.step
+        for value in event.summary.value:
+            if value.tag in TAGS and np.isfinite(value.simple_value):
+                session.points[value.tag][event.step] = value.simple_value
+    return session
+
+
+def _joined(sessions):
+    """{step: nats} of each tag, over the sessions of one run.
+
+    Their names tell their order, unless the steps at which they begin contradict it: a run never begins before one that
+    it goes on from. Then these steps do. Where even so the order is not sure (the run may have been taken back to an
+    earlier checkpoint), no point is forgotten that has no other at its step.
+    """
+    order, sure = sorted(sessions, key=lambda session: session.name), True
+    starts = [session.start for session in order]
+    if starts != sorted(starts):
+        order.sort(key=lambda session: (session.start, session.last, session.name))
+        sure = starts[0] > min(starts)  # the first of all cannot be one that goes on: the clock was set back
+    points = {tag: {} for tag in TAGS}
+    for session in order:
+        for tag, known in points.items():
+            kept = {step: nats for step, nats in known.items() if step < session.start or not sure}
+            points[tag] = kept | session.points[tag]
+    return points

@@ -6,7 +6,7 @@ Its sign: nats of the other model minus nats of the model at hand, so positive m
 
 from data_prep.errors import InputError
 from inpaint import statistics
-from inpaint.scoring import score
+from inpaint.scoring import check_finite, score
 from inpaint.summary import line, yes
 
 
@@ -56,9 +56,13 @@ def compare(evaluation, other, photos, other_name, *, batch_size=64, progress=Fa
       What the JSON has under "versus": `checkpoint`, `decoder`, `likelihood`, `uses_captions` and `nats_per_image` of
       the other model; `gain_nats_per_image`, its nats minus those of the model at hand, {"mean", "ci95"}; and
       `better_on`, the share of images on which the model at hand has fewer nats, 0 to 1.
+
+    Raises:
+      InputError: the other model's nats of an image are not finite.
     """
     texts = evaluation.captions if other.uses_captions else None
     nats, _ = score(other, photos, evaluation.indices, texts, batch_size, progress, label="versus")
+    check_finite(nats, photos, evaluation.indices, other_name)
     gain = nats - evaluation.nats
     return {
         "checkpoint": str(other_name),

@@ -57,9 +57,10 @@ class CausalAttention(nn.Module):
         self.nowhere = nn.Parameter(0.02 * torch.randn(1, 2 * channels, 1))
         side = -(-canvas.region.height // PATCH)
         hole = canvas.hole
-        inside = torch.zeros(side, side, dtype=torch.bool)
-        inside[-(-hole.top // PATCH) : hole.bottom // PATCH, -(-hole.left // PATCH) : hole.right // PATCH] = True
-        self.register_buffer("seen", (~inside).flatten().nonzero()[:, 0], persistent=False)
+        rows = range(-(-hole.top // PATCH), hole.bottom // PATCH)
+        columns = range(-(-hole.left // PATCH), hole.right // PATCH)
+        seen = [n for n in range(side * side) if not (n // side in rows and n % side in columns)]  # not all in the hole
+        self.register_buffer("seen", torch.tensor(seen, dtype=torch.int64), persistent=False)
         if len(self.seen):  # the hole is not the whole image
             self.patches = nn.Conv2d(4, channels, PATCH, stride=PATCH)
             self.patch_position = nn.Parameter(0.02 * torch.randn(1, channels, len(self.seen)))

@@ -279,13 +279,14 @@ def soak_all(root, options, rng):
         jobs += [Evaluation(data, trained, processes), Fill(photos, trained, processes)]
     jobs.append(Training(data, first, 2))
     wanted = [job for job in jobs if options.jobs in job.name]
+    needed = [jobs[0]] + [jobs[2]] * any(isinstance(job, Evaluation | Fill) for job in wanted)  # data and checkpoint
     killed = 0
     for job in jobs:
         share = 0
         if job in wanted:
             place = wanted.index(job)
             share = options.kills * (place + 1) // len(wanted) - options.kills * place // len(wanted)
-        if share or job in (jobs[0], jobs[2]):  # the data and the checkpoint that the others need
+        if share or job in needed:
             soak(job, root, share, rng)
         killed += share
     return killed

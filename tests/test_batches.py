@@ -1,12 +1,15 @@
 """Batches are a function of the step alone: order, captions, mirroring and shifts."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 import torch
 
 from data_prep.errors import InputError
-from inpaint.batches import Batches, amplified, enlarged, loader, shifted
 from inpaint.dataset import Photos
+from inpaint.training.batches import Batches, amplified, enlarged, shifted
+from inpaint.training.loading import loader
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,8 @@ def test_a_batch_depends_on_seed_and_step_not_on_history_or_workers(photos):
     used = Batches(photos, 8, 1, **options)
     assert same([used[step] for step in range(12)][11], fresh)
     assert not same(Batches(photos, 8, 2, **options)[11], fresh)
-    from_workers = [batch for batch, _ in zip(loader(used, 9, workers=2), range(3), strict=False)][2]
+    with closing(loader(used, 9, workers=2)) as feed:
+        from_workers = [next(feed) for _ in range(3)][2]
     assert same(from_workers, fresh)
 
 

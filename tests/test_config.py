@@ -6,15 +6,15 @@ import json
 import pytest
 
 from data_prep.errors import InputError
-from inpaint import config
+from inpaint import config, options
 from inpaint.config import RECIPES, Config
 
 
 def parsed(*words, beneath=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("--recipe")
-    config.add_options(parser)
-    return config.parse(parser, parser.parse_args(words), beneath)
+    options.add_options(parser)
+    return options.parse(parser, parser.parse_args(words), beneath)
 
 
 def test_an_option_beats_the_recipe_and_the_recipe_beats_the_default(tmp_path):

@@ -18,8 +18,8 @@ import train_inpaint
 from data_prep.errors import InputError
 from inpaint import checkpoints
 from inpaint.__main__ import main as inpaint_main
-from inpaint.batches import Batches
 from inpaint.dataset import Photos, binarized
+from inpaint.training.batches import Batches
 from inpaint.units import bits_per_dim
 from models import LIKELIHOODS
 
@@ -196,7 +196,7 @@ def test_a_run_is_not_resumed_on_images_binarized_in_another_way(tmp_path, grey_
     words += ["--binarize", "fixed", "--steps", 1, "--val-limit", 2, "--out", tmp_path / "run"]
     command(train_inpaint.main, *words)
     again = ["--out", tmp_path / "run", "--resume", "--steps", 2]
-    with pytest.raises(InputError, match="binarized in another way"):
+    with pytest.raises(InputError, match="binarize 'threshold', was 'fixed'"):
         command(train_inpaint.main, *again, "--binarize", "threshold")
     command(train_inpaint.main, *again)
 

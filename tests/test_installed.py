@@ -44,7 +44,7 @@ def tree(root, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
-def test_the_commit_is_that_of_the_program_s_own_checkout(tree):
+def test_the_commit_is_that_of_the_program_s_own_checkout(tree, tmp_path):
     """(attack, 13)"""
     assert told(tree)[0] == "None"
     git(tree, "init", "-q")
@@ -57,6 +57,13 @@ def test_the_commit_is_that_of_the_program_s_own_checkout(tree):
     assert told(tree)[0] == head
     (tree / "pyproject.toml").open("a").write("\n")
     assert told(tree)[0] == f"{head}, with changes that are not committed"
+    (tmp_path / "fork").mkdir()
+    git(tmp_path / "fork", "init", "-q")
+    (tmp_path / "fork" / "data_prep").mkdir()
+    (tmp_path / "fork" / "data_prep" / "version.py").touch()
+    git(tmp_path / "fork", "add", ".")
+    git(tmp_path / "fork", "commit", "-qm", "another repository, which a git hook's environment names")
+    assert told(tree, GIT_DIR=str(tmp_path / "fork" / ".git"), GIT_WORK_TREE=str(tree))[0].startswith(head)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")

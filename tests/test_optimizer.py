@@ -6,7 +6,7 @@ import pytest
 import torch
 from checkpoint_makers import fresh_model
 
-from inpaint.optimizer import OPTIMIZERS, Muon, Optimizer
+from inpaint.training.optimizer import OPTIMIZERS, Muon, Optimizer
 
 
 def give_gradients(model, seed=0):

@@ -2,8 +2,8 @@
 
 import torch
 
-from inpaint.panels import caption_text, image_panel
 from inpaint.tiles import as_pixels, hatch, paste
+from inpaint.training.panels import caption_text, image_panel
 from models import build
 
 HOLE = (4, 4, 8, 8)

@@ -260,7 +260,7 @@ def test_annotations_that_unpack_to_gigabytes_are_refused(tmp_path, monkeypatch)
     root = coco(tmp_path / "c", {"train2014": {"a.jpg": RED}})
     path = root / "annotations" / "captions_train2014.json"
     path.write_bytes(path.read_bytes() + b" " * 20_000)
-    assert "absurdly large" in refusal(tmp_path, "--coco", root)
+    assert "too large" in refusal(tmp_path, "--coco", root)
     with zipfile.ZipFile(root / "annotations.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(path, "annotations/captions_train2014.json")
     path.unlink()
@@ -271,3 +271,28 @@ def test_an_earlier_table_keeps_the_splits_that_it_names(tmp_path):
     """(users' files, 18)"""
     put(tmp_path, {"c.csv": "file,caption,split\na.jpg,x,val\nb.jpg,y,test\n"})
     assert read_captions(tmp_path / "c.csv").splits == {"a.jpg": "val", "b.jpg": "test"}
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_photo_of_cocos_that_a_folder_has_too_is_kept_once(tmp_path, split):
+    """(users' files, 11)"""
+    root = coco(tmp_path / "c", {"val2014": {"COCO_val2014_000000000001.jpg": RED}})
+    folder = put(tmp_path / "p", {f"{split}/red.jpg": RED, f"{split}/blue.jpg": BLUE})
+    built = build(tmp_path, "--coco", root, "--folder", folder)
+    assert sorted(built.colour.values()) == sorted([(255, 0, 0), (0, 0, 255)] + [(255, 0, 0)] * (split == "val"))
+
+
+def test_a_pipe_in_place_of_a_captions_file_is_told_and_does_not_hang(tmp_path):
+    """(attack, 9)"""
+    import os
+
+    root = put(tmp_path / "p", PHOTOS)
+    os.mkfifo(tmp_path / "c.csv")
+    assert "is a pipe" in refusal(tmp_path, "--folder", root, "--captions", tmp_path / "c.csv")
+    other = coco(tmp_path / "c", {"val2014": {"a.jpg": RED}})
+    os.mkfifo(other / "annotations.zip")
+    assert "is a pipe" in refusal(tmp_path, "--coco", other)
+    (other / "annotations.zip").unlink()
+    (other / "annotations" / "captions_val2014.json").unlink()
+    os.mkfifo(other / "annotations" / "captions_val2014.json")
+    assert "is a pipe" in refusal(tmp_path, "--coco", other)

@@ -250,3 +250,11 @@ def test_the_command_says_in_its_summary_what_it_left_out(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "s.tar/k.jpg,its key comes twice in the shard" in (tmp_path / "o.rejects.csv").read_text()
     assert "s.tar/x.cr2,.cr2 files are not read" in (tmp_path / "o.rejects.csv").read_text()
+
+
+def test_the_folders_that_a_pattern_varies_name_splits_and_those_above_do_not(tmp_path):
+    """(users' files, 10 and 18)"""
+    for split, colour in (("train", RED), ("val", BLUE)):
+        tar(tmp_path / "test" / split / "0.tar", {f"{split}.jpg": colour})
+    built = build(tmp_path, "--webdataset", tmp_path / "test" / "{train,val}" / "0.tar")
+    assert {name[6:]: split for name, split in built.split.items()} == {"train.jpg": "train", "val.jpg": "val"}

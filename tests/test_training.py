@@ -16,29 +16,15 @@ import torch
 from PIL import Image
 from soak import of_tensors
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_commands import TORCHRUN, children, command, run
 
 import inpaint
 import models
 from data_prep.errors import InputError
 from inpaint import checkpoints
 from inpaint.config import Config, from_dict
-from inpaint.optimizer import Muon
-from inpaint.trainer import Trainer
-
-SMALL = ["--size", "xs", "--batch-size", "4", "--steps", "12", "--checkpoint-every", "2", "--evaluate-every", "5"]
-SMALL += ["--val-limit", "4", "--use-captions", "--shift", "3", "--precision", "fp32", "--warmup", "2"]
-
-
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-
-
-def command(root, demo_file, out, *more, launcher=()):
-    program = [sys.executable, *launcher, str(root / "train_inpaint.py")]
-    return [*program, "--data", str(demo_file), "--out", str(out), *SMALL, *more]
-
-
-def run(words, **options):
-    return subprocess.run(words, capture_output=True, text=True, timeout=280, **options)
+from inpaint.training.optimizer import Muon
+from inpaint.training.trainer import Trainer
 
 
 def weights(folder, name="last.pt", key="weights"):
@@ -54,7 +40,7 @@ def assert_same(a, b, **tolerance):
 @pytest.fixture(scope="module")
 def uninterrupted(root, demo_file, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
-    done = run(command(root, demo_file, out))
+    done = run(command(demo_file, out))
     assert done.returncode == 0, done.stderr
     return out
 
@@ -81,20 +67,20 @@ def test_bfloat16_is_the_default_where_the_processor_multiplies_in_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has}, raising=False)
     trainer = Trainer(Config(data=str(demo_file), out=str(tmp_path), size="xs"), torch.device("cpu"))
     assert trainer.config.precision == precision
-    assert type(trainer.optimizer._optimizers["muon"]) is muon
+    assert type(trainer.learner.optimizer._optimizers["muon"]) is muon
     chosen = Config(data=str(demo_file), out=str(tmp_path), size="xs", precision="bf16")
     assert Trainer(chosen, torch.device("cpu")).config.precision == "bf16"
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
 def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(root, demo_file, tmp_path, uninterrupted, kill):
-    process = subprocess.Popen(command(root, demo_file, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command(demo_file, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not (tmp_path / "last.pt").exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(kill)
     _, errors = process.communicate(timeout=100)
     assert b"Traceback" not in errors
-    assert process.returncode == (-signal.SIGKILL if kill == signal.SIGKILL else 0)
+    assert process.returncode == (-signal.SIGKILL if kill == signal.SIGKILL else 1)
     assert 0 < checkpoints.read(tmp_path / "last.pt")["progress"]["step"] < 12
     done = run([sys.executable, str(root / "train_inpaint.py"), "--out", str(tmp_path), "--resume"])
     assert done.returncode == 0, done.stderr
@@ -119,31 +105,25 @@ def test_resuming_a_run_that_is_over_changes_nothing(root, tmp_path, uninterrupt
 def test_two_processes_train_as_one_does(optimizer, root, demo_file, tmp_path):
     options = ("--dropout", "0", "--optimizer", optimizer)
     done = run(
-        command(root, demo_file, tmp_path, *options, launcher=TORCHRUN),
+        command(demo_file, tmp_path, *options, launcher=TORCHRUN),
         env=dict(os.environ, OMP_NUM_THREADS="1"),
     )
     assert done.returncode == 0, done.stderr
     alone = tmp_path / "alone"
-    assert run(command(root, demo_file, alone, *options)).returncode == 0
+    assert run(command(demo_file, alone, *options)).returncode == 0
     if optimizer == "adamw":  # Muon's orthogonal updates, in bfloat16, carry rounding of the gradient further
         assert_same(weights(tmp_path), weights(alone), atol=2e-3, rtol=1e-2)
     best = [checkpoints.read(folder / "last.pt")["progress"]["best"] for folder in (tmp_path, alone)]
     assert best[0] == pytest.approx(best[1], rel=1e-3)
 
 
-def children(process):
-    """Process ids of a process's children that train."""
-    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in found if b"train_inpaint" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
 def test_a_worker_that_dies_ends_the_run_which_one_process_then_resumes(root, demo_file, tmp_path, uninterrupted):
-    words = command(root, demo_file, tmp_path, "--dropout", "0", "--steps", "400", launcher=TORCHRUN)
+    words = command(demo_file, tmp_path, "--dropout", "0", "--steps", "400", launcher=TORCHRUN)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     while not (tmp_path / "last.pt").exists() and process.poll() is None:
         time.sleep(0.02)
-    os.kill(children(process)[1], signal.SIGKILL)
+    os.kill(children(process.pid)[1], signal.SIGKILL)
     _, errors = process.communicate(timeout=100)
     assert process.returncode != 0 and "another process of this run has ended" in errors
     with pytest.raises(ProcessLookupError):  # nobody is left
@@ -152,7 +132,7 @@ def test_a_worker_that_dies_ends_the_run_which_one_process_then_resumes(root, de
     program = [sys.executable, str(root / "train_inpaint.py"), "--out", str(tmp_path)]
     done = run([*program, "--resume", "--steps", str(step + 3)])
     assert done.returncode == 0, done.stderr
-    alone = run(command(root, demo_file, tmp_path / "alone", "--dropout", "0", "--steps", str(step + 3)))
+    alone = run(command(demo_file, tmp_path / "alone", "--dropout", "0", "--steps", str(step + 3)))
     assert alone.returncode == 0, alone.stderr
     assert_same(weights(tmp_path), weights(tmp_path / "alone"), atol=2e-2, rtol=5e-2)
 
@@ -187,8 +167,8 @@ def test_gradients_accumulated_over_parts_equal_the_batch_s(demo_file, tmp_path)
         }
         config = Config(data=str(demo_file), out=str(tmp_path / str(parts)), accumulate=parts, lr=1.0, **options)
         trainer = Trainer(config, torch.device("cpu"))
-        nats, norm = trainer._step(trainer.batches[0], 0, 1e-3)
-        return nats, norm, trainer.model.state_dict()
+        nats, norm = trainer.learner.step(trainer.batches[0], 0, 1e-3)
+        return nats, norm, trainer.learner.model.state_dict()
 
     (nats, norm, _), (nats4, norm4, _) = trained(1), trained(4)
     assert nats == pytest.approx(nats4, rel=1e-5) and norm == pytest.approx(norm4, rel=1e-4)
@@ -197,12 +177,14 @@ def test_gradients_accumulated_over_parts_equal_the_batch_s(demo_file, tmp_path)
 def test_non_finite_steps_are_skipped_counted_and_finally_stop_the_run(demo_file, tmp_path, monkeypatch):
     config = Config(data=str(demo_file), out=str(tmp_path), size="xs", batch_size=2, steps=100, val_limit=2)
     trainer = Trainer(config, torch.device("cpu"))
-    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    monkeypatch.setattr(type(trainer.model.likelihood), "log_prob", lambda self, params, x: params * float("nan"))
+    before = {name: value.clone() for name, value in trainer.learner.model.state_dict().items()}
+    monkeypatch.setattr(
+        type(trainer.learner.model.likelihood), "log_prob", lambda self, params, x: params * float("nan")
+    )
     with pytest.raises(InputError, match="diverged"):
         trainer.run()
     assert trainer.progress["skipped"] == 20
-    assert_same(trainer.model.state_dict(), before)
+    assert_same(trainer.learner.model.state_dict(), before)
 
 
 @pytest.mark.parametrize("likelihood", models.LIKELIHOODS)
@@ -210,7 +192,7 @@ def test_every_likelihood_learns(likelihood, demo_file, tmp_path):
     options = {"size": "xs", "batch_size": 8, "steps": 12, "lr": 3e-3, "warmup": 0, "ema_decay": 0.0, "val_limit": 16}
     config = Config(data=str(demo_file), out=str(tmp_path), likelihood=likelihood, use_captions=True, **options)
     trainer = Trainer(config, torch.device("cpu"))
-    first, _ = trainer._step(trainer.batches[0], 0, 0.0)
+    first, _ = trainer.learner.step(trainer.batches[0], 0, 0.0)
     assert trainer.run() < first - 10  # nats
 
 
@@ -231,7 +213,7 @@ def test_init_from_takes_over_what_fits_and_names_the_rest(root, demo_file, tmp_
     border = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
         torch.testing.assert_close(model.params(border, ["a dog"]), deaf.params(border), atol=1e-5, rtol=1e-5)
-    done = run(command(root, demo_file, tmp_path / "run", "--steps", "1", "--init-from", str(path)))
+    done = run(command(demo_file, tmp_path / "run", "--steps", "1", "--init-from", str(path)))
     assert done.returncode == 0 and "took over" in done.stdout and "caption_encoder.gru" in done.stdout
 
 
@@ -274,7 +256,7 @@ def test_photos_without_a_val_split_train_too(root, tmp_path):
     data = tmp_path / "cards.h5"
     built = run([sys.executable, str(root / "data_prep" / "build_h5.py"), "--folder", str(photos), "--out", str(data)])
     assert built.returncode == 0, built.stderr
-    done = run(command(root, data, tmp_path / "run", "--steps", "2"))
+    done = run(command(data, tmp_path / "run", "--steps", "2"))
     assert done.returncode == 0 and "not evaluated" in done.stdout, done.stderr
     assert inpaint.load(tmp_path / "run" / "best.pt").uses_captions
 
@@ -302,7 +284,7 @@ def test_a_checkpoint_of_schema_1_still_loads_but_does_not_resume(tmp_path, unin
     assert_same(inpaint.load(tmp_path / "last.pt").state_dict(), new["averaged"])
     config = from_dict({**new["config"], "out": str(tmp_path)}, "config.json")
     with pytest.raises(InputError, match="last.pt: holds weights only"):
-        Trainer(config, torch.device("cpu"), resume=True)
+        Trainer(config, torch.device("cpu")).go_on(checkpoints.read(tmp_path / "last.pt"))
 
 
 @pytest.mark.parametrize("damage", [lambda t: t.flatten()[:1], lambda t: t * float("nan")])
@@ -313,19 +295,19 @@ def test_an_optimizer_state_that_does_not_fit_is_refused(tmp_path, uninterrupted
     checkpoints.save(tmp_path / "last.pt", checkpoint)
     config = from_dict({**checkpoint["config"], "out": str(tmp_path)}, "config.json")
     with pytest.raises(InputError, match="last.pt: .*optimizer"):
-        Trainer(config, torch.device("cpu"), resume=True)
+        Trainer(config, torch.device("cpu")).go_on(checkpoints.read(tmp_path / "last.pt"))
 
 
 def test_a_folder_with_a_run_in_it_is_not_overwritten(root, demo_file, uninterrupted):
     before = (uninterrupted / "last.pt").read_bytes()
-    done = run(command(root, demo_file, uninterrupted))
+    done = run(command(demo_file, uninterrupted))
     assert done.returncode == 1 and "--resume" in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert (uninterrupted / "last.pt").read_bytes() == before
 
 
 @pytest.mark.slow
 def test_compiled_training_gives_checkpoints_without_prefixes(root, demo_file, tmp_path):
-    done = run(command(root, demo_file, tmp_path, "--compile", "--steps", "2"))
+    done = run(command(demo_file, tmp_path, "--compile", "--steps", "2"))
     assert done.returncode == 0, done.stderr
     assert inpaint.load(tmp_path / "last.pt").state_dict().keys() == models.build(size="xs").state_dict().keys()
 
@@ -333,6 +315,6 @@ def test_compiled_training_gives_checkpoints_without_prefixes(root, demo_file, t
 @pytest.mark.slow
 def test_what_cannot_be_compiled_is_one_clear_line(root, demo_file, tmp_path):
     environment = {**os.environ, "CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
-    done = run(command(root, demo_file, tmp_path / "run", "--compile", "--steps", "2"), env=environment)
+    done = run(command(demo_file, tmp_path / "run", "--compile", "--steps", "2"), env=environment)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "--compile: torch could not compile the network" in done.stderr.splitlines()[-1]

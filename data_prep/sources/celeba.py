@@ -11,10 +11,12 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.photos import SPLITS, Location, Photo, Rejected, Source, hashed_id, locate_file
+from data_prep.regular import read_small
 from data_prep.texts import NotText, decoded, lines
 from data_prep.zips import Zip
 
 PHOTOS = "img_align_celeba"
+LARGEST = 2**28  # bytes of a list; the attributes have 27 million
 
 
 def read_celeba(source: Source, root: Path, folders: tuple[str, ...]) -> None:
@@ -80,9 +82,9 @@ def _rows(source: Source, folder: Path, name: str) -> tuple[Path, dict[str, list
         raise InputError(f"{folder / name}.txt: cannot be read: no such file, nor a .csv")
     source.files.append(str(path))
     try:
-        text = decoded(path.read_bytes())
-    except (OSError, NotText) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        text = decoded(read_small(path, LARGEST))
+    except NotText as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
     if path.suffix == ".csv":
         table = list(csv.reader(io.StringIO(text, newline="")))
         head, first, rows = (table[0][1:] if table else []), 2, table[1:]

@@ -17,6 +17,7 @@ from data_prep.jsontext import identifier, member, parse
 from data_prep.listing import listing
 from data_prep.names import base, clean, is_system, match, split_in
 from data_prep.photos import Location, Photo, Rejected, Source, hashed_id, locate_file
+from data_prep.regular import read_small
 from data_prep.sources.tables import Table, read_karpathy
 from data_prep.zips import Zip
 
@@ -93,13 +94,7 @@ def _set_name(file_name: str) -> str | None:
 
 
 def _read_json_file(path: Path) -> bytes:
-    try:
-        location = locate_file(str(path))
-    except Rejected as reason:
-        raise InputError(f"{path}: {reason}") from None
-    if location.size > LARGEST_JSON:
-        raise InputError(f"{path}: absurdly large: {location.size:,} bytes of JSON (limit {LARGEST_JSON:,})")
-    return path.read_bytes()
+    return read_small(path, LARGEST_JSON, "captions file")
 
 
 def _read_set(source: Source, where: str, content, split: str, find: Find) -> None:

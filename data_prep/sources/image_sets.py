@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from data_prep.errors import InputError
 from data_prep.photos import SPLITS, Photo, Source
+from data_prep.regular import read_small
 from data_prep.restricted_pickle import load_arrays
 from data_prep.sources.celeba import read_celeba
 from data_prep.tar import members
@@ -172,13 +173,13 @@ def _idx_content(path: Path, dimensions: int) -> tuple[tuple[int, ...], bytes]:
 def _unpacked(path: Path, limit: int) -> bytes:
     """A file's bytes, gunzipped where it is gzipped."""
     try:
-        data = path.read_bytes()
+        data = read_small(path, limit)
         if data[:2] == b"\x1f\x8b":
             unpacker = zlib.decompressobj(wbits=31)
             data = unpacker.decompress(data, limit)
             if not unpacker.eof:
                 raise EOFError("cut off, or absurdly large")
-    except (OSError, EOFError, zlib.error) as error:
+    except (EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     return data
 
@@ -189,7 +190,7 @@ def _batches(root: Path, own: ImageSet, names: list[str]) -> list[tuple[str, byt
     if any(paths):
         if not all(paths):
             raise InputError(f"{root}: no {names[paths.index(None)]}, though other batches are there")
-        return [(str(path), path.read_bytes()) for path in paths]
+        return [(str(path), read_small(path, LARGEST_ARCHIVE)) for path in paths]
     archive = _find(root, own, ("cifar-10-python.tar.gz", "cifar-10-python.tar"))
     if archive is None:
         return None

@@ -18,6 +18,7 @@ from pathlib import Path
 from data_prep.errors import InputError
 from data_prep.jsontext import identifier, member, parse
 from data_prep.names import SPLIT_WORDS, clean
+from data_prep.regular import read_small
 from data_prep.texts import NotText, decoded, lines
 
 FILE_KEYS = (
@@ -28,6 +29,7 @@ CAPTION_KEYS = ("caption", "captions", "text", "sentence", "comment", "raw", "se
 _NUMBERED = re.compile(r"(?:caption|text|sentence|comment|raw|description)s?[ _-]?(\d+)")
 _TOKEN = re.compile(r"(\S.*)#(\d+)\t(.*)")
 _LIST_OF_SPLIT = re.compile(r".*(?:^|[._-])(train|dev|val|test)images\.txt", re.IGNORECASE)
+LARGEST = 2**29  # bytes of a captions file
 _DELIMITERS = ",\t;|"
 
 
@@ -66,9 +68,7 @@ def read_captions(path) -> Table:
     ending = path.suffix.lower()
     if ending not in (".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".json", ".token"):
         raise InputError(f"{path}: captions are read from .jsonl, .csv or .tsv, .json and .txt too")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    data = path.read_bytes()
+    data = read_small(path, LARGEST, "captions file")
     table = Table(files=[str(path)])
     if ending == ".json":
         _read_json(table, parse(data, str(path)), str(path))
@@ -202,7 +202,7 @@ def _read_tokens(table: Table, path: Path, text: str) -> None:
         listed = _LIST_OF_SPLIT.fullmatch(beside.name)
         if listed and beside.is_file():
             try:
-                names = lines(decoded(beside.read_bytes()))
+                names = lines(decoded(read_small(beside, LARGEST)))
             except NotText as error:
                 raise InputError(f"{beside}: {error}") from error
             split = SPLIT_WORDS[listed[1].lower()]

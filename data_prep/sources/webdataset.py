@@ -8,7 +8,6 @@ refused. NAME.txt is one caption; without it the "caption" (or "captions") of NA
 import glob
 import os
 import re
-import stat
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ from data_prep.listing import listing
 from data_prep.names import NOT_READ, base, is_photo, is_system, split_in, split_of_path
 from data_prep.pairing import NO_PHOTO, SIDECARS, key, pair, stem
 from data_prep.photos import Location, Photo, Source, hashed_id
+from data_prep.regular import open_regular
 from data_prep.sources.tables import captions_in
 from data_prep.tar import Member, members
 from data_prep.texts import NotText, lines, repaired
@@ -69,15 +69,13 @@ def _shards(given: str) -> list[tuple[str, str]]:
         if not tars:
             raise InputError(f"{given}: no .tar in this folder")
         return [(os.path.join(given, tar), tar) for tar in tars]
-    if not os.path.exists(given) and "{" in given:
-        paths = _expanded(given)
-    elif not os.path.exists(given) and any(sign in given for sign in "*?["):
-        paths = sorted(glob.glob(given))
-    else:
-        paths = [given]
+    if os.path.exists(given) or not any(sign in given for sign in "{*?["):
+        return [(given, os.path.basename(given))]
+    paths = _expanded(given) if "{" in given else sorted(glob.glob(given))
     if not paths:
         raise InputError(f"{given}: no such file")
-    return [(path, os.path.basename(path)) for path in paths]
+    root = os.path.dirname(re.split(r"[{*?\[]", given)[0])  # below it names may tell a split
+    return [(path, os.path.relpath(path, root or ".").replace(os.sep, "/")) for path in paths]
 
 
 def _expanded(pattern: str) -> list[str]:
@@ -131,15 +129,7 @@ def _read_shard(source: Source, path: str, split: str | None) -> bool:
 
 def open_shard(path: str):
     """A shard's file, opened to be read. Raises InputError where it is none or is compressed."""
-    try:
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise InputError(f"{path}: not a regular file")
+    file = open_regular(path)
     lead = file.read(6)
     for mark, kind in ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")):
         if lead.startswith(mark):

@@ -8,12 +8,14 @@ to the user and fails the test. What is random is seeded by the case's name, so 
 import importlib
 import io
 import os
+import resource
 import signal
+import sys
 import time
 import warnings
 import zlib
 from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +84,23 @@ def run(program, *arguments, name=""):
     assert_contract(outcome, case)
     assert code == 0 or not shown, f"{case}: more than one line: {shown}"
     return outcome
+
+
+@contextmanager
+def memory_limited(extra):
+    """This process may take `extra` bytes more than it has now, where the system can limit that and tells what it has.
+    A program that asks for more says "not enough memory", or its like, and not the reason that a test looks for."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (now + extra, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def assert_contract(outcome, case):

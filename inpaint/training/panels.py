@@ -2,6 +2,7 @@
 
 import torch
 
+from data_prep.printing import printable
 from inpaint.sampling import grid_rows
 from inpaint.tiles import as_pixels, hatch, paste
 from inpaint.torchvision_compat import torchvision
@@ -27,7 +28,7 @@ def image_panel(model, photos, indices, samples=3, seed=0):
 
 def caption_text(photos, indices):
     """The captions of a panel's rows as Markdown, for `SummaryWriter.add_text`: a numbered list, top row first."""
-    lines = [" ".join(caption.split()) or "(no caption)" for caption in photos.first_captions(indices)]
+    lines = [printable(" ".join(caption.split())) or "(no caption)" for caption in photos.first_captions(indices)]
     return "\n".join(f"{row}. {_escaped(line)}" for row, line in enumerate(lines, start=1))
 
 

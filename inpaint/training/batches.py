@@ -6,15 +6,17 @@ caption is keyed by (seed, epoch, image). No generator carries state from batch 
 on workers, processes or interruptions, and every process of several can take its own share of the same batch.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from inpaint.dataset import Photos
+
+PART = 64  # images that are prepared at once: a batch of any size comes in steps of a moment each
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,22 @@ class Batch:
         return Batch(border, center, self.captions, known)
 
 
+def joined(parts: list[Batch]) -> Batch:
+    """Batches end to end as one."""
+    if len(parts) == 1:
+        return parts[0]
+    border, center, known = (
+        torch.cat([getattr(part, name) for part in parts]) for name in ("border", "center", "known")
+    )
+    return Batch(border, center, [caption for part in parts for caption in part.captions], known)
+
+
 def draw(seed: int, *key: int) -> np.random.Generator:
     """The random generator of one decision: the same numbers for the same key, whoever asks."""
     return np.random.default_rng([seed, *key])
 
 
-class Batches(Dataset):
+class Batches:
     """step -> Batch, this process's share of the global batch.
 
     Args:
@@ -94,7 +106,15 @@ class Batches(Dataset):
         return self._orders[epoch]
 
     def __getitem__(self, step: int) -> Batch:
+        return joined(list(self.parts(step)))
+
+    def parts(self, step: int) -> Iterator[Batch]:
+        """The batch of a step, at most PART images at a time."""
         members = self.members(step)[self.rank :: self.world]
+        for start in range(0, len(members), PART):
+            yield self._part(members[start : start + PART])
+
+    def _part(self, members: list[tuple[int, int]]) -> Batch:
         draws = [draw(self.seed, 2, epoch, image) for epoch, image in members]
         images = self.photos.whole([image for _, image in members], draws)  # (B, 3, H, W)
         known = torch.ones(len(members), 1, *images.shape[2:], dtype=torch.bool)  # (B, 1, H, W)
@@ -155,16 +175,3 @@ def shifted(image: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
     moved[:, to[0], to[1]] = image[:, source[0], source[1]]
     known[:, to[0], to[1]] = True
     return moved, known
-
-
-def loader(batches: Batches, first: int, workers: int) -> DataLoader:
-    """The batches of step `first` and all that follow, in order, prepared by `workers` processes (0: by this one)."""
-    endless = range(first, 2**62)
-    return DataLoader(
-        batches,
-        batch_size=None,
-        sampler=endless,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        multiprocessing_context="fork" if workers else None,
-    )

@@ -1,0 +1,30 @@
+"""What is printed of a user's files: names and texts that can neither steer the terminal nor break a line in two."""
+
+import argparse
+import unicodedata
+
+HARMLESS = "\u200c\u200d"  # invisible, but part of how Persian, Hindi and emoji are spelt
+HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, formats (among them those that turn the direction), line ends
+
+
+def printable(text) -> str:
+    """str(text) on one line: control characters, line ends and marks of direction as escapes, such as \\x1b."""
+    text = str(text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(character) if _hides(character) else character for character in text)
+
+
+def _hides(character: str) -> bool:
+    return unicodedata.category(character) in HIDDEN and character not in HARMLESS
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose errors are printable whatever stands on the command line."""
+
+    def error(self, message: str):
+        super().error(printable(message))

@@ -1,0 +1,147 @@
+"""One step of training: the batch's gradients, clipped; the optimizer; the average of the weights over the steps.
+
+The averaged weights are those that are evaluated and filled with. Their decay rises with the steps, as (1 + step) /
+(10 + step) up to `ema_decay`, so that the initial weights are soon forgotten.
+"""
+
+import contextlib
+import copy
+import gc
+import math
+
+import numpy as np
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from data_prep.errors import InputError
+from inpaint.config import Config
+from inpaint.processes import agreed
+from inpaint.scoring import rank_and_world
+from inpaint.training.batches import Batch
+from inpaint.training.optimizer import Optimizer
+from models import Inpainter
+
+
+class Learner:
+    """A model that learns.
+
+    Args:
+      model: on its device already. config: the run's options.
+
+    Attributes:
+      model: the weights that the optimizer steps. averaged: their average, a model in eval mode.
+    """
+
+    def __init__(self, model: Inpainter, config: Config, device: torch.device):
+        self.config, self.device, self.model = config, device, model
+        self.rank, self.world = rank_and_world()
+        self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
+        self.optimizer = Optimizer(
+            model,
+            config.lr,
+            config.weight_decay,
+            config.beta2,
+            kind=config.optimizer,
+            slow=model.caption_encoder,
+            share=config.caption_lr,
+        )
+        self._network = model
+
+    @contextlib.contextmanager
+    def learning(self):
+        """Within this block several processes share each batch, and the network is compiled where the options say so.
+
+        DistributedDataParallel is gone before the group of processes is: were it the last to hold the group, that
+        would be torn down under Python's lock, for which gloo's threads may be waiting, and hang now and then.
+        """
+        try:
+            if self.world > 1:
+                ids = [self.device] if self.device.type == "cuda" else None
+                self._network = DistributedDataParallel(self.model, device_ids=ids)
+            if self.config.compile:
+                self._network = torch.compile(self._network)
+            yield
+        finally:
+            self._network = self.model
+            gc.collect()
+
+    def step(self, batch: Batch, step: int, rate: float) -> tuple[float, float]:
+        """One optimizer step at learning rate `rate`, or none where the gradient is not finite.
+
+        Returns: nats per image over the global batch, and the gradient's norm before it was clipped.
+        """
+        self.model.train()
+        self.optimizer.set_lr(rate)
+        self.model.zero_grad(set_to_none=True)
+        with self._compiling():
+            nats = agreed(self._gradients(batch.to(self.device), step), mean=True, device=self.device)
+        limit = self.config.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
+        if math.isfinite(nats) and math.isfinite(norm):
+            self.optimizer.step()
+            self._average(step)
+        return nats, norm
+
+    def _gradients(self, batch: Batch, step: int) -> float:
+        """Add up the gradients of the batch's parts; its nats per image, of this process's images."""
+        config = self.config
+        h, w = batch.center.shape[2:]
+        share = len(batch.captions) // config.accumulate
+        total = 0.0
+        for part in range(config.accumulate):
+            torch.manual_seed(_mixed(config.seed, step, part, self.rank))  # dropout, keyed like everything else
+            rows = slice(part * share, (part + 1) * share)
+            last = part == config.accumulate - 1
+            sync = contextlib.nullcontext() if self.world == 1 or last else self._network.no_sync()
+            with sync:
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+                    log_prob = self._network(
+                        batch.border[rows],
+                        batch.center[rows],
+                        batch.captions[rows],
+                        known=batch.known[rows],
+                    )  # (share, 3, h, w)
+                nats = -log_prob.sum() / (share * config.accumulate)  # per image
+                (nats / (h * w)).backward()
+            total += nats.item()
+        return total
+
+    def _average(self, step: int) -> None:
+        with torch.no_grad():
+            mine, theirs = list(self.averaged.parameters()), list(self.model.parameters())
+            torch._foreach_lerp_(mine, theirs, 1 - decay_of(step, self.config.ema_decay))
+
+    @contextlib.contextmanager
+    def _compiling(self):
+        """What torch.compile cannot do (no compiler, a compiled file that a kill cut short) is one clear line."""
+        if not self.config.compile:
+            yield
+            return
+        from torch._dynamo.exc import TorchDynamoException  # takes a second to load
+
+        try:
+            yield
+        except TorchDynamoException as error:
+            reason = [line for line in str(error).splitlines() if line.strip()][0]
+            raise InputError(f"--compile: torch could not compile the network: {reason}") from error
+
+
+def decay_of(step: int, most: float) -> float:
+    """How much of the average stays in `step`, counted from 0."""
+    return min(most, (1 + step) / (10 + step))
+
+
+def learning_rate(config: Config, step: int, done: float) -> float:
+    """The learning rate of a step: a linear warm-up, then a cosine to a hundredth, or constant.
+
+    Args: step: counted from 0. done: the share of the training that lies before it.
+    """
+    rate = config.lr * min(1.0, (step + 1) / (config.warmup + 1))
+    if config.schedule == "constant":
+        return rate
+    return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+def _mixed(*key: int) -> int:
+    """A 63-bit seed for torch from several small numbers."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)

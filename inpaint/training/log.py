@@ -1,0 +1,58 @@
+"""What TensorBoard shows of a run: figures in the design's units, images per second, panels. One process writes it."""
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+
+from inpaint.dataset import Photos
+from inpaint.training.panels import caption_text, image_panel
+from inpaint.units import bernoulli_floor, bits_per_dim, nats_per_pixel
+
+PANEL_IMAGES = 6
+
+
+class Log:
+    """The TensorBoard log of a run's folder.
+
+    Args:
+      folder: the run's.
+      first: the step that the run goes on from. What an earlier process logged after it is forgotten: it was killed
+        before it saved, and these steps come again.
+      proper: whether the likelihood is one of 8-bit data, so that bits/dim are defined.
+    """
+
+    def __init__(self, folder, first: int, proper: bool):
+        self._writer = SummaryWriter(folder, purge_step=first + 1)
+        self._proper = proper
+
+    def training(self, step: int, photos: Photos, nats: float, figures: dict[str, float]) -> None:
+        """Nats per image of the last steps, and further figures by name."""
+        self._nats("train", step, photos, nats)
+        for name, value in figures.items():
+            self._writer.add_scalar(f"train/{name}", value, step)
+
+    def panel(self, step: int, photos: Photos, model) -> None:
+        """The first photos with the model's samples."""
+        shown = np.arange(min(PANEL_IMAGES, len(photos)))
+        panel = image_panel(model, photos, shown)
+        self._writer.add_image("panel/original_border_samples_mean", panel, step)
+        self._writer.add_text("panel/captions", caption_text(photos, shown), step)
+
+    def validation(self, step: int, photos: Photos, indices, nats: float, images_per_second: float) -> None:
+        """Mean nats per image of val's images `indices`."""
+        self._nats("val", step, photos, nats)
+        if not self._proper:
+            floor = float(bernoulli_floor(photos.images(indices)[1][:, : photos.channels]).mean())
+            self._writer.add_scalar("val/excess_nats_per_image", nats - floor, step)
+        self._writer.add_scalar("val/images_per_second", images_per_second, step)
+
+    def _nats(self, split: str, step: int, photos: Photos, nats: float) -> None:
+        self._writer.add_scalar(f"{split}/nats_per_image", nats, step)
+        self._writer.add_scalar(f"{split}/nats_per_pixel", nats_per_pixel(nats, photos.hole), step)
+        if self._proper:
+            self._writer.add_scalar(f"{split}/bits_per_dim", bits_per_dim(nats, photos.hole, photos.channels), step)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()

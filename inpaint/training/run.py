@@ -1,0 +1,183 @@
+"""A run's life: one folder, in which one process writes at a time; begun once, then continued as it was begun.
+
+What may change when a run continues is said of each option in config.py; the data are compared by their content.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import ENDING, InputError
+from data_prep.h5file import FileInfo
+from data_prep.locks import held
+from data_prep.outputs import check_target
+from data_prep.printing import printable
+from data_prep.recognise import CHECKPOINT, CONFIG
+from inpaint import checkpoints
+from inpaint.config import Config, from_dict, read_json
+from inpaint.processes import from_rank_0
+
+CONTENT = {
+    "data_sha256": "the photos of train",
+    "val_sha256": "the photos of val",
+    "captions_sha256": "the captions",
+}
+
+
+def stored_options(folder: Path) -> dict:
+    """The options of the run in a folder, from config.json, or from its checkpoint where that is missing; none where
+    there is no run.
+
+    Raises: InputError for a file that cannot be read or is not a run's.
+    """
+    try:
+        path = folder / "config.json"
+        options = read_json(path, "a run's options")
+    except FileNotFoundError:
+        path = folder / "last.pt"
+        if not path.exists():
+            return {}
+        options = checkpoints.read_to_resume(path)["config"]
+    return {**from_dict(options, str(path)).to_dict(), "out": str(folder)}  # wherever it was when it was begun
+
+
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Make a run's folder and hold it, by the process of rank 0, against every other run for as long as the block
+    lasts.
+
+    Raises: InputError where another run holds it, or it cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def take() -> str:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+            return stack.enter_context(held(folder / "lock", f"{folder}: another process is training in this folder"))
+
+        note = from_rank_0(take)
+        if note:
+            tell(note)
+        yield
+
+
+def tell(line: str) -> None:
+    """A line on stderr."""
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def saved_state(folder: Path, resume: bool, overwrite: bool = False) -> dict | None:
+    """The checkpoint from which the run in `folder` continues; None where one begins.
+
+    Args:
+      resume: whether to continue where there is something to continue.
+      overwrite: whether a new run may replace files of other programs.
+    Raises: InputError where there is a run and not `resume`, where its checkpoint is damaged or has gone, or where a
+      new run's files would replace others.
+    """
+    last, best = folder / "last.pt", folder / "best.pt"
+    if not resume:
+        refuse_second(folder)
+    elif os.path.lexists(last):
+        return checkpoints.read_to_resume(last)
+    older = checkpoints.earlier(last, 1)
+    if older.exists() and CHECKPOINT.recognises(older):
+        raise InputError(f"{last}: has gone, but {older} is there: copy it to {last} and resume, or give another --out")
+    for path, kind in ((last, CHECKPOINT), (best, CHECKPOINT), (folder / "config.json", CONFIG)):
+        check_target(path, kind, overwrite)
+    if best.exists():  # a run that was killed before its first checkpoint, or somebody removed that
+        kept = next(path for number in itertools.count(1) if not (path := checkpoints.earlier(best, number)).exists())
+        os.replace(best, kept)
+        tell(f"{best}: of an earlier run: kept as {kept}")
+    return None
+
+
+def refuse_second(folder: Path) -> None:
+    """InputError where a folder holds a run already."""
+    for path in (folder / "last.pt", folder / "best.pt"):
+        if path.exists() and CHECKPOINT.recognises(path):
+            raise InputError(f"{path}: this folder holds a run already; give --resume or another --out")
+
+
+def content_of(info: FileInfo) -> dict[str, str]:
+    """What tells one data file from another, as a checkpoint's provenance has it: the keys of CONTENT."""
+    captions = hashlib.sha256()
+    for name in ("train", "val"):
+        split = info.splits[name]
+        for part in (split.captions, split.caption_offsets, split.caption_index):
+            captions.update(np.ascontiguousarray(part).tobytes())
+    pixels = {"data_sha256": info.splits["train"].sha256, "val_sha256": info.splits["val"].sha256}
+    return {**pixels, "captions_sha256": captions.hexdigest()}
+
+
+def other_content(saved: dict, content: dict[str, str]) -> list[str]:
+    """The keys of CONTENT by which a checkpoint's data differ; those that an older checkpoint lacks do not count."""
+    origin = saved.get("provenance")
+    origin = origin if isinstance(origin, dict) else {}
+    heard = saved["config"].get("use_captions", True)
+    names = [name for name in CONTENT if heard or name != "captions_sha256"]
+    return [name for name in names if name in origin and origin[name] != content[name]]
+
+
+def compare(path: Path, saved: dict, config: Config, content: dict[str, str], allow_other_data: bool) -> list[str]:
+    """What differs between a run's checkpoint and how it shall continue: a phrase for each thing, to be told.
+
+    Raises: InputError, which names what differs, where what was learnt depends on it.
+    """
+    told, refused = [], []
+    for key in dataclasses.fields(Config):
+        now, before = getattr(config, key.name), saved["config"].get(key.name, dataclasses.MISSING)
+        if before is not dataclasses.MISSING and before != now:
+            phrase = f"{key.name} {now!r}, was {before!r:.60}"
+            (told if key.metadata["may_change"] else refused).append(phrase)
+    reasons, advice = list(refused), f"another --out begins a run, with --init-from {path} from its weights"
+    other = other_content(saved, content)
+    if other:
+        phrase = f"{' and '.join(CONTENT[name] for name in other)} in {config.data} are not those that it began with"
+        if allow_other_data:
+            told.append(phrase)
+        else:
+            reasons.append(phrase)
+            advice += "" if refused else ", --allow-other-data continues with these"
+    if reasons:
+        raise InputError(f"{path}: the run cannot continue: {'; '.join(reasons)} ({advice})")
+    return told
+
+
+class Stop:
+    """Whether a run shall end after the step at hand, and why: `reason`, None as long as it goes on."""
+
+    def __init__(self):
+        self.reason: str | None = None
+
+    def asked(self) -> bool:
+        return self.reason is not None
+
+    @contextlib.contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """A signal of ENDING in this block is a reason to stop; but a hangup that was ignored stays so (nohup)."""
+
+        def remember(number, frame):
+            self.reason = self.reason or signal.Signals(number).name
+
+        ignored = {number for number in (getattr(signal, "SIGHUP", None),) if number and _is_ignored(number)}
+        before = {number: signal.signal(number, remember) for number in ENDING if number not in ignored}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _is_ignored(number: int) -> bool:
+    return signal.getsignal(number) == signal.SIG_IGN

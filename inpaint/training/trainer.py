@@ -1,0 +1,293 @@
+"""The training loop: one `Trainer`, from a Config to best.pt and last.pt.
+
+Everything random is keyed by (seed, step) or by (seed, epoch, image), see batches.py, so what a run needs to continue
+is its weights, its optimizer and its step: it goes on bit for bit as if nothing had happened. With several processes
+(torchrun) each takes its share of every batch, and one writes.
+"""
+
+import contextlib
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data_prep.errors import InputError
+from data_prep.files import write_json
+from data_prep.printing import printable
+from data_prep.progress import Progress
+from data_prep.recognise import CONFIG
+from data_prep.version import commit
+from inpaint import checkpoints
+from inpaint.config import Config
+from inpaint.dataset import Photos
+from inpaint.processes import agreed, another_died, fail_together, from_rank_0, multiplies_bfloat16, told_once
+from inpaint.scoring import all_gathered, rank_and_world, score
+from inpaint.training import run
+from inpaint.training.batches import Batch, Batches
+from inpaint.training.learner import Learner, learning_rate
+from inpaint.training.loading import WorkerFailed, loader
+from inpaint.training.log import Log
+from models import build
+
+MAX_BAD_STEPS = 20
+LOG_EVERY = 20  # steps
+
+
+class Trainer:
+    """Trains one model into a run folder. Nothing is written before `run`.
+
+    Args:
+      config: the run's options; `data` and `out` must be set.
+      device: where to train.
+
+    Attributes:
+      progress: step, seconds, best (nats per image on val so far, inf before the first evaluation), skipped steps, and
+        the nats of the steps since the log was last written.
+      stopped: why `run` ended before the training was over; None if it was over.
+
+    Raises: InputError for a file that cannot be used, or options that do not fit it.
+    """
+
+    def __init__(self, config: Config, device: torch.device):
+        if config.precision is None:  # decided once: a resumed run reads it from config.json
+            precision = from_rank_0(lambda: "bf16" if multiplies_bfloat16(device) else "fp32")
+            config = dataclasses.replace(config, precision=precision)
+        self.config, self.device = config, device
+        rank, world = rank_and_world()
+        self.writes = rank == 0  # one process does
+        self.folder = Path(config.out)
+        self.train = Photos(config.data, "train", config.binarize)
+        has_val = self.train.info.splits["val"].n > 0
+        self.val = Photos(self.train.info, "val", config.binarize) if has_val else None
+        self.content = run.content_of(self.train.info)
+        if any(theirs != self.content for theirs in all_gathered(self.content)):
+            fail_together(f"{config.data}: the processes of this run were given different data")
+        parts = world * config.accumulate
+        if config.batch_size % parts:
+            fail_together(f"batch size {config.batch_size} cannot be shared by {world} processes x {config.accumulate}")
+        torch.manual_seed(config.seed)
+        geometry = {"image_size": self.train.image_size, "hole": self.train.hole, "channels": self.train.channels}
+        try:
+            model = build(**geometry, **config.model_options())
+        except ValueError as error:
+            raise InputError(f"{config.data}: no model for its images: {error}") from error
+        self.learner = Learner(model.to(device), config, device)
+        augmentation = ("flip", "crop", "shift", "jitter", "caption_dropout")
+        self.batches = Batches(
+            self.train,
+            config.batch_size,
+            config.seed,
+            **{name: getattr(config, name) for name in augmentation},
+            rank=rank,
+            world=world,
+        )
+        self.progress = {"step": 0, "seconds": 0.0, "best": math.inf, "skipped": 0, "recent": []}
+        self.stop = run.Stop()
+        self.stopped: str | None = None
+        self.log: Log | None = None
+        self.commit = commit()  # now: by the time of a save the checkout may have moved on
+
+    def begin(self) -> None:
+        """Take over the weights that the options ask for."""
+        if self.config.init_from:
+            taken, fresh = checkpoints.take_over(self.learner.model, self.config.init_from)
+            self.learner.averaged.load_state_dict(self.learner.model.state_dict())
+            if self.writes:
+                print(
+                    f"{printable(self.config.init_from)}: took over {len(taken)} weights: {', '.join(taken) or 'none'}"
+                )
+                print(f"initialised afresh: {', '.join(fresh) or 'none'}")
+
+    def go_on(self, saved: dict, allow_other_data: bool = False) -> list[str]:
+        """Continue from a checkpoint.
+
+        Returns: what is not as it was, see `run.compare`.
+        Raises: InputError where the run cannot continue from it with these options or data.
+        """
+        path = self.folder / "last.pt"
+        with told_once():
+            if "optimizer" not in saved:
+                raise InputError(f"{path}: holds weights only; a run cannot continue from it")
+            told = run.compare(path, saved, self.config, self.content, allow_other_data)
+            self._restore(saved, path)
+        if "val_sha256" in run.other_content(saved, self.content):
+            self.progress["best"] = math.inf  # of other photos
+        return told
+
+    def _restore(self, saved: dict, path: Path) -> None:
+        model = self.learner.model
+        if saved["model"] != model.config:
+            changed = [key for key, value in model.config.items() if saved["model"].get(key) != value]
+            raise InputError(f"{path}: the checkpoint is of another model: {', '.join(changed)} differ")
+        try:
+            model.load_state_dict(saved["weights"])
+            self.learner.averaged.load_state_dict(saved["averaged"])
+            self.learner.optimizer.load_state_dict(saved["optimizer"])
+            self.progress = {key: type(value)(saved["progress"][key]) for key, value in self.progress.items()}
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+            raise InputError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from error
+
+    def run(self, overwrite: bool = False) -> float:
+        """Train to the end, or until a signal or a failed worker stops it; either way all is saved.
+
+        Args: overwrite: whether files of other programs in the folder may be replaced.
+        Returns: the best nats per image on val so far (inf where there is none).
+        """
+        self.stopped = None
+        first = self._saved = self.progress["step"]
+        if self.writes:
+            write_json(self.folder / "config.json", self.config.to_dict(), CONFIG, overwrite)
+        self._began = time.monotonic() - self.progress["seconds"]
+        self._bad_in_a_row = 0
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.stop.on_signals())
+            if self.writes:
+                self.log = Log(self.folder, first, self.learner.model.likelihood.proper)
+                stack.callback(self.log.close)
+            feed = stack.enter_context(
+                contextlib.closing(loader(self.batches, first, self.config.workers, self.stop.asked))
+            )
+            progress = Progress(self._total_steps(), "step", initial=first, shown=self.writes)
+            self.shown = stack.enter_context(progress)
+            stack.enter_context(self.learner.learning())
+            self._loop(feed)
+        return self.progress["best"]
+
+    def _loop(self, feed: Iterator[Batch | None]) -> None:
+        """Step by step to the end. Each step that is saved is saved once, its evaluation, if it has one, before."""
+        config, progress = self.config, self.progress
+        while not self._over():
+            with self._saved_if_another_dies():
+                batch = self._next(feed)
+                if agreed(float(self.stop.asked()), self.device):  # all processes end after the same step
+                    self.stopped = next(reason for reason in all_gathered(self.stop.reason) if reason)
+                    break
+                self._train(batch)
+                self._tick()
+            if self._over() or progress["step"] % config.evaluate_every == 0:
+                self._evaluate(progress["step"])
+                self._tick()
+            if self._over() or progress["step"] % config.checkpoint_every == 0:
+                self._checkpoint()
+        self._checkpoint()
+
+    def _next(self, feed: Iterator[Batch | None]) -> Batch | None:
+        """The next batch; None, and a reason to stop, where there is none."""
+        try:
+            return next(feed)
+        except WorkerFailed as error:
+            self.stop.reason = self.stop.reason or str(error)
+            return None
+
+    def _train(self, batch: Batch) -> None:
+        """One step, its figures, and what becomes of a gradient that is not finite."""
+        config, progress, step = self.config, self.progress, self.progress["step"]
+        began = time.monotonic()
+        total = self._total_steps()
+        rate = learning_rate(config, step, step / total if total else progress["seconds"] / (60 * config.minutes))
+        nats, norm = self.learner.step(batch, step, rate)
+        if math.isfinite(nats) and math.isfinite(norm):
+            self._bad_in_a_row = 0
+            progress["recent"].append(nats)
+        else:
+            self._bad_in_a_row += 1
+            progress["skipped"] += 1
+            if self._bad_in_a_row >= MAX_BAD_STEPS:
+                fail_together(
+                    f"{self.folder}: training diverged: {self._bad_in_a_row} steps in a row gave no finite gradient; "
+                    f"a lower --lr than {config.lr} may help"
+                )
+        progress["step"] = step + 1
+        self.shown.update()
+        if (step + 1) % LOG_EVERY == 0 and progress["recent"]:
+            figures = {
+                "gradient_norm": norm,
+                "learning_rate": rate,
+                "epoch": self.batches.epoch_of(step + 1),
+                "images_per_second": config.batch_size / (time.monotonic() - began),
+                "skipped_steps": progress["skipped"],
+            }
+            self._report(step + 1, float(np.mean(progress["recent"])), figures)
+            progress["recent"].clear()
+
+    def _report(self, step: int, nats: float, figures: dict[str, float]) -> None:
+        if not self.writes:
+            return
+        self.log.training(step, self.train, nats, figures)
+        self.shown.say(f"{nats:.1f} nats/image, {figures['images_per_second']:.0f} images/s")
+
+    def _total_steps(self) -> int | None:
+        """None where the clock decides."""
+        config = self.config
+        if config.minutes:
+            return None
+        return config.steps or math.ceil((config.epochs or 30) * len(self.train) / config.batch_size)
+
+    def _over(self) -> bool:
+        total = self._total_steps()
+        return self.progress["step"] >= total if total else self.progress["seconds"] >= 60 * self.config.minutes
+
+    def _tick(self) -> None:
+        self.progress["seconds"] = agreed(time.monotonic() - self._began, self.device)
+
+    def _evaluate(self, step: int) -> None:
+        """Score the averaged weights on val, log figures and panels, keep the best; without a val split, the latest."""
+        if self.log:
+            self.log.panel(step, self.val or self.train, self.learner.averaged)
+        if self.val is None:
+            self._save("best.pt")
+            return
+        indices = np.arange(min(self.config.val_limit, len(self.val)))
+        captions = self.val.first_captions(indices)
+        nats, images_per_second = score(self.learner.averaged, self.val, indices, captions, batch_size=64)
+        mean = float(nats.mean())
+        if self.log:
+            self.log.validation(step, self.val, indices, mean, images_per_second)
+            self.shown.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images")
+        if mean < self.progress["best"]:
+            self.progress["best"] = mean
+            self._save("best.pt")
+
+    def _checkpoint(self) -> None:
+        """Save what a run continues from, unless it is saved already, after the log up to here: a resumed run writes
+        on from this step."""
+        if self.progress["step"] > self._saved:
+            if self.log:
+                self.log.flush()
+            self._save("last.pt", resumable=True)
+            self._saved = self.progress["step"]
+
+    def _save(self, name: str, resumable: bool = False) -> None:
+        if not self.writes:
+            return
+        learner = self.learner
+        checkpoint = {
+            "model": learner.model.config,
+            "weights": checkpoints.to_cpu(learner.model.state_dict()) if resumable else {},
+            "averaged": checkpoints.to_cpu(learner.averaged.state_dict()),
+            "config": self.config.to_dict(),
+            "progress": copy.deepcopy(self.progress),
+            "provenance": {
+                **self.content,
+                "torch": str(torch.__version__),
+                **({"commit": self.commit} if self.commit else {}),
+            },
+        }
+        if resumable:
+            checkpoint["optimizer"] = learner.optimizer.state_dict()
+        checkpoints.save_keeping(self.folder / name, checkpoint, self.config.keep if resumable else 1)
+
+    @contextlib.contextmanager
+    def _saved_if_another_dies(self) -> Iterator[None]:
+        """Where another process dies in this block, before the weights have moved or after, they are saved."""
+        try:
+            yield
+        except RuntimeError as error:
+            if another_died(error):
+                self._checkpoint()
+            raise

@@ -1,0 +1,46 @@
+"""FILE.rejects.csv: names that are harmless in a spreadsheet and a shell, and still lead to their files."""
+
+import csv
+import os
+
+from data_makers import encoded, picture, run
+
+from data_prep.build import FORMULA, as_path
+
+NAMES = [
+    "=1+1.jpg",
+    "+2.jpg",
+    "-rf.jpg",
+    "@sum.jpg",
+    "\tx.jpg",
+    "\uff1dwide.jpg",
+    "=cmd|' C'!A0/x.jpg",
+    "plain.jpg",
+    "a=b.jpg",
+]
+
+
+def test_names_that_begin_a_formula_stay_paths_to_their_files(tmp_path):
+    """(attack, 12) Whoever reads the file and opens each name in the source's folder finds the photo."""
+    source, out = tmp_path / "photos", tmp_path / "out.h5"
+    for name in NAMES:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(b"no photo: " + name.encode())
+    (source / "good.jpg").write_bytes(encoded(picture()))
+    done = run("--folder", source, "--out", out, "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    with open(out.with_name("out.rejects.csv"), newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["file", "reason"] and len(rows) == 1 + len(NAMES)
+    for name, reason in rows[1:]:
+        assert not name.startswith(FORMULA) and not reason.startswith(FORMULA)
+        assert (source / name).read_bytes() == b"no photo: " + os.path.normpath(name).encode()
+    assert {os.path.normpath(name) for name, _ in rows[1:]} == set(NAMES)
+    assert {name for name, _ in rows[1:]} >= {"plain.jpg", "a=b.jpg", "./=1+1.jpg", "./-rf.jpg"}
+
+
+def test_every_beginning_that_a_spreadsheet_acts_on_is_covered():
+    """(attack, 12)"""
+    for first in ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"):
+        assert as_path(f"{first}x") == f"./{first}x"
+    assert as_path("./x") == "./x" and as_path("x=-1") == "x=-1" and as_path("") == ""

@@ -1,0 +1,156 @@
+"""The report's pictures, captions, words and plots: each stands where it belongs, with its own figures.
+
+(users' files, G: "look for its siblings")
+"""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+from made_up import an_evaluation, page_of, pixels_of, three_photos, twelve_images
+
+from inpaint import report, report_plots
+from inpaint.training_curve import Curve
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return three_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def page(photos, tmp_path):
+    """Write the page of an evaluation, and parse it."""
+    return functools.partial(page_of, tmp_path, photos)
+
+
+def test_samples_of_the_report_stand_under_their_own_titles(page):
+    shown = {
+        title: pixels_of(source)[:, 3:7, 2:7]
+        for heading, source, title in page(an_evaluation()).figures
+        if heading == "Samples"
+    }
+    assert list(shown) == ["border", "sample 0", "sample 1", "mean", "original"]
+    values = {title: np.unique(pixels).tolist() for title, pixels in shown.items()}
+    assert values.pop("border") == [104, 152]  # hatched
+    assert values == {"sample 0": [77], "sample 1": [78], "mean": [79], "original": [80]}
+    assert "the caption of a row" in page(an_evaluation()).text
+
+
+def test_captions_that_helped_most_and_least_stand_under_their_own_photos(page):
+    found = page(an_evaluation())
+    cases = [(source, text) for heading, source, text in found.figures if heading == "What a caption is worth"]
+    (_, helped), (most, told_most), (least, told_least) = cases
+    assert helped.startswith("The caption helped on 100% of 2 images")
+    assert (told_most, told_least) == ("+8.00 nats: a cat", "+3.00 nats: a dog")
+    assert np.unique(pixels_of(most)).tolist() == [140] and np.unique(pixels_of(least)).tolist() == [40]
+
+
+def test_six_captions_that_helped_most_come_first_and_six_least_last_first(photos, page):
+    gains, evaluation = twelve_images()
+    found = page(evaluation)
+    cases = [(source, text) for heading, source, text in found.figures if heading == "What a caption is worth"][1:]
+    assert [text.split(" ")[0] for _, text in cases] == [
+        f"+{gain}.00" for gain in (11, 10, 9, 8, 7, 6, 0, 1, 2, 3, 4, 5)
+    ]
+    for source, text in cases:
+        gain = float(text.split(" ")[0])
+        photo = int(np.flatnonzero(gains == gain)[0]) % 3
+        assert np.unique(pixels_of(source)).tolist() == [40 + 50 * photo], text
+        assert f"w{int(gain)} " in text
+    assert "The caption helped on 92% of 12 images" in found.text  # not on the one that gained 0
+
+
+def test_words_stand_with_their_own_gains(photos, page):
+    gains, evaluation = twelve_images()
+    found = page(evaluation)
+    rows = [row for row in found.tables["Which words gain most"] if row[0] != "word"]
+    assert [row[:3] for row in rows] == [["big", "10", "+6.50"], ["thing", "12", "+5.50"]]  # means of 2..11, of 0..11
+    assert "the first 2 of 2 words that are in 10 captions or more" in found.text
+    again = page(dataclasses.replace(evaluation, seed=evaluation.seed + 1))
+    other = [row for row in again.tables["Which words gain most"] if row[0] != "word"]
+    assert [row[:3] for row in other] == [row[:3] for row in rows] and other != rows  # the seed of the bootstrap
+
+
+def test_the_first_fifteen_words_are_those_that_gain_most(photos, page):
+    words = [f"x{number:02}" for number in range(20)]
+    captions = [word for word in words for _ in range(10)]
+    gains = np.repeat(np.arange(20.0), 10)
+    n = len(gains)
+    evaluation = an_evaluation(
+        indices=np.arange(n) % 3,
+        captions=captions,
+        nats=100 - gains,
+        nats_none=np.full(n, 100.0),
+        nats_swapped=np.full(n, 100.0),
+        swapped=np.arange(n)[::-1],
+        ring_nats=np.ones((n, 2)),
+        truth=None,
+        floor=np.ones(n),
+        psnr=np.ones(n),
+        ssim=np.ones(n),
+    )
+    found = page(evaluation)
+    rows = [row[0] for row in found.tables["Which words gain most"] if row[0] != "word"]
+    assert rows == words[:-16:-1]
+    assert "the first 15 of 20 words" in found.text
+
+
+def test_no_gain_is_told_with_its_own_reason(page):
+    assert "This model takes no captions." in page(an_evaluation(uses_captions=False)).text
+    assert "None of these images has a caption." in page(an_evaluation(captions=["", "", ""], truth=None)).text
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What the plots of a page are given, by their names."""
+    given = {}
+
+    def keep(name):
+        real = getattr(report_plots, name)
+
+        def plot(*arguments):
+            given[name] = arguments
+            return real(*arguments)
+
+        monkeypatch.setattr(report_plots, name, plot)
+
+    for name in ("curve_plot", "ring_plot", "map_plot", "gain_plot"):
+        keep(name)
+    return given
+
+
+def test_plots_are_given_their_own_figures(page, drawn, monkeypatch):
+    curve = Curve(*map(np.array, ([20.0, 40, 60], [9.0, 8, 7], [50.0, 100], [6.5, 5.5])))
+    monkeypatch.setattr(report, "read_curve", lambda checkpoint: (curve, ""))
+    evaluation = an_evaluation()
+    found = page(evaluation)
+    assert drawn["curve_plot"] == (curve, 30)
+    assert "2 evaluations on val, the last 5.50 at step 100." in found.text
+    means, intervals, floor = drawn["ring_plot"]
+    assert means == [3, 10] and intervals == [[1, 6], [5, 18]] and floor is None
+    assert "3.000 nats per pixel beside the border, 10.000 at distance 2." in found.text
+    (pixels,) = drawn["map_plot"]
+    assert pixels is evaluation.pixel_nats
+    gains, mean = drawn["gain_plot"]
+    assert gains.tolist() == [3, 8] and mean == 5.5
+
+
+def test_floor_of_a_cross_entropy_is_drawn_by_ring(page, drawn):
+    page(an_evaluation(proper=False))
+    floors = [3 * entropy(level / 255) for level in (40, 90, 140)]
+    assert drawn["ring_plot"][2] == pytest.approx([np.mean(floors)] * 2)
+
+
+def entropy(p):
+    return -p * math.log(p) - (1 - p) * math.log(1 - p)
+
+
+def test_provenance_names_checkpoint_seed_and_training(page):
+    rows = page(an_evaluation()).tables["Provenance"]
+    told = {first: rest for first, *rest in rows}
+    assert told["seed of samples, swaps and bootstrap"] == ["3"]
+    assert told["trained"] == ["30 steps in 1.5 minutes"]
+    assert [rest[0] for first, *rest in rows if first == "file"][1].endswith("A.pt")

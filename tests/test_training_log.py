@@ -1,0 +1,87 @@
+"""The TensorBoard log beside a checkpoint: all of it is on the disk before the checkpoint, and no step comes twice."""
+
+import shutil
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_commands import command, run
+
+from inpaint import checkpoints
+from inpaint.config import Config
+from inpaint.training import trainer as loop
+from inpaint.training.trainer import Trainer
+
+
+def a_trainer(demo_file, folder, **options):
+    small = {"size": "xs", "batch_size": 2, "val_limit": 2, "precision": "fp32", "evaluate_every": 1}
+    return Trainer(Config(data=str(demo_file), out=str(folder), **small, **options), torch.device("cpu"))
+
+
+def steps_logged(folder, tag="val/nats_per_image"):
+    return [event.step for event in EventAccumulator(str(folder)).Reload().Scalars(tag)]
+
+
+def test_the_log_is_on_the_disk_when_a_checkpoint_appears(demo_file, tmp_path, monkeypatch):
+    """(users' files, G: the log not flushed before a checkpoint) What a kill after the save leaves is read."""
+    seen, save = {}, checkpoints.save_keeping
+
+    def watched(path, checkpoint, keep):
+        if path.name == "last.pt":
+            seen[checkpoint["progress"]["step"]] = steps_logged(tmp_path)
+        save(path, checkpoint, keep)
+
+    monkeypatch.setattr(checkpoints, "save_keeping", watched)
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    a_trainer(demo_file, tmp_path, steps=4, checkpoint_every=2).run()
+    assert seen == {2: [1, 2], 4: [1, 2, 3, 4]}
+
+
+def test_steps_after_the_checkpoint_are_purged_when_a_run_continues(demo_file, tmp_path, monkeypatch):
+    """(users' files, G: the log not purged on resume) Killed at step 3, saved at 2: 3 is shown once."""
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    a_trainer(demo_file, tmp_path, steps=3, checkpoint_every=2, keep=2).run()
+    shutil.copyfile(tmp_path / "last-1.pt", tmp_path / "last.pt")
+    trainer = a_trainer(demo_file, tmp_path, steps=5, checkpoint_every=2)
+    trainer.go_on(checkpoints.read(tmp_path / "last.pt"))
+    trainer.run()
+    assert trainer.progress["step"] == 5
+    for tag in ("val/nats_per_image", "train/nats_per_image", "train/learning_rate"):
+        assert steps_logged(tmp_path, tag) == [1, 2, 3, 4, 5], tag
+
+
+def test_a_run_that_begins_anew_purges_what_one_without_a_checkpoint_logged(demo_file, tmp_path):
+    a_trainer(demo_file, tmp_path, steps=3).run()
+    for path in tmp_path.glob("*.pt"):
+        path.unlink()
+    a_trainer(demo_file, tmp_path, steps=2).run()
+    assert steps_logged(tmp_path) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "checkpoint_every, evaluate_every, kept",
+    [(2, 5, {"last.pt": 12, "last-1.pt": 10}), (12, 12, {"last.pt": 12}), (5, 4, {"last.pt": 12, "last-1.pt": 10})],
+)
+def test_a_run_that_ends_on_a_checkpoint_step_saves_once(demo_file, tmp_path, checkpoint_every, evaluate_every, kept):
+    """(attack, 7) last.pt and last-1.pt are of two steps, and last.pt knows the last evaluation."""
+    config = {"steps": 12, "checkpoint_every": checkpoint_every, "evaluate_every": evaluate_every}
+    options = {"size": "xs", "batch_size": 2, "val_limit": 2, "precision": "fp32", **config}
+    trainer = Trainer(Config(data=str(demo_file), out=str(tmp_path), **options), torch.device("cpu"))
+    trainer.run()
+    saved = {path.name: checkpoints.read(path)["progress"] for path in tmp_path.glob("last*.pt")}
+    assert {name: progress["step"] for name, progress in saved.items()} == kept
+    assert saved["last.pt"]["best"] == trainer.progress["best"] < float("inf")
+
+
+def test_a_run_limited_by_the_clock_saves_its_last_step_once(demo_file, tmp_path):
+    """(attack, 7) Some seconds long; a run that is over when it is resumed saves nothing anew."""
+    options = ["--minutes", "0.03", "--checkpoint-every", "1", "--evaluate-every", "3"]
+    done = run([word for word in command(demo_file, tmp_path, *options) if word not in ("--steps", "12")])
+    assert done.returncode == 0, done.stderr
+    steps = [checkpoints.read(tmp_path / name)["progress"]["step"] for name in ("last.pt", "last-1.pt")]
+    assert steps[0] == steps[1] + 1
+    before = (tmp_path / "last.pt").read_bytes(), (tmp_path / "last-1.pt").read_bytes()
+    words = [*command(demo_file, tmp_path, *options), "--resume"]
+    again = run([word for word in words if word not in ("--steps", "12")])
+    assert again.returncode == 0 and f"continues at step {steps[0]}" in again.stderr, again.stderr
+    assert before == ((tmp_path / "last.pt").read_bytes(), (tmp_path / "last-1.pt").read_bytes())
