@@ -64,7 +64,7 @@ def test_a_page_names_only_options_that_help_shows(page):
         assert {program for program, _ in commands} >= set(OURS)
     in_spans = [command for span in spans(text) if span.split()[0].endswith(".py") for command in commands_in(span)]
     assert not unknown_options(found([*commands, *in_spans]))
-    named = {option for span in spans(text) for option in re.findall(r"^(?:fill )?(--[a-z][a-z-]*)", span)}
+    named = {option for span in spans(text) for option in re.findall(r"^(?:fill )?(--[a-z][a-z0-9-]*)", span)}
     assert named <= set().union(*map(options_of, OURS))
 
 
