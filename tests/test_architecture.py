@@ -150,18 +150,6 @@ def test_constraints_pin_every_declared_dependency():
     assert len(declared) > 10 and declared <= pinned
 
 
-def test_readme_names_only_options_that_help_shows():
-    fences = r"```(\w*)\n(.*?)```"
-    commands = commands_in(
-        "\n".join(block for language, block in re.findall(fences, readme(), re.S) if language == "sh")
-    )
-    programs = {program for program, _ in commands}
-    assert programs >= {("data_prep/build_h5.py",), ("train_inpaint.py",), ("evaluate.py",), ("-m", "inpaint", "fill")}
-    assert not unknown_options(commands)
-    in_prose = set(re.findall(r"`(--[a-z-]+)", re.sub(fences, "", readme(), flags=re.S)))
-    assert in_prose <= set().union(*map(options_of, programs))
-
-
 def test_make_demo_s_commands_use_only_options_that_help_shows():
     recipes = "\n".join(re.findall(r"^\t@?(.*(?:\\\n.*)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     commands = [command for command in commands_in(recipes) if command[0] != ("tests/soak.py",)]
@@ -174,9 +162,3 @@ def test_readme_names_five_files_to_read_and_they_exist():
     named = re.findall(r"^\d\. \[`([^`]+)`\]\(([^)]+)\)", section, flags=re.MULTILINE)
     assert len(named) == 5
     assert not [label for label, target in named if label != target or not (ROOT / target).is_file()]
-
-
-def test_every_file_that_readme_links_to_exists():
-    targets = {target for target in re.findall(r"\]\(([^)#]+)\)", readme()) if "://" not in target}
-    assert len(targets) > 5
-    assert not {target for target in targets if not (ROOT / target).exists()}

@@ -29,15 +29,6 @@ def source_of(build, root):
     return [root if word in ("DIR", "ROOT") else word for word in words]
 
 
-def test_readme_s_tables_are_those_that_the_recipes_make():
-    done = subprocess.run([sys.executable, str(ROOT / "recipes" / "lineage.py")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    lineage, comparison = done.stdout.rstrip("\n").split("\n\n")
-    assert len(lineage.splitlines()) > 10 and len(comparison.splitlines()) > 3
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"\n{lineage}\n" in readme and f"\n{comparison}\n" in readme
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_trains(recipe, tmp_path):

@@ -1,0 +1,81 @@
+"""Stored figures and how pages write them: recipes/*.json, each with its results, and benchmarks/results/*.json.
+
+A result has at least `data`, `nats_per_image` and `stderr`. Of a benchmark, `command` and `machine` are what it ran as
+and on, where that is known, and `first_told` is the commit whose README told the figures first.
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def recipe(name: str) -> dict:
+    """A recipe with its name."""
+    return json.loads((ROOT / "recipes" / f"{name}.json").read_text(encoding="utf-8")) | {"name": name}
+
+
+def recipes() -> list[dict]:
+    return [recipe(path.stem) for path in sorted((ROOT / "recipes").glob("*.json"))]
+
+
+def benchmark(name: str) -> dict:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def on_photos(recipe: dict) -> list[dict]:
+    """The results on the centers of Flickr8k's photos, 256 levels."""
+    levels = recipe["options"].get("levels", 256)
+    return [run for run in recipe["results"] if re.match(r"flickr8k[^:]*, 64 x 64", run["data"]) and levels == 256]
+
+
+def link(recipe: dict) -> str:
+    return f"[`{recipe['name']}`](recipes/{recipe['name']}.json)"
+
+
+def gain(run: dict, over: str = "none") -> str:
+    """A caption's gain and its 95 % interval, nats an image."""
+    if f"caption_gain_over_{over}" not in run:
+        return ""
+    mean, (low, high) = (run[f"caption_gain_over_{over}"][key] for key in ("mean", "ci95"))
+    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def bits(run: dict, digits: int = 3) -> str:
+    """Bits per dim with their standard error."""
+    stderr = run["stderr"] * run["bits_per_dim"] / run["nats_per_image"]
+    return f"{run['bits_per_dim']:.{digits}f} ± {stderr:.{digits}f}"
+
+
+def nats(run: dict, digits: int = 2) -> str:
+    """Nats per image with their standard error."""
+    return f"{run['nats_per_image']:,.{digits}f} ± {run['stderr']:.{digits}f}"
+
+
+def in_unit(run: dict, unit: str) -> str:
+    """A result in the unit of the published one, named."""
+    if unit == "nats per image":
+        return f"{nats(run)} nats"
+    if unit == "bits per dim":
+        return f"{bits(run, 4)} bits/dim"
+    scale = run["bits_per_dim"] / run["nats_per_image"] * math.log(2)
+    return f"{run['nats_per_image'] * scale:.3f} ± {run['stderr'] * scale:.3f} nats a sub-pixel"
+
+
+def how(run: dict) -> str:
+    """How long a run took, and on what."""
+    steps = f", {run['steps']:,} steps" if "steps" in run else ""
+    return f"{run['minutes']} minutes, {run['machine'].split(',')[0]}{steps}"
+
+
+def seconds(time: float) -> str:
+    return f"{float(f'{time:.3g}'):,.10g} s"
+
+
+def published(one: dict) -> str:
+    """A paper's figure."""
+    figure, units = one["figure"], {"nats per image": "nats", "bits per dim": "bits/dim"}
+    digits = 4 if figure < 1 else 2 if figure < 1000 else 0
+    return f"{figure:,.{digits}f} {units.get(one['unit'], 'nats a sub-pixel')}"

@@ -1,0 +1,262 @@
+"""Every table of figures in README.md and docs/, made from stored JSON: recipes/*.json and benchmarks/results/*.json.
+
+    python docs/tables.py            writes the tables into the pages
+    python docs/tables.py --check    changes nothing; exit code 1 if a page is not what it would write
+
+A page says where a table goes: it stands between `<!-- table: NAME -->` and `<!-- end -->`, and is replaced whole.
+NAME is that of a function below, marked with @table.
+"""
+
+import argparse
+import itertools
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from stored import ROOT, benchmark, bits, gain, how, in_unit, link, nats, on_photos, published, recipe, recipes, seconds
+
+MARKED = re.compile(r"(<!-- table: ([a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+COMPARED = "fashion-threshold"  # the recipe that trained decoders for equal time
+SPEEDS = ("build_speed", "training_speed", "caption_encoder", "muon_precision")
+GAINS = ("caption gain over none", "over another's")
+TABLES = {}
+
+
+def table(function):
+    """Register a function () -> (names of the columns, rows); links are relative to the repository's root."""
+    TABLES[function.__name__] = function
+    return function
+
+
+def pages() -> list[Path]:
+    """The pages that may hold tables."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def filled(page: Path, text: str) -> str:
+    """A page's text with every table made anew. Raises KeyError for an unknown table, ValueError for a mark alone."""
+    if not len(MARKED.findall(text)) == text.count("<!-- table:") == text.count("<!-- end -->"):
+        raise ValueError(f"{page}: a mark `<!-- table: NAME -->` or `<!-- end -->` is alone")
+    up = "../" * len(page.relative_to(ROOT).parts[:-1])
+
+    def fill(mark: re.Match) -> str:
+        head, rows = TABLES[mark[2]]()
+        lines = "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *rows))
+        return mark[1] + re.sub(r"\]\((?!https?:)", f"]({up}", lines) + mark[3]
+
+    return MARKED.sub(fill, text)
+
+
+# README
+
+
+@table
+def best():
+    """The best figure of each decoder: on photos, and in the comparison at equal time."""
+    compared = {run["decoder"]: nats(run) for run in recipe(COMPARED)["results"]}
+    measured = defaultdict(list)
+    for source in recipes():
+        exact = source["options"]["likelihood"] != "bernoulli"
+        measured[source["options"]["decoder"], exact] += [(run, source) for run in on_photos(source)]
+    finds = [min(runs, key=lambda pair: pair[0]["nats_per_image"]) for runs in measured.values() if runs]
+    rows = []
+    for run, source in sorted(finds, key=lambda pair: ("bits_per_dim" in pair[0], -pair[0]["nats_per_image"])):
+        decoder = source["options"]["decoder"]
+        figure = f"{bits(run)} bits/dim" if "bits_per_dim" in run else f"{nats(run, 1)} nats, cross-entropy"
+        rows.append([f"`{decoder}`", figure, how(run), link(source), compared.pop(decoder, "")])
+    others = {decoder for decoder, _ in measured if all(row[0] != f"`{decoder}`" for row in rows)}
+    rows += [[f"`{decoder}`", "none yet", "", "", compared.get(decoder, "none yet")] for decoder in sorted(others)]
+    return (
+        "decoder",
+        "centers of Flickr8k's photos",
+        "trained for",
+        "recipe",
+        "black-and-white Fashion-MNIST, nats",
+    ), rows
+
+
+# docs/results.md
+
+
+@table
+def cross_entropy():
+    rows = []
+    for source in map(recipe, ("ift6266-2017", "contour")):
+        for run in on_photos(source):
+            photos = re.search(r"([\d,]+) photos of train", run["data"])[1]
+            cells = [link(source), photos, str(run["minutes"]), nats(run, 1), f"{run['excess_nats_per_image']:.1f}"]
+            rows.append([*cells, gain(run), gain(run, "swapped"), f"{run['psnr_db']:.2f} dB", f"{run['ssim']:.3f}"])
+    return ("recipe", "photos", "minutes", "nats/image", "over the floor", *GAINS, "PSNR", "SSIM"), rows
+
+
+@table
+def demo():
+    rows = [
+        [f"{run['nats_per_image']:,.1f}", f"{run['excess_nats_per_image']:.1f}", gain(run), gain(run, "swapped")]
+        for run in recipe("demo")["results"]
+    ]
+    return ("nats/image", "over the floor", *GAINS), rows
+
+
+@table
+def demo_truth():
+    rows = []
+    for source in map(recipe, ("demo-gated", "demo-gated-2", "demo-pixelcnn", "demo-pixelcnn-2")):
+        for run in source["results"]:
+            name = f"then {link(source)}" if "continues" in run else link(source)
+            above = (run["nats_above_truth"], run["nats_above_truth_without_captions"])
+            cells = [name, f"{run['scenes']:,}", f"{run['without_caption']:.0%}".replace("%", " %"), nats(run)]
+            rows.append([*cells, *(f"{excess:.2f}" for excess in above), gain(run), how(run)])
+    head = ("recipe", "scenes", "trained without caption", "nats/image", "above the truth, 4.159")
+    return (*head, "without captions, above 8.723", "caption gain over none", "trained for"), rows
+
+
+@table
+def bits_per_dim():
+    rows = []
+    for codec in benchmark("codecs")["results"]:
+        figure = f"{codec['bits_per_dim']:.2f}" + (f" ± {codec['stderr']:.2f}" if "stderr" in codec else "")
+        rows.append((codec["bits_per_dim"], [codec["codec"], figure, "", "[`codecs.py`](benchmarks/codecs.py)"]))
+    for source in recipes():
+        runs = [run for run in on_photos(source) if "bits_per_dim" in run]
+        rows += [(run["bits_per_dim"], [link(source), bits(run), gain(run), how(run)]) for run in runs]
+    return ("model or codec", "bits/dim", "caption gain, nats an image", "how"), [row for _, row in sorted(rows)[::-1]]
+
+
+# docs/lineage.md
+
+
+@table
+def lineage():
+    def year(source):
+        found = re.search(r"-(\d{4})\b", source["name"])
+        return found[1] if found else "9999", source["name"]
+
+    rows = []
+    for source in sorted((source for source in recipes() if "system" in source), key=year):
+        there = [f"{one['on']}: {published(one)}" for one in source["published"]]
+        times = [seconds(source["sampling"][key]) for key in ("plain_s", "shipped_s")] if "sampling" in source else []
+        cells = [source["system"], source["after"], link(source), "; ".join(there) or "none", _here(source)]
+        rows.append([*cells, "; ".join(times)])
+    return ("system", "after", "recipe", "published", "here", "16 images: plain loop; as shipped"), rows
+
+
+def _here(source: dict) -> str:
+    if not source["results"]:
+        return "no figure: only a few steps on made-up images of that shape"
+    unit = source["published"][0]["unit"] if source["published"] else source.get("unit", "nats per image")
+    parts = []
+    for (data, machine), alike in itertools.groupby(source["results"], lambda run: (run["data"], run["machine"])):
+        figures = [
+            f"{run['variant']}: {in_unit(run, unit)}" if "variant" in run else in_unit(run, unit) for run in alike
+        ]
+        parts.append(f"{'; '.join(figures)} ({data}; {machine})")
+    return "; ".join(parts)
+
+
+@table
+def equal_time():
+    source = recipe(COMPARED)
+    rows = []
+    for run in sorted(source["results"], key=lambda run: run["nats_per_image"]):
+        seen = run["steps"] * source["options"]["batch_size"]
+        cells = [f"`{run['decoder']}`", nats(run), bits(run, 4), f"{run['steps']:,}", f"{seen:,}"]
+        rows.append(
+            [*cells, f"{run['nats_after_1000_steps_first_500']:.1f}", f"{run['stack_parameters_million']:.2f} M"]
+        )
+    head = ("decoder", "nats/image", "bits/dim", "steps", "images seen", "after 1,000 steps", "parameters of the stack")
+    return head, rows
+
+
+@table
+def parallel():
+    times = {run["decoder"]: run["float64_s"] for run in benchmark("parallel")["results"]}
+    rows = []
+    for name, time in times.items():
+        source = recipe(name)
+        run = next(run for run in source["results"] if run["minutes"] == 12)
+        rows.append([link(source), bits(run), f"{run['steps']:,}", f"{time} s"])
+    return ("decoder", "bits/dim", "steps in 12 minutes", "drawing 16 centers"), rows
+
+
+# docs/performance.md
+
+
+@table
+def sizes():
+    def row(decoder, runs):
+        return [f"`{decoder}`", *(f"{run['parameters_million']:.1f} M, {run['memory_gib']:.1f} GiB" for run in runs)]
+
+    runs = benchmark("sizes")["results"]
+    return ("decoder", "`--size s`", "`m`", "`l`"), [
+        row(*group) for group in itertools.groupby(runs, lambda run: run["decoder"])
+    ]
+
+
+@table
+def processes():
+    sides = ("1 process", "2 processes")
+    rows = [
+        [run["what"], *(f"{run[side]:.{run['digits']}f}" for side in sides)]
+        for run in benchmark("processes")["results"]
+    ]
+    return ("", *sides), rows
+
+
+@table
+def speeds():
+    rows = []
+    for stored in map(benchmark, SPEEDS):
+        for run in stored["results"]:
+            cells = [run["what"], run["beside"], f"{run['ratio']}", stored["machine"], f"`{stored['command']}`"]
+            rows.append(cells)
+    return ("what", "beside", "times as fast", "on", "program"), rows
+
+
+LOOPS = ("float64_beside_float64_loop", "float64_beside_float32_loop")
+LOOPS += ("float32_beside_float32_loop", "float32_beside_float32_loop_tower_once")
+
+
+@table
+def sampling():
+    rows = []
+    for run in benchmark("sampling")["results"]:
+        ratios = (f"{run[loop]:,}" if loop in run else "" for loop in LOOPS)
+        rows.append([f"`{run['decoder']}` {run['size']}", f"{run['centers']}", *ratios, f"`{run['command']}`"])
+    head = ("decoder", "centers", "float64, loop in float64", "float64, loop in float32", "float32, loop in float32")
+    return (*head, "float32, loop in float32, tower once", "program"), rows
+
+
+@table
+def sampling_parts():
+    runs = benchmark("sampling")["results"]
+    parts = list(runs[0]["percent_of_time_float32"])
+    shares = [[f"{run['percent_of_time_float32'][part]} %" for part in parts] for run in runs]
+    rows = [
+        [f"`{run['decoder']}` {run['size']}", f"{run['centers']}", *row] for run, row in zip(runs, shares, strict=True)
+    ]
+    return ("decoder", "centers", *parts), rows
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page would change")
+    check = parser.parse_args(argv).check
+    changed = []
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        after = filled(page, before)
+        if before != after:
+            changed.append(str(page.relative_to(ROOT)))
+            if not check:
+                page.write_text(after, encoding="utf-8")
+    if changed:
+        print(
+            f"{'out of date' if check else 'written'}: {', '.join(changed)}", file=sys.stderr if check else sys.stdout
+        )
+    return int(check and bool(changed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""README and docs/: links that lead somewhere, options that exist, and tables that are what stored figures say."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from test_architecture import commands_in, options_of, unknown_options
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+import tables  # noqa: E402 - a script, found in its own folder
+
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+FENCES = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+OURS = [("data_prep/build_h5.py",), ("train_inpaint.py",), ("evaluate.py",), ("-m", "inpaint", "fill")]
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+
+
+def blocks(text):
+    """The shell blocks of a page, one text."""
+    return "\n".join(block for language, block in FENCES.findall(text) if language == "sh")
+
+
+def spans(text):
+    """The code spans of a page's prose and tables, those broken over two lines among them."""
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCES.sub("", text))]
+
+
+def found(commands):
+    """Commands with options, their programs with their folder: a benchmark may be named without."""
+    places = ("", "benchmarks/", "data_prep/")
+    for program, options in [command for command in commands if command[1]]:
+        where = [place for place in places if program[0] == "-m" or (ROOT / (place + program[0])).is_file()]
+        assert where, f"{program[0]}: no such program"
+        yield (where[0] + program[0], *program[1:]), options
+
+
+def test_readme_is_at_most_160_lines():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 160
+
+
+@pages
+def test_every_file_that_a_page_links_to_exists(page):
+    text = page.read_text(encoding="utf-8")
+    targets = {target for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in target}
+    assert not {target for target in targets if not (page.parent / target).exists()}
+
+
+def test_readme_links_to_every_page():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [page.name for page in PAGES[1:] if f"]({page.relative_to(ROOT)})" not in text]
+
+
+@pages
+def test_a_page_names_only_options_that_help_shows(page):
+    text = page.read_text(encoding="utf-8")
+    commands = commands_in(blocks(text))
+    if page.name == "README.md":
+        assert {program for program, _ in commands} >= set(OURS)
+    in_spans = [command for span in spans(text) if span.split()[0].endswith(".py") for command in commands_in(span)]
+    assert not unknown_options(found([*commands, *in_spans]))
+    named = {option for span in spans(text) for option in re.findall(r"^(?:fill )?(--[a-z][a-z0-9-]*)", span)}
+    assert named <= set().union(*map(options_of, OURS))
+
+
+def test_an_option_that_help_does_not_show_is_found():
+    assert unknown_options(found(commands_in("python evaluate.py --no-such-option")))
+    assert unknown_options(found(commands_in(spans("| `sizes.py --no-such-option 3` |")[0])))
+
+
+@pages
+def test_tables_are_those_that_stored_figures_make(page):
+    text = page.read_text(encoding="utf-8")
+    assert tables.filled(page, text) == text, "run `python docs/tables.py`"
+
+
+@pages
+def test_no_table_of_figures_is_written_by_hand(page):
+    by_hand = tables.MARKED.sub("", page.read_text(encoding="utf-8"))
+    assert not [
+        line for line in by_hand.splitlines() if line.startswith("|") and re.search(r"±|\d \w?B |bits/dim \|", line)
+    ]
+
+
+def test_every_table_stands_on_one_page():
+    names = [name for page in PAGES for _, name, _ in tables.MARKED.findall(page.read_text(encoding="utf-8"))]
+    assert sorted(names) == sorted(tables.TABLES)
+
+
+def test_a_changed_figure_is_put_right():
+    page = ROOT / "docs" / "results.md"
+    text = page.read_text(encoding="utf-8")
+    assert text.count("4.104 ± 0.023") == 1
+    assert tables.filled(page, text.replace("4.104 ± 0.023", "3.104 ± 0.023")) == text
+
+
+def test_a_mark_alone_is_refused():
+    page = ROOT / "docs" / "results.md"
+    for text in ("<!-- table: demo -->\n| a |\n", "<!-- end -->\n"):
+        with pytest.raises(ValueError, match="alone"):
+            tables.filled(page, text)
+
+
+def test_a_new_result_comes_into_the_tables(monkeypatch):
+    better = {"data": "flickr8k, 64 x 64: 5,407 photos", "machine": "1 GPU", "minutes": 9, "nats_per_image": 6388.0}
+    better |= {"stderr": 21.0, "bits_per_dim": 3.0}
+    kept = tables.recipes()
+    for recipe in kept:
+        if recipe["name"] == "multiscale":
+            recipe["results"].append(better)
+    monkeypatch.setattr(tables, "recipes", lambda: kept)
+    (row,) = [row for row in tables.best()[1] if row[0] == "`multiscale`"]
+    assert row[1:3] == ["3.000 ± 0.010 bits/dim", "9 minutes, 1 GPU"]
+    assert tables.bits_per_dim()[1][-1][1] == "3.000 ± 0.010"
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_a_benchmark_s_figures_name_a_command_that_exists_and_stand_in_a_table(path):
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    assert f'"{path.stem}"' in (ROOT / "docs" / "tables.py").read_text(encoding="utf-8")
+    assert {"results", "first_told"} <= stored.keys() and stored["results"]
+    written = {run.get("command", stored.get("command")) for run in stored["results"]}
+    commands = [command for line in written for command in commands_in(line)]
+    assert len(commands) == len(written) > 0 and not unknown_options(found(commands))
