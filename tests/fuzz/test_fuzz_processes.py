@@ -93,6 +93,8 @@ def test_a_reader_that_has_gone_is_no_traceback(root, photos, small, tmp_path):
 def test_models_that_cannot_be(script, checkpoint_file, good_file, photos, tmp_path):
     (tmp_path / "text.pt").write_text("text")
     (tmp_path / "cut.pt").write_bytes(checkpoint_file.read_bytes()[:-999])
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "last.pt").write_text("text")
     for words in (
         ("evaluate.py", "--checkpoint", "nowhere.pt"),
         ("evaluate.py", "--checkpoint", "cut.pt", "--data", good_file),
@@ -100,7 +102,7 @@ def test_models_that_cannot_be(script, checkpoint_file, good_file, photos, tmp_p
         ("train_inpaint.py", "--data", "text.pt", "--out", "run"),
         ("train_inpaint.py", "--data", good_file, "--init-from", "text.pt", "--out", "run"),
         ("train_inpaint.py", "--recipe", "nowhere"),
-        ("train_inpaint.py", "--out", "run", "--resume"),
+        ("train_inpaint.py", "--out", "old", "--resume"),
         ("-m", "inpaint", "fill", photos / "train", "--checkpoint", "text.pt", "--out", "o"),
         ("-m", "inpaint", "fill", "nowhere", "--checkpoint", checkpoint_file, "--out", "o"),
     ):

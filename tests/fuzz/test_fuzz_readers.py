@@ -56,8 +56,7 @@ def text(random, path, ending):
     """A text that says for whom it is; or one that says nothing."""
     if random.random() < 0.15:
         return BAD[random.integers(len(BAD))]
-    stem = path[: -len(ending)] if ending else path
-    said = f"of {stem}"
+    said = f"of {path[: path.rindex('.')]}"
     said = json.dumps({"caption": said}) if ending == ".json" else said
     return said.encode(ENCODINGS[random.integers(len(ENCODINGS))], "replace")
 
