@@ -292,7 +292,8 @@ def test_two_launched_processes_refuse_a_folder_in_use_and_end(demo_file, tmp_pa
     process.stdout.readline()
     done = run(command(demo_file, tmp_path, launcher=TORCHRUN))
     process.communicate("\n")
-    assert done.returncode == 1 and done.stderr.count("another process is training in this folder") == 1
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1 and said == [f"error: {tmp_path}: another process is training in this folder"]
     assert not (tmp_path / "config.json").exists()
 
 
