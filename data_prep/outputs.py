@@ -54,8 +54,9 @@ def check_outputs(
         if first is not path:
             raise CommandError(f"{first} and {path} are one file: each output needs its own")
     for folder in {folder for parent in {path.parent for path, _ in outputs} for folder in _and_above(parent)}:
-        if identity(folder, known) in written:
-            raise CommandError(f"{written[identity(folder, known)]}: would be a file, and the folder of another output")
+        target = written.get(identity(folder, known))
+        if target is not None and not target.is_dir():  # one that is a folder is told below
+            raise CommandError(f"{target}: would be a file, and the folder of another output")
     for given in inputs:
         if identity(given, known) in written:
             raise CommandError(f"{written[identity(given, known)]}: would replace {given}, which is read")

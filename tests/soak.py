@@ -78,9 +78,7 @@ class Training(Job):
         self.seen = {}  # folder -> the latest step that a checkpoint was seen to hold
 
     def command(self, folder):
-        words = ["train_inpaint.py", "--out", folder / "run"]
-        if (folder / "run" / "last.pt").exists():
-            return [*words, "--resume"]
+        words = ["train_inpaint.py", "--out", folder / "run", "--resume"]  # begins a run, and continues it
         likelihood = "bernoulli" if self.decoder == "contour" else "logistic-mixture"
         words += ["--data", self.data, "--decoder", self.decoder, "--likelihood", likelihood]
         return [*words, *SMALL.split(), *LENGTH.split()]

@@ -150,6 +150,7 @@ def test_memory_stays_flat(demo_file, tmp_path):
 
     trainer._save = watched
     trainer.run()
+    assert trainer.stopped is None
     growth = (pages[-1] - pages[len(pages) // 3]) * os.sysconf("SC_PAGE_SIZE") / 2**20
     assert len(pages) >= 6 and growth < 12  # MiB, over 160 steps
 

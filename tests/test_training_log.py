@@ -1,10 +1,12 @@
 """The TensorBoard log beside a checkpoint: all of it is on the disk before the checkpoint, and no step comes twice."""
 
 import shutil
+import time
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 from training_commands import command, run
 
 from inpaint import checkpoints
@@ -24,7 +26,11 @@ def steps_logged(folder, tag="val/nats_per_image"):
 
 def test_the_log_is_on_the_disk_when_a_checkpoint_appears(demo_file, tmp_path, monkeypatch):
     """(users' files, G: the log not flushed before a checkpoint) What a kill after the save leaves is read."""
-    seen, save = {}, checkpoints.save_keeping
+    seen, save, write = {}, checkpoints.save_keeping, RecordWriter.write
+
+    def slowly(self, data):  # TensorBoard's own thread does
+        time.sleep(0.03)
+        write(self, data)
 
     def watched(path, checkpoint, keep):
         if path.name == "last.pt":
@@ -32,6 +38,7 @@ def test_the_log_is_on_the_disk_when_a_checkpoint_appears(demo_file, tmp_path, m
         save(path, checkpoint, keep)
 
     monkeypatch.setattr(checkpoints, "save_keeping", watched)
+    monkeypatch.setattr(RecordWriter, "write", slowly)
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
     a_trainer(demo_file, tmp_path, steps=4, checkpoint_every=2).run()
     assert seen == {2: [1, 2], 4: [1, 2, 3, 4]}
@@ -71,6 +78,7 @@ def test_a_run_that_ends_on_a_checkpoint_step_saves_once(demo_file, tmp_path, ch
     saved = {path.name: checkpoints.read(path)["progress"] for path in tmp_path.glob("last*.pt")}
     assert {name: progress["step"] for name, progress in saved.items()} == kept
     assert saved["last.pt"]["best"] == trainer.progress["best"] < float("inf")
+    assert steps_logged(tmp_path)[-1] == 12  # the last step is evaluated before it is saved
 
 
 def test_a_run_limited_by_the_clock_saves_its_last_step_once(demo_file, tmp_path):

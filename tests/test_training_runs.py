@@ -313,6 +313,8 @@ def test_a_killed_worker_is_started_again_by_torchrun_and_the_run_continues(demo
             assert process.poll() is None, (tmp_path / "stderr").read_text()
             os.kill(children(process.pid)[victim], signal.SIGKILL)
             wait_until(lambda restarts=restarts: continued() == restarts, process)
+        seen = step_of(out)
+        wait_until(lambda: step_of(out) > seen, process)  # it trains, so that a signal is a reason to save
         process.terminate()
         process.communicate(timeout=100)
     said = (tmp_path / "stderr").read_text()
