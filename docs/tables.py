@@ -209,8 +209,8 @@ def speeds():
     rows = []
     for stored in map(benchmark, SPEEDS):
         for run in stored["results"]:
-            cells = [run["what"], run["beside"], f"{run['ratio']}", stored["machine"], f"`{stored['command']}`"]
-            rows.append(cells)
+            ratio = f"{run['ratio']:.2f}" if run["ratio"] < 10 else f"{run['ratio']:.0f}"
+            rows.append([run["what"], run["beside"], ratio, stored["machine"], f"`{stored['command']}`"])
     return ("what", "beside", "times as fast", "on", "program"), rows
 
 

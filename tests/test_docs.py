@@ -31,13 +31,16 @@ def spans(text):
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCES.sub("", text))]
 
 
+def located(program):
+    """A program with its folder: a benchmark may be named without."""
+    where = [place for place in ("", "benchmarks/", "data_prep/") if (ROOT / (place + program[0])).is_file()]
+    assert where or program[0] == "-m", f"{program[0]}: no such program"
+    return (where[0] + program[0],) if where else program
+
+
 def found(commands):
-    """Commands with options, their programs with their folder: a benchmark may be named without."""
-    places = ("", "benchmarks/", "data_prep/")
-    for program, options in [command for command in commands if command[1]]:
-        where = [place for place in places if program[0] == "-m" or (ROOT / (place + program[0])).is_file()]
-        assert where, f"{program[0]}: no such program"
-        yield (where[0] + program[0], *program[1:]), options
+    """The commands that have options, their programs with their folders."""
+    return [(located(program), options) for program, options in commands if options]
 
 
 def test_readme_is_at_most_160_lines():
@@ -126,4 +129,5 @@ def test_a_benchmark_s_figures_name_a_command_that_exists_and_stand_in_a_table(p
     assert {"results", "first_told"} <= stored.keys() and stored["results"]
     written = {run.get("command", stored.get("command")) for run in stored["results"]}
     commands = [command for line in written for command in commands_in(line)]
-    assert len(commands) == len(written) > 0 and not unknown_options(found(commands))
+    assert len(commands) == len(written) and all(located(program) for program, _ in commands)
+    assert not unknown_options(found(commands))
