@@ -21,9 +21,9 @@ from inpaint import checkpoints, grid
 from inpaint.dataset import FIXED, binarized
 from inpaint.fill_captions import Captions
 from inpaint.fill_inputs import check_results, find_photos, results_of
+from inpaint.inference import device_of, evaluating
 from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
-from inpaint.scoring import device_of, evaluating
 from inpaint.tiles import paste
 from models.likelihoods import LEVELS
 from models.sampling import check_temperature

@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from data_prep.version import commit
-from inpaint.scoring import rank_and_world
+from inpaint.shares import rank_and_world
 
 PACKAGES = ("torch", "numpy", "nltk", "scikit-image", "matplotlib")
 

@@ -5,7 +5,7 @@ import torch
 
 from data_prep.progress import Progress
 from inpaint.grid import Row
-from inpaint.scoring import device_of, evaluating
+from inpaint.inference import device_of, evaluating
 
 
 def draw_samples(

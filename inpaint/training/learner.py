@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from data_prep.errors import InputError
 from inpaint.config import Config
 from inpaint.processes import agreed
-from inpaint.scoring import rank_and_world
+from inpaint.shares import rank_and_world
 from inpaint.training.batches import Batch
 from inpaint.training.optimizer import Optimizer
 from models import Inpainter

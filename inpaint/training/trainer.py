@@ -25,8 +25,9 @@ from data_prep.version import commit
 from inpaint import checkpoints
 from inpaint.config import Config
 from inpaint.dataset import Photos
+from inpaint.evaluation.scoring import score
 from inpaint.processes import agreed, another_died, fail_together, from_rank_0, multiplies_bfloat16, told_once
-from inpaint.scoring import all_gathered, rank_and_world, score
+from inpaint.shares import all_gathered, rank_and_world
 from inpaint.training import run
 from inpaint.training.batches import Batch, Batches
 from inpaint.training.learner import Learner, learning_rate

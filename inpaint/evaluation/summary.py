@@ -1,7 +1,8 @@
 """An evaluation in a few lines: the JSON that users script against, and the table that they read."""
 
 from data_prep.printing import printable
-from inpaint import statistics, units
+from inpaint import units
+from inpaint.evaluation import statistics
 
 
 def summarise(evaluation):

@@ -9,13 +9,15 @@ import numpy as np
 
 from data_prep.files import replacing
 from data_prep.recognise import PAGE, REPORT
-from inpaint import html_page as page
-from inpaint import provenance, report_plots, units, versus
+from inpaint import provenance, units
+from inpaint.evaluation import versus
+from inpaint.evaluation.rings import floor_by_ring
+from inpaint.evaluation.statistics import as_texts, mean_and_ci95
 from inpaint.grid import headings, row_images
-from inpaint.report_captions import gain_section, words_section
-from inpaint.rings import floor_by_ring
-from inpaint.statistics import as_texts, mean_and_ci95
-from inpaint.training_curve import read_curve
+from inpaint.report import html_page as page
+from inpaint.report import plots as report_plots
+from inpaint.report.captions import gain_section, words_section
+from inpaint.report.training_curve import read_curve
 
 RESAMPLES = 2000
 

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 from nltk.tokenize import wordpunct_tokenize
 
-from inpaint.statistics import mean_and_ci95
+from inpaint.evaluation.statistics import mean_and_ci95
 
 MIN_IMAGES = 10
 RESAMPLES = 2000

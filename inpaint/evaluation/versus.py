@@ -5,9 +5,9 @@ Its sign: nats of the other model minus nats of the model at hand, so positive m
 """
 
 from data_prep.errors import InputError
-from inpaint import statistics
-from inpaint.scoring import check_finite, score
-from inpaint.summary import line, yes
+from inpaint.evaluation import statistics
+from inpaint.evaluation.scoring import check_finite, score
+from inpaint.evaluation.summary import line, yes
 
 
 def check_comparable(model, name, other, other_name):

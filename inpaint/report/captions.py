@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from inpaint import html_page as page
-from inpaint import report_plots
-from inpaint.statistics import as_texts, mean_and_ci95
-from inpaint.word_gain import MIN_IMAGES, comparisons_note, word_gains
+from inpaint.evaluation.statistics import as_texts, mean_and_ci95
+from inpaint.evaluation.word_gain import MIN_IMAGES, comparisons_note, word_gains
+from inpaint.report import html_page as page
+from inpaint.report import plots as report_plots
 
 CASES = 6  # images that gain most, and as many that gain least
 WORDS = 15

@@ -10,10 +10,11 @@ import time
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from data_prep.errors import InputError
 from data_prep.progress import Progress
+from inpaint.inference import device_of, evaluating
+from inpaint.shares import all_gathered, gather, my_share
 
 
 def score(model, photos, indices, captions, batch_size=64, progress=False, label="nats", observe=None):
@@ -87,21 +88,6 @@ def log_probs(model, photos, indices, captions, positions, batch_size, clock):
         yield part, log_prob
 
 
-@contextlib.contextmanager
-def evaluating(model):
-    """Eval mode, no gradients, float32 throughout; the model's mode and the settings come back afterwards."""
-    was_training = model.training
-    settings = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    model.eval()
-    try:
-        with torch.inference_mode(), torch.autocast(device_of(model).type, enabled=False):
-            yield
-    finally:
-        model.train(was_training)
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = settings
-
-
 class Clock:
     """Images per second of the blocks it times. The first one warms caches and kernels up: it counts only if alone."""
 
@@ -124,38 +110,3 @@ class Clock:
         if self.cuda:
             torch.cuda.synchronize()
         return time.perf_counter()
-
-
-def device_of(model):
-    return next(model.parameters()).device
-
-
-def rank_and_world():
-    """This process's number and how many there are: (0, 1) without torch.distributed."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
-
-
-def my_share(n):
-    """Of positions 0 to n - 1, those this process works on: int64, every one in exactly one process."""
-    rank, world = rank_and_world()
-    return np.arange(rank, n, world)
-
-
-def gather(positions, values, n):
-    """Put together what each process computed at its own positions; the same float64 (n, ...) in all of them."""
-    whole = np.full((n, *np.shape(values)[1:]), np.nan)
-    for theirs, computed in all_gathered((positions, values)):
-        whole[theirs] = computed
-    return whole
-
-
-def all_gathered(value):
-    """The value each process holds, as a list in order of rank."""
-    _, world = rank_and_world()
-    if world == 1:
-        return [value]
-    values = [None] * world
-    dist.all_gather_object(values, value)
-    return values

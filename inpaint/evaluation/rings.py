@@ -7,7 +7,7 @@ outermost pixels. Sides of the hole that lie on the image's edge have no border,
 import numpy as np
 
 from inpaint import units
-from inpaint.scoring import all_gathered, gather, my_share
+from inpaint.shares import all_gathered, gather, my_share
 
 
 def distances(hole, image_size):

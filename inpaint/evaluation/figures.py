@@ -8,10 +8,13 @@ import dataclasses
 
 import numpy as np
 
-from inpaint import image_quality, units
-from inpaint.rings import PixelNats
-from inpaint.scoring import check_finite, device_of, evaluating, gather, my_share, score
-from inpaint.swap import swap
+from inpaint import units
+from inpaint.evaluation import image_quality
+from inpaint.evaluation.rings import PixelNats
+from inpaint.evaluation.scoring import check_finite, score
+from inpaint.evaluation.swap import swap
+from inpaint.inference import device_of, evaluating
+from inpaint.shares import gather, my_share
 from models.likelihoods import LEVELS
 
 
