@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_prep.digest import file_sha256
 from data_prep.h5file import SCHEMA
+from data_prep.hole import channels_last
 
 LIBVER = ("v110", "v110")  # HDF5 1.10 and later read it; its structures carry checksums of their own
 BLANK = b"0" * 64
-CHUNK = 1 << 20  # bytes hashed at a time
 
 
 @dataclass
@@ -61,16 +62,7 @@ def write(
 
 def whole_file_sha256(path, offset: int) -> str:
     """The SHA-256 of a file, in hexadecimal, with the 64 bytes at `offset` taken as the digit zero."""
-    digest, left = hashlib.sha256(), offset
-    with open(path, "rb") as file:
-        while left and (chunk := file.read(min(CHUNK, left))):
-            left -= len(chunk)
-            digest.update(chunk)
-        digest.update(BLANK)
-        file.seek(len(BLANK), os.SEEK_CUR)
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return file_sha256(path, (0, offset), (offset + len(BLANK), None), blank=BLANK)
 
 
 def _stamp(path, offset: int) -> None:
@@ -85,10 +77,9 @@ def _stamp(path, offset: int) -> None:
 def _write_split(group, image_size: int, hole, content: SplitContent) -> None:
     import h5py
 
-    n, (top, left, height, width) = len(content.image_id), hole
-    inside = np.s_[:, top : top + height, left : left + width]
+    n, inside = len(content.image_id), channels_last(hole)
     border = _create(group, "border", (n, image_size, image_size, 3), np.uint8)
-    center = _create(group, "center", (n, height, width, 3), np.uint8)
+    center = _create(group, "center", (n, *hole[2:], 3), np.uint8)
     digest, total, written = hashlib.sha256(), np.zeros(3, np.int64), 0
     for images in content.pixels():
         total += images.sum(axis=(0, 1, 2), dtype=np.int64)

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from data_prep.errors import InputError
 from data_prep.h5file import SPLITS, FileInfo, describe, stamp
+from data_prep.hole import channels_first
 from data_prep.regular import open_regular
+from inpaint.tiles import cut_center
 
 TRUTH = {"border": "truth_nats_border", "border_caption": "truth_nats_border_caption", "caption": "truth_nats_caption"}
 
@@ -80,11 +82,9 @@ class Photos:
         """border uint8 (n, 3, H, W) and center uint8 (n, 3, h, w) of the images `indices`, in their order."""
         if not self.binarize:
             return self._stored(indices)
-        top, left, h, w = self.hole
-        border = self.whole(indices)
-        center = border[:, :, top : top + h, left : left + w].clone()
-        border[:, :, top : top + h, left : left + w] = 0
-        return border, center
+        images = self.whole(indices)
+        center = cut_center(images, self.hole)
+        return images, center
 
     def _stored(self, indices) -> tuple[Tensor, Tensor]:
         indices = [range(len(self))[index] for index in np.asarray(indices, np.int64).tolist()]
@@ -98,8 +98,7 @@ class Photos:
           random: what each is binarized by where that is `dynamic`; None for the draws that `fixed` makes.
         """
         border, center = self._stored(indices)
-        top, left, h, w = self.hole
-        border[:, :, top : top + h, left : left + w] = center
+        border[channels_first(self.hole)] = center
         if not self.binarize:
             return border
         if random is None or self.binarize != "dynamic":

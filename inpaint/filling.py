@@ -24,7 +24,7 @@ from inpaint.fill_inputs import check_results, find_photos, results_of
 from inpaint.inference import device_of, evaluating
 from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
-from inpaint.tiles import paste
+from inpaint.tiles import cut_center, paste
 from models.likelihoods import LEVELS
 from models.sampling import check_temperature
 
@@ -149,9 +149,8 @@ def _fill_some(model, images, captions, samples, seed, binarize, how):
     Yields:
       of each a `grid.Row` whose samples stand in order of falling log-likelihood, and these, float64 (K,) in nats.
     """
-    top, left, h, w = model.hole
-    borders, centers = images.clone(), images[:, :, top : top + h, left : left + w]
-    borders[:, :, top : top + h, left : left + w] = 0
+    borders = images.clone()
+    centers = cut_center(borders, model.hole)
     seen = borders
     if binarize:
         channels = model.config["channels"]

@@ -1,10 +1,28 @@
-"""Border and center put together, for looking at and for the filled photo itself. uint8 tensors throughout."""
+"""Images taken apart into border and center, and put together again. uint8 tensors throughout."""
 
 import torch
 
+from data_prep.hole import channels_first
+
+
+def cut_center(images, hole):
+    """Cut the center out of images: their hole is zeroed in place.
+
+    Args:
+      images: uint8 (n, 3, H, W).
+      hole: (top, left, h, w).
+
+    Returns:
+      A new uint8 (n, 3, h, w).
+    """
+    inside = channels_first(hole)
+    center = images[inside].clone()
+    images[inside] = 0
+    return center
+
 
 def paste(border, center, hole):
-    """The border with `center` in its hole; every other pixel is the border's own, byte for byte.
+    """Put `center` into the hole of `border`; all other pixels stay byte-equal.
 
     Args:
       border: uint8 (n, 3, H, W).
@@ -14,9 +32,8 @@ def paste(border, center, hole):
     Returns:
       A new uint8 (n, 3, H, W).
     """
-    top, left, h, w = hole
     image = border.clone()
-    image[..., top : top + h, left : left + w] = center
+    image[channels_first(hole)] = center
     return image
 
 

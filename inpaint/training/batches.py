@@ -15,8 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from inpaint.dataset import Photos
+from inpaint.tiles import cut_center
 
-PART = 64  # images that are prepared at once: a batch of any size comes in steps of a moment each
+PART = 64  # images prepared at once, so that a large batch comes in short steps
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Batch:
 
 
 def joined(parts: list[Batch]) -> Batch:
-    """Batches end to end as one."""
+    """Concatenate batches."""
     if len(parts) == 1:
         return parts[0]
     border, center, known = (
@@ -46,43 +47,46 @@ def joined(parts: list[Batch]) -> Batch:
 
 
 def draw(seed: int, *key: int) -> np.random.Generator:
-    """The random generator of one decision: the same numbers for the same key, whoever asks."""
+    """A random generator that depends on the seed and key alone."""
     return np.random.default_rng([seed, *key])
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are varied.
+
+    Attributes:
+      flip: mirror every other image, left to right.
+      crop: take a random square of the image, its side at least this share of the image's, enlarged to the whole.
+      shift: move the image by up to this many pixels each way, as far as there is border on the side from which
+        pixels enter: these are marked unknown, and none of them may be the center's.
+      jitter: multiply the image by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
+      caption_dropout: probability that an image comes without its caption.
+    """
+
+    flip: bool = True
+    crop: float = 1.0
+    shift: int = 0
+    jitter: float = 0.0
+    caption_dropout: float = 0.1
+
+
 class Batches:
-    """step -> Batch, this process's share of the global batch.
+    """step -> Batch: this process's share of the global batch.
 
     Args:
       photos: the training split.
       batch_size: images in a global batch, over all processes.
       seed: the run's.
-      flip: mirror every other image, left to right.
-      crop: take a random square of the photo, its side at least this share of the photo's, enlarged to the whole.
-      shift: move the photo by up to this many pixels each way, as far as there is border on the side from which
-        pixels enter: these are marked unknown, and none of them may be the center's.
-      jitter: multiply the photo by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
-      caption_dropout: the probability that an image comes without its caption.
       rank, world: this process and their number.
+      augmentation: fields of `Augmentation`.
     """
 
     def __init__(
-        self,
-        photos: Photos,
-        batch_size: int,
-        seed: int,
-        *,
-        flip: bool = True,
-        crop: float = 1.0,
-        shift: int = 0,
-        jitter: float = 0.0,
-        caption_dropout: float = 0.1,
-        rank: int = 0,
-        world: int = 1,
+        self, photos: Photos, batch_size: int, seed: int, *, rank: int = 0, world: int = 1, **augmentation: float
     ):
         self.photos, self.batch_size, self.seed = photos, batch_size, seed
-        self.flip, self.crop, self.shift, self.jitter = flip, crop, shift, jitter
-        self.caption_dropout = caption_dropout
+        self.augmentation = Augmentation(**augmentation)
         self.rank, self.world = rank, world
         top, left, h, w = photos.hole
         after = photos.image_size - top - h, photos.image_size - left - w
@@ -117,30 +121,29 @@ class Batches:
     def _part(self, members: list[tuple[int, int]]) -> Batch:
         draws = [draw(self.seed, 2, epoch, image) for epoch, image in members]
         images = self.photos.whole([image for _, image in members], draws)  # (B, 3, H, W)
+        vary = self.augmentation
         known = torch.ones(len(members), 1, *images.shape[2:], dtype=torch.bool)  # (B, 1, H, W)
         captions = []
         for i, (epoch, image) in enumerate(members):
             random = draw(self.seed, 1, epoch, image)
             captions.append(self._caption(image, random))
-            if self.flip and random.random() < 0.5:
+            if vary.flip and random.random() < 0.5:
                 images[i] = images[i].flip(-1)
-            if self.crop < 1:
-                images[i] = enlarged(images[i], random.uniform(self.crop, 1), *random.uniform(0, 1, 2))
-            if self.jitter:
+            if vary.crop < 1:
+                images[i] = enlarged(images[i], random.uniform(vary.crop, 1), *random.uniform(0, 1, 2))
+            if vary.jitter:
                 common, each = random.uniform(-1, 1), random.uniform(-1, 1, 3) * (self.photos.channels == 3)
-                images[i] = amplified(images[i], (1 + self.jitter * common) * (1 + self.jitter / 2 * each))
-            if self.shift:
-                moves = random.integers(-self.shift, self.shift + 1, 2)
+                images[i] = amplified(images[i], (1 + vary.jitter * common) * (1 + vary.jitter / 2 * each))
+            if vary.shift:
+                moves = random.integers(-vary.shift, vary.shift + 1, 2)
                 images[i], known[i] = shifted(images[i], *moves.clip(*self._room))
-        top, left, h, w = self.photos.hole
-        center = images[:, :, top : top + h, left : left + w].clone()  # (B, 3, h, w)
-        images[:, :, top : top + h, left : left + w] = 0
+        center = cut_center(images, self.photos.hole)  # (B, 3, h, w)
         return Batch(images, center, captions, known)
 
     def _caption(self, image: int, random: np.random.Generator) -> str:
-        own = self.photos.captions_of(image)
-        dropped, choice = random.random() < self.caption_dropout, random.integers(max(len(own), 1))
-        return own[choice] if own and not dropped else ""
+        captions = self.photos.captions_of(image)
+        dropped, choice = random.random() < self.augmentation.caption_dropout, random.integers(max(len(captions), 1))
+        return captions[choice] if captions and not dropped else ""
 
 
 def amplified(image: Tensor, gains: np.ndarray) -> Tensor:

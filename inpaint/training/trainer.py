@@ -29,7 +29,7 @@ from inpaint.evaluation.scoring import score
 from inpaint.processes import agreed, another_died, fail_together, from_rank_0, multiplies_bfloat16, told_once
 from inpaint.shares import all_gathered, rank_and_world
 from inpaint.training import run
-from inpaint.training.batches import Batch, Batches
+from inpaint.training.batches import Augmentation, Batch, Batches
 from inpaint.training.learner import Learner, learning_rate
 from inpaint.training.loading import WorkerFailed, loader
 from inpaint.training.log import Log
@@ -78,14 +78,13 @@ class Trainer:
         except ValueError as error:
             raise InputError(f"{config.data}: no model for its images: {error}") from error
         self.learner = Learner(model.to(device), config, device)
-        augmentation = ("flip", "crop", "shift", "jitter", "caption_dropout")
         self.batches = Batches(
             self.train,
             config.batch_size,
             config.seed,
-            **{name: getattr(config, name) for name in augmentation},
             rank=rank,
             world=world,
+            **{option.name: getattr(config, option.name) for option in dataclasses.fields(Augmentation)},
         )
         self.progress = {"step": 0, "seconds": 0.0, "best": math.inf, "skipped": 0, "recent": []}
         self.stop = run.Stop()
