@@ -58,10 +58,12 @@ def replacing(path, kind=None, overwrite=False, durable=True):
             yield temporary
             if not os.path.samestat(os.lstat(temporary), os.fstat(descriptor)):
                 raise InputError(f"{temporary}: another file was put there while it was written")
-            durable and os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
             check_target(path, kind, overwrite)
             os.replace(temporary, path)
-            durable and _sync_folder(path.parent)
+            if durable:
+                _sync_folder(path.parent)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 

@@ -7,7 +7,7 @@ import torch
 
 @contextlib.contextmanager
 def evaluating(model):
-    """Eval mode, no gradients, float32 throughout; the model's mode and the settings come back afterwards."""
+    """Eval mode, no gradients, float32 without TF32 or autocast; mode and settings are restored afterwards."""
     was_training = model.training
     settings = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

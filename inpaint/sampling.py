@@ -1,4 +1,4 @@
-"""What a model paints: several samples for each border, reproducible by seed, and the rows of a grid."""
+"""Samples for borders, reproducible by seed, and the rows of a grid."""
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ def grid_rows(model, photos, indices, samples, seed, progress=False):
     """Let the model fill some photos of a split.
 
     Args:
-      model: an Inpainter, on any device; its mode is left as it was found.
+      model: an Inpainter, on any device; its mode is restored.
       photos: a `Photos` split.
       indices: which of its images, one a row.
       samples: K, how many samples a row.
@@ -63,5 +63,5 @@ def grid_rows(model, photos, indices, samples, seed, progress=False):
 
 
 def some_indices(n, rows, seed):
-    """`rows` different ones of n images, chosen by seed, in order: int64."""
+    """Choose `rows` of n images by seed: int64, sorted, without repetition."""
     return np.sort(np.random.default_rng(seed).choice(n, size=min(rows, n), replace=False))

@@ -5,20 +5,20 @@ import torch.distributed as dist
 
 
 def rank_and_world():
-    """This process's number and how many there are: (0, 1) without torch.distributed."""
+    """Rank of this process and number of processes: (0, 1) without torch.distributed."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
 def my_share(n):
-    """Of positions 0 to n - 1, those this process works on: int64, every one in exactly one process."""
+    """Positions, of 0 to n - 1, that this process works on: int64; each position belongs to exactly one process."""
     rank, world = rank_and_world()
     return np.arange(rank, n, world)
 
 
 def gather(positions, values, n):
-    """Put together what each process computed at its own positions; the same float64 (n, ...) in all of them."""
+    """Combine the values that each process computed at its positions: float64 (n, ...), the same in every process."""
     whole = np.full((n, *np.shape(values)[1:]), np.nan)
     for theirs, computed in all_gathered((positions, values)):
         whole[theirs] = computed
@@ -26,7 +26,7 @@ def gather(positions, values, n):
 
 
 def all_gathered(value):
-    """The value each process holds, as a list in order of rank."""
+    """The `value` of every process, a list in order of rank."""
     _, world = rank_and_world()
     if world == 1:
         return [value]

@@ -38,7 +38,7 @@ def paste(border, center, hole):
 
 
 def hatch(border, hole):
-    """The border with its hole hatched in two greys, which no one takes for black pixels."""
+    """The border with its hole hatched in two greys, so that it is not taken for black pixels."""
     _, _, h, w = hole
     rows, columns = torch.arange(h)[:, None], torch.arange(w)
     stripes = torch.where((rows + columns) % 8 < 4, 104, 152).to(torch.uint8)  # (h, w)
@@ -46,5 +46,5 @@ def hatch(border, hole):
 
 
 def as_pixels(mean):
-    """A float mean in 0..255 rounded to the uint8 image that shows it."""
+    """Round a float mean in 0..255 to uint8."""
     return mean.round().clamp(0, 255).to(torch.uint8)

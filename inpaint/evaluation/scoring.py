@@ -1,8 +1,7 @@
-"""Nats per image: the one way a photo's center is scored, the same to 1e-4 nats for any batch size.
+"""Nats per image of a photo's center, the same to 1e-4 nats for any batch size.
 
 Likelihoods run in float32 outside autocast, without TF32, in eval mode; sub-pixels are summed in float64. With several
-processes (torch.distributed initialised) process r takes every world-th image from the r-th on, so each image is scored
-once, nothing is padded, and all processes end up with all figures.
+processes (torch.distributed initialised) each scores its share, each image once without padding; all get all figures.
 """
 
 import contextlib
@@ -47,17 +46,17 @@ def score(model, photos, indices, captions, batch_size=64, progress=False, label
 
 
 def check_finite(figures, photos, indices, checkpoint, what="nats"):
-    """Refuse figures of images that are NaN or infinite: no mean of them would be a figure.
+    """Refuse NaN or infinite figures of images, which would spoil every mean.
 
     Args:
       figures: float64 (n,), nats for instance.
       photos: the `Photos` split that they are of.
       indices: int64 (n,), the images of the split.
-      checkpoint: of the model, as the user calls it.
-      what: the figures, in a word or two.
+      checkpoint: the checkpoint's name for messages.
+      what: name of the figures for messages.
 
     Raises:
-      InputError: names the checkpoint and the first such image.
+      InputError: a figure is not finite; names the checkpoint and the first such image.
     """
     bad = np.flatnonzero(~np.isfinite(figures))
     if len(bad):
@@ -67,13 +66,13 @@ def check_finite(figures, photos, indices, checkpoint, what="nats"):
 
 
 def log_probs(model, photos, indices, captions, positions, batch_size, clock):
-    """Score photos batch by batch; to be iterated inside `evaluating(model)`.
+    """Score photos batch by batch; iterate inside `evaluating(model)`.
 
     Args:
       model, photos, indices, captions: as `score` takes them.
       positions: which of `indices` to score.
       batch_size: images at once.
-      clock: a `Clock`, which keeps the time of log_prob.
+      clock: a `Clock` that times log_prob.
 
     Yields:
       (positions (b,), log_prob float32 (b, 3, h, w) on the model's device).
@@ -89,7 +88,7 @@ def log_probs(model, photos, indices, captions, positions, batch_size, clock):
 
 
 class Clock:
-    """Images per second of the blocks it times. The first one warms caches and kernels up: it counts only if alone."""
+    """Images per second of the timed blocks. The first is a warm-up and counts only if there is no other."""
 
     def __init__(self, model):
         self.cuda = device_of(model).type == "cuda"

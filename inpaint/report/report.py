@@ -1,7 +1,4 @@
-"""The report: one HTML page that says how good a model is, how sure that is, where it fails, and where it comes from.
-
-It adds no figure of its own to those of `Evaluation`: it shows them by image, by ring, by pixel and by word.
-"""
+"""The report: one HTML page of an `Evaluation`: intervals, plots by image, ring, pixel and word, and provenance."""
 
 from pathlib import Path
 
@@ -26,11 +23,11 @@ def write(folder, evaluation, summary, photos, checkpoint, rows, overwrite=False
     """Write FOLDER/report.html, whole or not at all.
 
     Args:
-      folder: made where it is missing.
+      folder: made if missing.
       evaluation: an `Evaluation`.
       summary: its JSON, with `checkpoint` (the file's path), `checkpoint_sha256` and, after a comparison, `versus`.
       photos: the `Photos` split that was scored.
-      checkpoint: what `checkpoints.read` gave.
+      checkpoint: from `checkpoints.read`.
       rows: `grid.Row`s of some of its images, at least one.
       overwrite: whether a report.html that this program did not write may be replaced.
 
@@ -129,7 +126,7 @@ def _samples(rows, hole, sample_is_mean):
 
 
 def _where(evaluation, photos):
-    """Nats by ring and by pixel."""
+    """Section on nats by ring and by pixel."""
     rings = evaluation.ring_nats
     per_pixel = page.figure(
         page.svg_uri(report_plots.map_plot(evaluation.pixel_nats)),

@@ -1,9 +1,9 @@
-"""Training batches as a pure function of the step: what makes a resumed run equal to one that never stopped.
+"""Training batches as a pure function of the step, so that a resumed run equals one that never stopped.
 
 Step s holds the images at positions s B to (s + 1) B of an endless stream: one permutation of the training set after
-another, each keyed by (seed, epoch). Which caption an image brings, whether it is mirrored, shifted or loses its
-caption is keyed by (seed, epoch, image). No generator carries state from batch to batch, so the order does not depend
-on workers, processes or interruptions, and every process of several can take its own share of the same batch.
+another, each keyed by (seed, epoch). The choice of caption, augmentation and caption dropout are keyed by (seed, epoch,
+image). No random state passes from batch to batch, so batches do not depend on workers, processes or interruptions, and
+each of several processes can take its share of the same batch.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def joined(parts: list[Batch]) -> Batch:
     return Batch(border, center, [caption for part in parts for caption in part.captions], known)
 
 
-def draw(seed: int, *key: int) -> np.random.Generator:
+def generator_of(seed: int, *key: int) -> np.random.Generator:
     """A random generator that depends on the seed and key alone."""
     return np.random.default_rng([seed, *key])
 
@@ -94,11 +94,11 @@ class Batches:
         self._orders: dict[int, np.ndarray] = {}
 
     def epoch_of(self, step: int) -> float:
-        """How many times the training set has been seen before `step`."""
+        """Number of epochs before `step`, with a fraction."""
         return step * self.batch_size / len(self.photos)
 
     def members(self, step: int) -> list[tuple[int, int]]:
-        """(epoch, image) of each image of the global batch of `step`."""
+        """(epoch, image) of each image of the global batch."""
         first = step * self.batch_size
         positions = [divmod(position, len(self.photos)) for position in range(first, first + self.batch_size)]
         return [(epoch, int(self._order(epoch)[place])) for epoch, place in positions]
@@ -106,26 +106,26 @@ class Batches:
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:
             self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
-            self._orders[epoch] = draw(self.seed, 0, epoch).permutation(len(self.photos))
+            self._orders[epoch] = generator_of(self.seed, 0, epoch).permutation(len(self.photos))
         return self._orders[epoch]
 
     def __getitem__(self, step: int) -> Batch:
         return joined(list(self.parts(step)))
 
     def parts(self, step: int) -> Iterator[Batch]:
-        """The batch of a step, at most PART images at a time."""
+        """The batch of a step in parts of at most PART images."""
         members = self.members(step)[self.rank :: self.world]
         for start in range(0, len(members), PART):
             yield self._part(members[start : start + PART])
 
     def _part(self, members: list[tuple[int, int]]) -> Batch:
-        draws = [draw(self.seed, 2, epoch, image) for epoch, image in members]
-        images = self.photos.whole([image for _, image in members], draws)  # (B, 3, H, W)
+        generators = [generator_of(self.seed, 2, epoch, image) for epoch, image in members]
+        images = self.photos.whole([image for _, image in members], generators)  # (B, 3, H, W)
         vary = self.augmentation
         known = torch.ones(len(members), 1, *images.shape[2:], dtype=torch.bool)  # (B, 1, H, W)
         captions = []
         for i, (epoch, image) in enumerate(members):
-            random = draw(self.seed, 1, epoch, image)
+            random = generator_of(self.seed, 1, epoch, image)
             captions.append(self._caption(image, random))
             if vary.flip and random.random() < 0.5:
                 images[i] = images[i].flip(-1)
@@ -147,17 +147,17 @@ class Batches:
 
 
 def amplified(image: Tensor, gains: np.ndarray) -> Tensor:
-    """An image (3, H, W) uint8, each channel times its gain (3,), rounded and clipped to 0..255."""
+    """Multiply each channel of an image, uint8 (3, H, W), by its gain (3,); round and clip to 0..255."""
     levels = np.rint(np.arange(256) * gains[:, None]).clip(0, 255).astype(np.uint8)  # (3, 256)
     return torch.from_numpy(np.take_along_axis(levels, image.flatten(1).numpy().astype(np.intp), 1)).view_as(image)
 
 
 def enlarged(image: Tensor, share: float, down: float, right: float) -> Tensor:
-    """A square of an image (3, S, S) uint8, enlarged to the whole by Lanczos.
+    """Enlarge a square of an image, uint8 (3, S, S), to S x S by Lanczos.
 
     Args:
-      share: the square's side over the image's, 0 < share <= 1.
-      down, right: where it lies, 0 for the upper or left edge, 1 for the lower or right one.
+      share: side of the square over that of the image, 0 < share <= 1.
+      down, right: position of the square, 0 at the upper or left edge, 1 at the lower or right one.
     """
     size = image.shape[-1]
     side = share * size
@@ -168,7 +168,7 @@ def enlarged(image: Tensor, share: float, down: float, right: float) -> Tensor:
 
 
 def shifted(image: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
-    """An image (3, H, W) moved down and right, zero where nothing moved in; and where something did, bool (1, H, W)."""
+    """Move an image (3, H, W), filling with zeros; also returns the mask of known pixels, bool (1, H, W)."""
     _, height, width = image.shape
     down, right = max(-height, min(down, height)), max(-width, min(right, width))
     moved = torch.zeros_like(image)
