@@ -1,8 +1,8 @@
-"""Writing the file that h5file.py describes: slab by slab, the same bytes from the same content.
+"""Write the file that h5file.py describes, slab by slab; the same content gives the same bytes.
 
-No clock enters (track_times off), nothing is chunked or compressed, and everything is created in one order. The last
-dataset, `file_sha256`, is the SHA-256 of the whole file with these 64 digits themselves taken as zeros, so a flipped
-byte anywhere, in pixels, captions or HDF5's own structures, can be found.
+No timestamps are stored (track_times off), nothing is chunked or compressed, and the order of creation is fixed. The
+last dataset, `file_sha256`, is the SHA-256 of the whole file with its 64 digits taken as zeros, so that a flipped byte
+anywhere, in pixels, captions or HDF5's structures, is found.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ BLANK = b"0" * 64
 
 @dataclass
 class SplitContent:
-    """What to write of a split. `pixels()` gives the whole images again and again: uint8 (k, S, S, 3), n in all."""
+    """Content of a split. `pixels()` restarts an iterator over the n whole images: uint8 (k, S, S, 3)."""
 
     image_id: list[int]
     file_name: list[str]
@@ -36,10 +36,12 @@ def write(
     """Write a whole file.
 
     Args:
-      path: where; what is there is overwritten.
-      image_size: S, in pixels. hole: top, left, height, width, in pixels.
+      path: target; overwritten.
+      image_size: S, in pixels.
+      hole: top, left, height, width, in pixels.
       attrs: provenance, beside `schema`, `image_size` and `hole`.
-      splits: train, val, test. vocabulary: words and their counts.
+      splits: train, val, test.
+      vocabulary: words and their counts.
     """
     import h5py
 
@@ -61,7 +63,7 @@ def write(
 
 
 def whole_file_sha256(path, offset: int) -> str:
-    """The SHA-256 of a file, in hexadecimal, with the 64 bytes at `offset` taken as the digit zero."""
+    """SHA-256 of a file in hexadecimal, with the 64 bytes at `offset` taken as the digit zero."""
     return file_sha256(path, (0, offset), (offset + len(BLANK), None), blank=BLANK)
 
 

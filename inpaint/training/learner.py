@@ -43,7 +43,7 @@ class Learner:
             config.beta2,
             kind=config.optimizer,
             slow=model.caption_encoder,
-            lr_scale=config.caption_lr,
+            share=config.caption_lr,
         )
         self._network = model
 
