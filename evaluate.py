@@ -22,12 +22,13 @@ from data_prep.outputs import check_outputs
 from data_prep.printing import Parser, printable
 from data_prep.recognise import EVALUATION, GRID, PAGE, REPORT
 from data_prep.version import add_version
-from inpaint import checkpoints, grid, versus
+from inpaint import checkpoints, grid
 from inpaint.dataset import Photos
-from inpaint.evaluation import evaluate
+from inpaint.evaluation import versus
+from inpaint.evaluation.figures import evaluate
+from inpaint.evaluation.summary import summarise, table
 from inpaint.processes import pick_device, process_group
 from inpaint.sampling import grid_rows, some_indices
-from inpaint.summary import summarise, table
 
 GRID_ROWS = 8
 
@@ -119,7 +120,7 @@ def write(args, model, photos, checkpoint, evaluation, summary):
         grid.write(args.grid, rows, photos.hole, not evaluation.proper, args.overwrite)
         print(printable(f"grid: {args.grid}"))
     if args.report:
-        from inpaint import report  # matplotlib takes a second to load
+        from inpaint.report import report  # matplotlib takes a second to load
 
         page = report.write(args.report, evaluation, summary, photos, checkpoint, rows, args.overwrite)
         print(printable(f"report: {page}"))

@@ -17,7 +17,7 @@ import torch
 
 from data_prep.errors import run_main
 from inpaint.config import Config
-from inpaint.scoring import score
+from inpaint.evaluation.scoring import score
 from inpaint.training.learner import learning_rate
 from inpaint.training.trainer import Trainer
 

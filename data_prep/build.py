@@ -1,9 +1,9 @@
-"""From sources to one HDF5 file: list the photos, decode them in shards, put the shards together.
+"""From sources to one HDF5 file: list the photos, decode them in shards, join the shards.
 
-Only the list of photos (names, captions, where they lie) is held in memory; pixels pass through it a shard at a time.
-While it works, FILE.h5.work holds the shards; it is keyed by the photos, the options and what decodes them, so that a
-second run after a kill goes on, and a run with another source, option or library starts afresh. FILE.h5 appears when it
-is whole, and not before.
+Only the list of photos (names, captions, locations) is in memory; pixels pass through it one shard at a time. During
+the build, FILE.h5.work holds the shards under a key of the photos, the options and the decoders' versions: after a kill
+a second run resumes, and a run with another source, option or library starts afresh. FILE.h5 appears only when it is
+complete.
 """
 
 import csv
@@ -39,7 +39,8 @@ FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what begins a formula i
 
 @dataclass(frozen=True)
 class Options:
-    """What the bytes of the file depend on beside the source. `limit` is the most images of each split."""
+    """Everything the bytes of the file depend on beside the source. `limit` is the maximum number of images of a
+    split."""
 
     image_size: int = IMAGE_SIZE
     hole: tuple[int, int, int, int] = HOLE
@@ -56,7 +57,7 @@ class Target(NamedTuple):
 
 @dataclass
 class Summary:
-    """What was built: `images` and `words` by split, `rejects` as (file, reason), and what the sources reported."""
+    """Result of a build: `images` and `words` by split, `rejects` as (file, reason), and what the sources reported."""
 
     path: Path
     source: str
@@ -83,15 +84,17 @@ def build(
     bar=None,
     overwrite: bool = False,
 ) -> Summary:
-    """Build `out` from sources that were read.
+    """Build `out` from sources.
 
     Args:
-      sources: see photos.Source. out: the file's path; FILE.rejects.csv is put beside it.
-      workers: processes that decode. attrs: further attributes of the file.
+      sources: see photos.Source.
+      out: path of the file; FILE.rejects.csv is written beside it.
+      workers: number of processes that decode.
+      attrs: further attributes of the file.
       bar: called as bar(done, total) when photos are done; None for silence.
-      overwrite: whether files that the program did not write may be replaced.
+      overwrite: whether files of other programs may be replaced.
     Raises:
-      InputError: no photo could be used, the disk is too small, another build is writing `out`, a worker was killed,
+      InputError: no photo could be used, the disk is too small, another build is writing `out`, a worker was killed, or
         `out` or its rejects.csv must not be replaced.
     """
     out, source = Path(out), join(sources, options.limit)
@@ -124,13 +127,13 @@ def build(
 
 
 def outputs_of(out) -> list[tuple[Path, Kind]]:
-    """What a build of `out` writes, as `outputs.check_outputs` takes it: the file and its rejects.csv."""
+    """Outputs of a build of `out`, for `outputs.check_outputs`: the file and its rejects.csv."""
     out = Path(out)
     return [(out, DATA), (out.parent / f"{out.stem}.rejects.csv", REJECTS)]
 
 
 def check_photos(outputs, sources: list[Source], overwrite: bool) -> None:
-    """See that outputs, (path, kind) each, may be written and are none of the sources' photos or archives."""
+    """Check that outputs, (path, kind) each, may be written and are none of the sources' photos or archives."""
     photos = (photo for source in sources for listed in source.photos.values() for photo in listed)
     there = any(os.path.lexists(path) for path, _ in outputs)  # no photo can be a file that is not
     inputs = {photo.where.path for photo in photos if isinstance(photo.where, Location)} if there else set()
@@ -139,8 +142,8 @@ def check_photos(outputs, sources: list[Source], overwrite: bool) -> None:
 
 
 def _digests(source: Source, options: Options) -> tuple[str, str]:
-    """SHA-256 of what the sources list (names, numbers, captions), and of that with the options, the files' stamps and
-    the libraries that decode."""
+    """SHA-256 of the list of photos (names, numbers, captions), and of that with the options, the files' stamps and the
+    libraries that decode."""
     listed, key = hashlib.sha256(), hashlib.sha256(repr((asdict(options), source.label)).encode())
     for split, photos in source.photos.items():
         listed.update(split.encode())
@@ -153,7 +156,7 @@ def _digests(source: Source, options: Options) -> tuple[str, str]:
 
 
 def _check_disk(out: Path, photos: dict[str, list[Photo]], shards: int, total: int, image_size: int) -> None:
-    """See that there is room for the shards still to be made and for the file."""
+    """Check that the disk has room for the missing shards and the file."""
     image = image_size * image_size * 3
     text = sum(sum(map(len, photo.captions)) + 100 for listed in photos.values() for photo in listed)
     needed = shards * image + 2 * total * image + 2 * text + 2**20
@@ -172,7 +175,7 @@ def _assemble(
     counts: dict,
     attrs: dict,
 ) -> Summary:
-    """Put the shards together and let FILE.rejects.csv and then FILE.h5 appear."""
+    """Join the shards; write FILE.rejects.csv, then FILE.h5."""
     from data_prep.h5write import SplitContent, write
 
     def shard(job: Job):
@@ -229,7 +232,7 @@ def _assemble(
 
 
 def _twice(source: Source, jobs: list[Job], shard) -> dict[tuple[int, int], str]:
-    """{(shard, position): reason} of photos whose content a split before theirs in FIRST has already."""
+    """{(shard, position): reason} of photos whose content is already in an earlier split of FIRST."""
     first: dict[str, tuple[str, Photo]] = {}
     twice: dict[tuple[int, int], str] = {}
     for job in sorted(jobs, key=lambda job: (FIRST.index(job.split), job.number)):
@@ -245,7 +248,7 @@ def _twice(source: Source, jobs: list[Job], shard) -> dict[tuple[int, int], str]
 
 
 def _pixels(jobs: list[Job], shard, twice: dict) -> Iterator[np.ndarray]:
-    """The pixels of some shards, one after the other, without the photos in `twice`."""
+    """Pixels of some shards, in order, without the photos in `twice`."""
     for job in jobs:
         found = shard(job)
         keep = [index for index, position in enumerate(found.kept) if (job.number, position) not in twice]
@@ -253,13 +256,13 @@ def _pixels(jobs: list[Job], shard, twice: dict) -> Iterator[np.ndarray]:
 
 
 def as_path(name: str) -> str:
-    """A photo's name for rejects.csv. One that a spreadsheet would take for a formula, or a shell for an option, gets
-    ./ in front: for whoever opens the file by it, that is the same path."""
+    """A photo's name for rejects.csv. A name that a spreadsheet would take for a formula, or a shell for an option,
+    gets ./ in front; opened as a path it is the same."""
     return f"./{name}" if name.startswith(FORMULA) else name
 
 
 def _provenance(source: Source, digest: str, options: Options, rejected: int) -> dict:
-    """Where the file comes from: the same for the same source, options and libraries, whoever builds it and when."""
+    """Attributes on the origin of the file: the same for the same source, options and libraries."""
     import h5py
     import nltk
     import numpy as np

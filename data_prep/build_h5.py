@@ -73,7 +73,7 @@ def main(argv=None) -> int:
 
 
 def _files_given(sources: list[dict]) -> tuple[list, list]:
-    """The files that the command line names as sources, and the folders whose files it reads."""
+    """Files that the command line names as sources, and folders whose files it reads."""
     files = [source["captions"] for source in sources if source.get("captions")]
     folders = [source["root"] for source in sources if source.get("root")]
     for source in sources:
@@ -85,7 +85,7 @@ def _files_given(sources: list[dict]) -> tuple[list, list]:
 
 
 def _settle_geometry(parser, args) -> None:
-    """Put an image size and a hole where none was given, and the whole image for `full`."""
+    """Fill in a missing image size and hole; `full` is the whole image."""
     kinds = {source["kind"] for source in args.sources}
     for source in args.sources:
         if source["kind"] == "torchvision" and "root" not in source:
@@ -107,7 +107,7 @@ def _settle_geometry(parser, args) -> None:
 
 
 def _read(source: dict, args):
-    """Read one source: what its photos are called and where they lie."""
+    """Read one source: names and locations of its photos."""
     kind, path = source["kind"], source["path"]
     if kind == "coco":
         from data_prep.sources.coco import read_coco
@@ -133,7 +133,7 @@ def _read(source: dict, args):
 
 
 def _in_split(source, split: str | None):
-    """All of a source in one split, where --split says so."""
+    """Put all photos of a source into one split, if --split says so."""
     if split is not None:
         every = [photo._replace(may_be_test=False) for name in SPLITS for photo in source.photos[name]]
         source.photos = {name: every if name == split else [] for name in SPLITS}
@@ -148,7 +148,7 @@ def _build(sources, args, options: Options, all_demo: bool) -> Summary:
 
 
 def _report(summary: Summary) -> str:
-    """The summary that a build ends with."""
+    """Print the summary of a build."""
     lines = [f"{'split':<8}{'images':>10}{'captions':>10}{'words':>12}   words in a caption: median, 95 %, most"]
     for split, images in summary.images.items():
         words = summary.words[split]
@@ -222,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _AddSource(argparse.Action):
-    """Collects the sources of all kinds in the order given."""
+    """Collects sources of all kinds in the order of the command line."""
 
     def __call__(self, parser, namespace, value, option_string=None):
         source = {"kind": self.dest, "path": value, "split": namespace.next_split}
@@ -230,7 +230,7 @@ class _AddSource(argparse.Action):
 
 
 class _AddCaptions(argparse.Action):
-    """Gives the folder before it a captions file."""
+    """Sets the captions file of the folder before it."""
 
     def __call__(self, parser, namespace, value, option_string=None):
         if not namespace.sources or namespace.sources[-1]["kind"] != "folder":
@@ -239,7 +239,7 @@ class _AddCaptions(argparse.Action):
 
 
 class _AddRoot(argparse.Action):
-    """Says where the files of the data set before it lie."""
+    """Sets the folder of the data set before it."""
 
     def __call__(self, parser, namespace, value, option_string=None):
         if not namespace.sources or namespace.sources[-1]["kind"] != "torchvision":

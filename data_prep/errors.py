@@ -1,6 +1,5 @@
-"""What a user's mistake looks like: one line on stderr and exit code 1, never a traceback. So does a signal that ends
-a program, from the script's first lines on.
-"""
+"""Errors of users: one line on stderr and exit code 1, never a traceback. Signals that end a program likewise, from a
+script's first lines on."""
 
 import contextlib
 import os
@@ -16,20 +15,20 @@ _outcome: int | None = None  # the exit code, once the work is over and told
 
 
 class InputError(Exception):
-    """The input, not the program, is at fault. Its text is one line naming the file and the reason."""
+    """The input is at fault, not the program. The message is one line with the file and the reason."""
 
 
 class CommandError(InputError):
-    """The command line is at fault, in a way that argparse cannot see: exit code 2."""
+    """The command line is wrong in a way that argparse cannot see: exit code 2."""
 
 
 class Interrupted(BaseException):
-    """A signal of ENDING but Ctrl-C arrived; unwinds the stack as Ctrl-C does, so that every `finally` runs."""
+    """A signal of ENDING other than Ctrl-C; unwinds the stack like Ctrl-C, so that every `finally` runs."""
 
 
 @contextlib.contextmanager
 def signals_held():
-    """The signals of ENDING wait until this block is left: for what must not be cut in two, or would swallow them."""
+    """Hold the signals of ENDING until the block ends: for code that must not be interrupted, or would swallow them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
@@ -38,14 +37,14 @@ def signals_held():
 
 
 def exit_on_signals():
-    """A signal of ENDING is one line on stderr and exit code 1, at once: for a script's first lines, before it imports
-    what takes seconds to load and would pass an exception on as a traceback, or swallow it."""
+    """Make a signal of ENDING print one line and exit with code 1 at once: for a script's first lines, before slow
+    imports that would turn an exception into a traceback or swallow it."""
     for number in _heard():
         signal.signal(number, _leave)
 
 
 def _heard():
-    """The signals of ENDING but those that whoever started the program had it ignore, as nohup does."""
+    """Signals of ENDING, less those ignored when the program started (nohup)."""
     return [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
 
 
@@ -61,14 +60,14 @@ def _words(number) -> str:
 
 
 def run_main(main, argv=None):
-    """Run `main(argv)` for a script and leave the process with the contract's exit codes.
+    """Run `main(argv)` for a script and exit.
 
     Args:
-      main: a function of the command line (list of str, or None for sys.argv[1:]) that returns None or an exit code.
+      main: function of the command line (list of str, or None for sys.argv[1:]); returns None or an exit code.
       argv: the command line, or None.
 
-    Exits 0 when the work is done, 1 when it failed (one line on stderr; also where the system refused a file or the
-    memory, or a signal of ENDING ended it), 2 when the command line is wrong.
+    Exit codes: 0 for success; 1 for failure (one line on stderr), including refusals by the system, too little memory
+    and signals of ENDING; 2 for a wrong command line.
     """
     global _outcome
     last = -ONE_SIGNAL
@@ -109,7 +108,7 @@ def run_main(main, argv=None):
 
 
 def _code_of(main, argv):
-    """The exit code of `main(argv)`, what failed in it told."""
+    """Run `main(argv)`, report its failure, and return the exit code."""
     try:
         code = main(argv)
         if sys.stdout:  # None where it was closed
@@ -128,7 +127,7 @@ def _code_of(main, argv):
 
 
 def _refused(reason) -> int:
-    """Say what is wrong with the command line, as argparse does; the exit code."""
+    """Report a wrong command line as argparse does; returns the exit code."""
     from data_prep.printing import printable
 
     folder, script = os.path.split(sys.argv[0])
@@ -139,7 +138,7 @@ def _refused(reason) -> int:
 
 
 def failed(reason) -> int:
-    """Say in one line why the work failed; the exit code."""
+    """Report a failure in one line; returns the exit code."""
     from data_prep.printing import printable  # here, so that a script's first lines are soon done
 
     print("error:", printable(" ".join(str(reason).split())), file=sys.stderr)

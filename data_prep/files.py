@@ -1,8 +1,8 @@
-"""Files that are either whole or not there: written under a hidden name beside the target, then moved over it.
+"""Atomic writes: under a hidden name beside the target, then moved over it.
 
-A kill at any moment, or a power cut, leaves the previous file as it was; an exception, Ctrl-C or SIGTERM also removes
-the unfinished one. Several processes may write one path: each has an unfinished file of its own, and the last to end
-wins whole. What killed processes left behind is swept by the next one that writes into the folder.
+A kill or a power cut leaves the previous file; an exception, Ctrl-C or SIGTERM also removes the unfinished one. Several
+processes may write one path: each writes a separate unfinished file, and the last to finish wins. Unfinished files of
+killed processes are removed by the next process that writes into the folder.
 """
 
 import contextlib
@@ -29,16 +29,16 @@ _swept = set()  # folders that this process has swept
 
 @contextlib.contextmanager
 def replacing(path, kind=None, overwrite=False, durable=True):
-    """Give a temporary path to write to, and move it to `path` when the block ends well.
+    """Yield a temporary path to write to, and move it to `path` if the block succeeds.
 
-    The temporary file is there, empty, and is to be written in place; its name has no suffix, so tell `Image.save` the
-    format. The result has the permissions of any new file.
+    The temporary file exists and is empty; write it in place. Its name has no suffix, so tell `Image.save` the format.
+    The result has the permissions of a new file.
 
     Args:
-      path: where the file shall appear (str or Path); missing folders are made.
-      kind, overwrite: which files may be replaced, as `outputs.check_target` takes them; checked before and after the
-        block.
-      durable: whether a power cut may not cost the file; False for what checks itself and is soon made again.
+      path: target (str or Path); missing folders are made.
+      kind, overwrite: which files may be replaced, see `outputs.check_target`; checked before and after the block.
+      durable: sync to disk, so that the file survives a power cut; False for files that are verified and cheap to
+        remake.
 
     Yields:
       The Path to write.
@@ -58,19 +58,21 @@ def replacing(path, kind=None, overwrite=False, durable=True):
             yield temporary
             if not os.path.samestat(os.lstat(temporary), os.fstat(descriptor)):
                 raise InputError(f"{temporary}: another file was put there while it was written")
-            durable and os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
             check_target(path, kind, overwrite)
             os.replace(temporary, path)
-            durable and _sync_folder(path.parent)
+            if durable:
+                _sync_folder(path.parent)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def write_json(path, value, kind=None, overwrite=False):
-    """Write `value` to `path` as indented JSON; a number that is NaN or infinite becomes null.
+    """Write `value` to `path` as indented JSON; NaN and infinity become null.
 
     Raises:
-      InputError: as `replacing` does, which takes `kind` and `overwrite`.
+      InputError: see `replacing`, also for `kind` and `overwrite`.
     """
     text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with replacing(path, kind, overwrite) as temporary:
@@ -78,7 +80,7 @@ def write_json(path, value, kind=None, overwrite=False):
 
 
 def save_png(image, file, kind):
-    """Write a PIL image as PNG with the mark by which `recognise.png_kind(kind)` knows it; `kind` is a word or two."""
+    """Write a PIL image as PNG with the mark that `recognise.png_kind(kind)` looks for; `kind` is a word or two."""
     from PIL.PngImagePlugin import PngInfo
 
     mark = PngInfo()
@@ -87,7 +89,7 @@ def save_png(image, file, kind):
 
 
 def _created(path):
-    """A new empty file beside `path`, under a name that no other process makes: its path, and a descriptor of it."""
+    """Create an empty file beside `path` under a unique name; returns its path and descriptor."""
     stem = os.fsencode(path.name)[:LONGEST_STEM].decode("utf-8", "ignore")
     name = f".{stem}.{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.unfinished"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -101,7 +103,7 @@ def _remove(path):
 
 @functools.cache
 def _machine():
-    """Six digits for the machine, or container, within which process ids tell processes apart."""
+    """Six hexadecimal digits of the machine, or container, in which process ids are unique."""
     try:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -110,7 +112,7 @@ def _machine():
 
 
 def _sweep(folder):
-    """Remove what killed processes left unfinished in a folder; once a folder, since it may hold many files."""
+    """Remove unfinished files of killed processes from a folder; only once per folder, as it may hold many files."""
     key = os.path.realpath(folder)
     if key in _swept:
         return
@@ -123,7 +125,7 @@ def _sweep(folder):
 
 
 def _is_dead(entry):
-    """Whether a folder's entry is an unfinished file that no process writes any more."""
+    """Whether an entry is an unfinished file of a process that has ended."""
     match = UNFINISHED.fullmatch(entry.name)
     if not match or not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
         return False
@@ -143,7 +145,7 @@ def _runs(pid):
 
 
 def _sync_folder(folder):
-    """Have the move itself on the disk. Some file systems cannot, and need not."""
+    """Sync the move to disk. Some file systems cannot, and need not."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:

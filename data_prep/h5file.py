@@ -1,12 +1,12 @@
-"""The one file that training and evaluation read: its layout (schema 1), and `describe`, which checks it.
+"""Layout (schema 1) of the file that training and evaluation read, and `describe`, which checks it.
 
-Root attributes `schema`, `image_size`, `hole`, `channels` (1 where all images are grey, else absent), provenance; a
-group for each of train, val, test; a group `vocabulary`. The pixels are contiguous and uncompressed, so that a reader
-reads them at the offsets that `describe` gives and h5py never enters a data-loading process. Text is stored
-as bytes end to end with offsets, as in `captions` and `caption_offsets`: string i is bytes[offsets[i]:offsets[i + 1]].
+Root attributes: `schema`, `image_size`, `hole`, `channels` (1 if all images are grey, else absent), provenance. A group
+for each of train, val, test; a group `vocabulary`. Pixels are contiguous and uncompressed, so that readers use the
+offsets from `describe`, without h5py in data-loading processes. Text is concatenated bytes with offsets, as in
+`captions` and `caption_offsets`: string i is bytes[offsets[i]:offsets[i + 1]].
 
-A file may come from anybody, and HDF5 can make one file read another, or a small one fill the memory. So everything is
-reached by hard links, lies in the file itself, unfiltered, and is no larger than the file: see h5members.py.
+A file may be hostile: HDF5 can make one file read another, or a small one fill memory. So everything must be reached by
+hard links, lie in the file itself, unfiltered, and be no larger than the file: see h5members.py.
 """
 
 import os
@@ -29,15 +29,17 @@ HOLE = (16, 16, 32, 32)  # top, left, height, width, in pixels
 
 @dataclass
 class SplitInfo:
-    """What a split holds beside its pixels.
+    """Everything in a split but its pixels.
 
     Attributes:
       n: number of images.
-      border_offset, center_offset: where the pixels begin, in bytes from the start of the file; None when n is 0.
-      image_id: int64 (n,). file_name: n strings.
-      captions: uint8, the UTF-8 of all captions end to end. caption_offsets: int64 (m + 1,).
-      caption_index: int64 (n + 1,): the captions of image i are number caption_index[i] to caption_index[i + 1].
-      sha256: of border, then center, in hexadecimal.
+      border_offset, center_offset: start of the pixels, in bytes from the start of the file; None if n is 0.
+      image_id: int64 (n,).
+      file_name: n strings.
+      captions: uint8, the UTF-8 of all captions, concatenated.
+      caption_offsets: int64 (m + 1,).
+      caption_index: int64 (n + 1,): image i has captions caption_index[i] to caption_index[i + 1].
+      sha256: hash of border, then center, in hexadecimal.
     """
 
     n: int
@@ -51,7 +53,7 @@ class SplitInfo:
     sha256: str
 
     def captions_of(self, i: int) -> list[str]:
-        """The captions of image i, in the order of the source; an empty list where it has none."""
+        """Captions of image i, in the order of the source; an empty list if it has none."""
         first, last = int(self.caption_index[i]), int(self.caption_index[i + 1])
         bounds = self.caption_offsets[first : last + 1].tolist()
         return [self.captions[a:b].tobytes().decode() for a, b in zip(bounds, bounds[1:], strict=False)]
@@ -59,10 +61,10 @@ class SplitInfo:
 
 @dataclass
 class FileInfo:
-    """A file that was found well-formed: see `describe`.
+    """A well-formed file, see `describe`.
 
-    `hole` is top, left, height, width in pixels; `file_sha256` the digits that h5write.py wrote and their offset in the
-    file, or None where another program left them out; `stamp` what tells that the file has changed since, see `stamp`.
+    `hole` is top, left, height, width in pixels. `file_sha256` is the stored hash of the file and its offset, or None
+    if another program left it out. `stamp` changes when the file is written again, see `stamp`.
     """
 
     path: Path
@@ -76,17 +78,17 @@ class FileInfo:
 
     @property
     def channels(self) -> int:
-        """1 where all images are grey, their three channels alike; else 3."""
+        """1 if all images are grey (three equal channels), else 3."""
         return self.attrs.get("channels", 3)
 
 
 def describe(path) -> FileInfo:
-    """Open a file, check all of its layout and give what it holds; no pixel is read.
+    """Open a file, check its layout and return its description; reads no pixels.
 
     Args:
-      path: an HDF5 file as `data_prep/build_h5.py` writes it.
+      path: an HDF5 file of `data_prep/build_h5.py`.
     Raises:
-      InputError: in one line, when the file is missing, truncated, of another schema or inconsistent with itself.
+      InputError: the file is missing, truncated, of another schema or inconsistent.
     """
     import h5py  # here, because a builder's processes decode photos before anyone needs it
 
@@ -103,7 +105,7 @@ def describe(path) -> FileInfo:
 
 
 def stamp(file) -> tuple[int, int]:
-    """What changes when an open file is written again: its size in bytes, and when it was written last, in ns."""
+    """Size of an open file in bytes and time of its last write in ns: change when it is written again."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
 
@@ -188,7 +190,7 @@ def _file_sha256(path: Path, file) -> tuple[str, int] | None:
 
 
 def _strings(where: str, group, text: str, offsets: str) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes end to end and where each string begins, found to be valid UTF-8 string by string."""
+    """Concatenated bytes and the offsets of the strings, each checked to be valid UTF-8."""
     data, bounds = values(where, group, text, np.uint8), values(where, group, offsets, np.int64)
     if not _rises(bounds, len(data)):
         raise InputError(f"{where}/{offsets}: must rise from 0 to the {len(data)} bytes of {text}")
@@ -203,12 +205,12 @@ def _strings(where: str, group, text: str, offsets: str) -> tuple[np.ndarray, np
 
 
 def _rises(bounds: np.ndarray, last: int) -> bool:
-    """Whether `bounds` runs from 0 to `last` without a step down."""
+    """Whether `bounds` runs from 0 to `last` and never falls."""
     return len(bounds) > 0 and bounds[0] == 0 and bounds[-1] == last and bool(np.all(bounds[1:] >= bounds[:-1]))
 
 
 def _offset(where: str, dataset, file_size: int) -> int | None:
-    """Where the dataset's one contiguous, uncompressed block lies in the file."""
+    """Offset of the dataset's contiguous, uncompressed block in the file."""
     import h5py
 
     if dataset.size == 0:

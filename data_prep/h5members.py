@@ -1,7 +1,7 @@
-"""What stands in a group of an HDF5 file, each thing in the file itself: no link, no other file, no filter to undo.
+"""Members of a group of an HDF5 file, all stored in the file itself: no links, no other files, no filters.
 
-HDF5 follows links to other files, reads datasets that are put together from other files or lie in them, and inflates a
-thousand bytes to a million; in a file of somebody else's all of that is refused before it happens.
+HDF5 follows links to other files, reads datasets that lie in other files, and inflates a thousand bytes to a million;
+for files of strangers all of that is refused in advance.
 """
 
 import math
@@ -16,7 +16,7 @@ AT_ONCE = 2**28  # bytes, of texts of any length read together
 
 
 def member(where, group, name: str):
-    """The group or dataset `name` of a group, None where there is none; InputError where it is a link to elsewhere."""
+    """Group or dataset `name` of a group, None if missing. Raises InputError if it is a link to another file."""
     import h5py
 
     link = group.get(name, getlink=True)
@@ -28,7 +28,7 @@ def member(where, group, name: str):
 
 
 def subgroup(where, group, name: str):
-    """The group `name` of a group. Raises InputError where there is none."""
+    """Group `name` of a group. Raises InputError if missing."""
     import h5py
 
     found = member(where, group, name)
@@ -38,7 +38,7 @@ def subgroup(where, group, name: str):
 
 
 def dataset(where, group, name: str, dtype, dimensions: int):
-    """The dataset `name`, found to have this dtype (None: strings) and number of dimensions, all in the file."""
+    """Dataset `name`, checked to have this dtype (None: strings) and number of dimensions and to lie in the file."""
     import h5py
 
     found = member(where, group, name)
@@ -63,8 +63,8 @@ def dataset(where, group, name: str, dtype, dimensions: int):
 
 
 def check_place(where, found) -> None:
-    """InputError unless the values of a dataset lie in the file as they are. Its shape must not be asked for before:
-    that of a virtual one is found out by opening other files."""
+    """Raise InputError unless the values of a dataset lie in the file, unfiltered. Do not read its shape before this:
+    for a virtual dataset HDF5 would open other files."""
     if found.is_virtual or found.external:
         raise InputError(f"{where}: lies in another file; only what stands in the file itself is read")
     if found.id.get_create_plist().get_nfilters():
@@ -72,12 +72,12 @@ def check_place(where, found) -> None:
 
 
 def values(where, group, name: str, dtype) -> np.ndarray:
-    """All values of a dataset of one dimension."""
+    """All values of a one-dimensional dataset."""
     return dataset(where, group, name, dtype, 1)[:]
 
 
 def texts(where, found) -> list[str]:
-    """The strings of a dataset, in UTF-8, of one length or of any, together no longer than the file."""
+    """Strings of a dataset, UTF-8 of fixed or variable length, in all no longer than the file."""
     size = found.file.id.get_filesize()
     if found.dtype.kind == "S":
         return [text.decode() for text in found[:].tolist()]
@@ -92,8 +92,8 @@ def texts(where, found) -> list[str]:
 
 
 def attributes(group) -> dict:
-    """The attributes of a group that are numbers or texts, by name, as int, float, bool, str or a list of them; others,
-    and absurdly large ones, are left out."""
+    """Attributes of a group that are numbers or strings, by name, as int, float, bool, str or a list of them; all
+    others, and very large ones, are left out."""
     if len(group.attrs) > MOST_ATTRIBUTES:
         raise InputError(f"{group.file.filename}: more than {MOST_ATTRIBUTES:,} attributes")
     found = {name: _plain(group.attrs[name]) for name in group.attrs if _is_plain(group.attrs.get_id(name))}
@@ -101,7 +101,7 @@ def attributes(group) -> dict:
 
 
 def _is_plain(attribute) -> bool:
-    """Whether an attribute, of which nothing was read yet, is of numbers or texts and small."""
+    """Whether an attribute, still unread, is small and holds numbers or strings."""
     import h5py
 
     if attribute.shape is None:

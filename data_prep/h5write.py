@@ -1,8 +1,8 @@
-"""Writing the file that h5file.py describes: slab by slab, the same bytes from the same content.
+"""Write the file that h5file.py describes, slab by slab; the same content gives the same bytes.
 
-No clock enters (track_times off), nothing is chunked or compressed, and everything is created in one order. The last
-dataset, `file_sha256`, is the SHA-256 of the whole file with these 64 digits themselves taken as zeros, so a flipped
-byte anywhere, in pixels, captions or HDF5's own structures, can be found.
+No timestamps are stored (track_times off), nothing is chunked or compressed, and the order of creation is fixed. The
+last dataset, `file_sha256`, is the SHA-256 of the whole file with its 64 digits taken as zeros, so that a flipped byte
+anywhere, in pixels, captions or HDF5's structures, is found.
 """
 
 import hashlib
@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_prep.digest import file_sha256
 from data_prep.h5file import SCHEMA
+from data_prep.hole import channels_last
 
 LIBVER = ("v110", "v110")  # HDF5 1.10 and later read it; its structures carry checksums of their own
 BLANK = b"0" * 64
-CHUNK = 1 << 20  # bytes hashed at a time
 
 
 @dataclass
 class SplitContent:
-    """What to write of a split. `pixels()` gives the whole images again and again: uint8 (k, S, S, 3), n in all."""
+    """Content of a split. `pixels()` restarts an iterator over the n whole images: uint8 (k, S, S, 3)."""
 
     image_id: list[int]
     file_name: list[str]
@@ -35,10 +36,12 @@ def write(
     """Write a whole file.
 
     Args:
-      path: where; what is there is overwritten.
-      image_size: S, in pixels. hole: top, left, height, width, in pixels.
+      path: target; overwritten.
+      image_size: S, in pixels.
+      hole: top, left, height, width, in pixels.
       attrs: provenance, beside `schema`, `image_size` and `hole`.
-      splits: train, val, test. vocabulary: words and their counts.
+      splits: train, val, test.
+      vocabulary: words and their counts.
     """
     import h5py
 
@@ -60,17 +63,8 @@ def write(
 
 
 def whole_file_sha256(path, offset: int) -> str:
-    """The SHA-256 of a file, in hexadecimal, with the 64 bytes at `offset` taken as the digit zero."""
-    digest, left = hashlib.sha256(), offset
-    with open(path, "rb") as file:
-        while left and (chunk := file.read(min(CHUNK, left))):
-            left -= len(chunk)
-            digest.update(chunk)
-        digest.update(BLANK)
-        file.seek(len(BLANK), os.SEEK_CUR)
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    """SHA-256 of a file in hexadecimal, with the 64 bytes at `offset` taken as the digit zero."""
+    return file_sha256(path, (0, offset), (offset + len(BLANK), None), blank=BLANK)
 
 
 def _stamp(path, offset: int) -> None:
@@ -85,10 +79,9 @@ def _stamp(path, offset: int) -> None:
 def _write_split(group, image_size: int, hole, content: SplitContent) -> None:
     import h5py
 
-    n, (top, left, height, width) = len(content.image_id), hole
-    inside = np.s_[:, top : top + height, left : left + width]
+    n, inside = len(content.image_id), channels_last(hole)
     border = _create(group, "border", (n, image_size, image_size, 3), np.uint8)
-    center = _create(group, "center", (n, height, width, 3), np.uint8)
+    center = _create(group, "center", (n, *hole[2:], 3), np.uint8)
     digest, total, written = hashlib.sha256(), np.zeros(3, np.int64), 0
     for images in content.pixels():
         total += images.sum(axis=(0, 1, 2), dtype=np.int64)

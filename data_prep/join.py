@@ -1,4 +1,4 @@
-"""Several sources as one: their splits end to end, each photo in one split, each with a number of its own."""
+"""Join several sources: splits are concatenated, each photo is in one split and has a unique number."""
 
 import hashlib
 from dataclasses import replace
@@ -11,10 +11,10 @@ FIRST = ("test", "val", "train")  # a photo that is in two splits stays in the f
 
 
 def join(sources: list[Source], limit: int | None = None) -> Source:
-    """All sources as one: their splits end to end, a test split drawn from train if none has one, then `limit`.
+    """Join sources: concatenate splits, draw a test split from train if none has one, then apply `limit`.
 
-    A photo that COCO's id shows to be in two splits is kept in one and told; equal numbers of different photos become
-    different. (What is the same by its content is found when it is decoded, see build.py.)
+    A photo that is in two splits by COCO's id is kept in one, with a note; equal numbers of different photos are
+    changed. (Equal content is found after decoding, see build.py.)
     """
     sources = [replace(source, photos=dict(source.photos), rejects=list(source.rejects)) for source in sources]
     _once_by_id(sources)
@@ -36,13 +36,13 @@ def join(sources: list[Source], limit: int | None = None) -> Source:
 
 
 def drawn_for_test(image_id: int) -> bool:
-    """Whether a training image becomes a test image: by its number alone, so that the same do for ever."""
+    """Whether a training image goes to the test split: by its number alone, so that the choice never changes."""
     digest = hashlib.sha256(str(image_id).encode()).digest()
     return int.from_bytes(digest[:8], "big") % TEST_SHARE == 0
 
 
 def _once_by_id(sources: list[Source]) -> None:
-    """Keep each photo that is known by its id in the first of FIRST that has it."""
+    """Keep each photo with an id only in the first split of FIRST that has it."""
     kept: dict[int, tuple[str, Photo]] = {}
     for split in FIRST:
         for source in sources:
@@ -60,8 +60,8 @@ def _once_by_id(sources: list[Source]) -> None:
 
 
 def _same(photo: Photo, other: Photo) -> bool:
-    """Whether two photos of one id are one. COCO's own names carry the id; people's sets may count from 1 in each file,
-    and theirs are told apart by name and content."""
+    """Whether two photos of one id are the same. COCO's names carry the id; other sets may number each file from 1, and
+    are told apart by name and content."""
     names = base(photo.file_name), base(other.file_name)
     if names[0] == names[1] or any(str(photo.image_id) == _digits(name) for name in names):
         return True
@@ -72,15 +72,15 @@ def _same(photo: Photo, other: Photo) -> bool:
 
 
 def _digits(name: str) -> str:
-    """The number that a name ends with, before its ending: COCO_val2014_000000000042.jpg -> 42."""
+    """Number at the end of a stem: COCO_val2014_000000000042.jpg -> 42."""
     stem = name.rsplit(".", 1)[0]
     number = stem[len(stem.rstrip("0123456789")) :]
     return str(int(number)) if 0 < len(number) < 19 else ""
 
 
 def _number_apart(sources: list[Source]) -> int:
-    """Give photos whose number one of an earlier source has a number of their own, by their name and the order of the
-    sources; how many these are."""
+    """Renumber photos whose number is taken by an earlier source, from their name and the order of the sources; returns
+    how many."""
     used: set[int] = set()
     again = 0
     for order, source in enumerate(sources, 1):

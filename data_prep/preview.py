@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data_prep.files import replacing, save_png
 from data_prep.h5file import FileInfo, describe
+from data_prep.hole import channels_last
 from data_prep.recognise import PREVIEW
 
 ROWS = 6  # images of each split
@@ -44,8 +45,8 @@ def preview(path, out, overwrite: bool = False) -> None:
 
 def _three_views(info: FileInfo, name: str, i: int) -> list[np.ndarray]:
     """The border with its hole hatched, the center alone, and the whole image: uint8 (S, S, 3) each."""
-    split, size, (top, left, height, width) = info.splits[name], info.image_size, info.hole
-    inside = np.s_[top : top + height, left : left + width]
+    split, size, (height, width) = info.splits[name], info.image_size, info.hole[2:]
+    inside = channels_last(info.hole)
     whole = _read(info, split.border_offset, i, size, size)
     center = _read(info, split.center_offset, i, height, width)
     border, alone = whole.copy(), np.full_like(whole, 255)

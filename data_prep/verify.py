@@ -1,10 +1,9 @@
 """--verify: re-hash a file and say in one line what is wrong with it, if anything is."""
 
-import hashlib
-
+from data_prep.digest import file_sha256
 from data_prep.errors import InputError
 from data_prep.h5file import describe
-from data_prep.h5write import CHUNK, whole_file_sha256
+from data_prep.h5write import whole_file_sha256
 
 
 def verify(path) -> str:
@@ -19,18 +18,9 @@ def verify(path) -> str:
     if info.file_sha256 is None:
         raise InputError(f"{path}: no dataset 'file_sha256', so it cannot be verified")
     for name, split in info.splits.items():
-        digest = hashlib.sha256()
-        pixels = (
-            (split.border_offset, split.n * info.image_size * info.image_size * 3),
-            (split.center_offset, split.n * info.hole[2] * info.hole[3] * 3),
-        )
-        with open(path, "rb") as file:
-            for offset, left in pixels if split.n else ():
-                file.seek(offset)
-                while left and (chunk := file.read(min(CHUNK, left))):
-                    left -= len(chunk)
-                    digest.update(chunk)
-        if digest.hexdigest() != split.sha256:
+        border = split.border_offset or 0, split.n * info.image_size * info.image_size * 3
+        center = split.center_offset or 0, split.n * info.hole[2] * info.hole[3] * 3
+        if file_sha256(path, border, center) != split.sha256:
             raise InputError(f"{path}: {name}: the pixels of border or center are not those that were written")
     stored, offset = info.file_sha256
     if whole_file_sha256(path, offset) != stored:

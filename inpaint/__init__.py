@@ -1,7 +1,7 @@
 """Datasets, training, evaluation and filling around the models.
 
-`inpaint.load` and `inpaint.fill` bring torch when they are first asked for, so that `python -m inpaint` hears signals
-while it loads.
+`inpaint.load` and `inpaint.fill` import torch on first use, so that `python -m inpaint` handles signals while torch
+loads.
 """
 
 from importlib import import_module

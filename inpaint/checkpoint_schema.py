@@ -1,7 +1,7 @@
-"""What a checkpoint must hold before anything is built from it.
+"""Validation of a checkpoint before a model is built from it.
 
-A file may be damaged, foreign or hostile and load all the same. Here each part that the programs read is found to be of
-the type and in the range that they count on, to the bottom, so that nothing further in has to doubt it.
+A damaged or hostile file may load. Types and ranges of every part are checked here, at every depth, so that no other
+code has to.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ PROGRESS = {"step": int, "seconds": float, "best": float, "skipped": int}  # and
 
 
 def check(checkpoint) -> None:
-    """Raise ValueError, with the reason, unless `checkpoint` is one of this program's."""
+    """Raise ValueError, with the reason, unless `checkpoint` is valid."""
     schema = checkpoint.get("schema") if isinstance(checkpoint, dict) else None
     if type(schema) is not int or schema not in (1, SCHEMA):
         raise ValueError(f"not a checkpoint of this program (schema 1 or {SCHEMA})")
@@ -45,8 +45,8 @@ def check(checkpoint) -> None:
 
 
 def upgraded(checkpoint: dict) -> dict:
-    """A checked checkpoint as SCHEMA has it. From one of schema 1 no run continues: its optimizer counts weights in
-    another order."""
+    """Convert a valid checkpoint to SCHEMA. Schema 1 loses its optimizer, which counts weights in another order, so no
+    run can resume from it."""
     if checkpoint["schema"] == SCHEMA:
         return checkpoint
     checkpoint = {name: value for name, value in checkpoint.items() if name != "optimizer"}
@@ -57,8 +57,8 @@ def upgraded(checkpoint: dict) -> dict:
 
 
 def _check_plain(where: str, value, with_tensors: bool) -> None:
-    """None, numbers and texts, in lists, tuples and dicts with texts as keys; in what torch writes of an optimizer also
-    tensors, and numbers as keys. Nothing here is deep or contains itself: see pickle_machine.py."""
+    """Accept None, numbers and strings in lists, tuples and dicts with string keys; with `with_tensors` also
+    tensors, and integers as keys (an optimizer's state). pickle_machine.py already bounds depth and forbids cycles."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if type(key) is not str and not (with_tensors and type(key) is int):
@@ -77,7 +77,7 @@ def _check_plain(where: str, value, with_tensors: bool) -> None:
 
 
 def _check_optimizer(optimizer) -> None:
-    """By name what torch's optimizers give: `state`, number -> {name: tensor}, and `param_groups`."""
+    """A dict of torch optimizers' states by name: `state`, number -> {name: tensor}, and `param_groups`."""
     parts = optimizer.values() if isinstance(optimizer, dict) else [None]
     for part in parts:
         state, groups = (part.get(key) for key in ("state", "param_groups")) if isinstance(part, dict) else (0, 0)
@@ -89,7 +89,7 @@ def _check_optimizer(optimizer) -> None:
 
 
 def _check_shared(where: str, tensors: list[torch.Tensor]) -> None:
-    """ValueError where tensors take far more memory, each by itself, than what is stored of them."""
+    """Raise ValueError if the tensors, copied, would need far more memory than their shared storages."""
     storages = [tensor.untyped_storage() for tensor in tensors]
     stored = {storage.data_ptr(): storage.nbytes() for storage in storages}
     if sum(tensor.nbytes for tensor in tensors) > SHARED * sum(stored.values()):
@@ -106,12 +106,12 @@ def _is_group(group) -> bool:
 
 
 def _check_arguments(arguments: dict) -> None:
-    """The arguments of `models.build`: each known, and of the type of its default (any type where that is None)."""
-    known = {key.name: key for key in dataclasses.fields(ModelOptions)}
+    """Arguments of `models.build`: a valid name, and the type of its default (any type if the default is None)."""
+    options = {key.name: key for key in dataclasses.fields(ModelOptions)}
     for name, value in arguments.items():
-        if name not in known:
+        if name not in options:
             raise ValueError(f"damaged checkpoint: model: unknown argument {name!r:.60}")
-        kind = type(known[name].default)
+        kind = type(options[name].default)
         if kind is tuple:  # the hole: pixels
             fits = isinstance(value, list | tuple) and all(type(item) is int for item in value)
         else:
@@ -123,7 +123,7 @@ def _check_arguments(arguments: dict) -> None:
 
 
 def _check_progress(progress: dict) -> None:
-    """Numbers from which a run can go on; `best` may be infinite, as it is before the first evaluation."""
+    """Numbers to resume from; `best` is infinite before the first evaluation."""
     for name, kind in PROGRESS.items():
         value = progress.get(name, kind())
         in_range = type(value) is kind and (0 <= value < 2**62 or name == "best" and value == math.inf)
@@ -135,7 +135,7 @@ def _check_progress(progress: dict) -> None:
 
 
 def _check_weights(key: str, weights: dict) -> None:
-    """Names with tensors of finite numbers, which take no more memory than what is stored of them."""
+    """A dict of finite tensors that do not share storages beyond SHARED."""
     checked = set()
     for name, value in weights.items():
         if type(name) is not str or not isinstance(value, torch.Tensor):

@@ -1,8 +1,8 @@
-"""Checkpoints: tensors and plain values only, so that loading one never runs code; written whole or not at all.
+"""Checkpoints: tensors and plain values only, so that loading never runs code; written atomically.
 
 A checkpoint is a dict with `schema`, `model` (the arguments of `models.build`), `weights`, `averaged`, `config` (the
-run's options), `progress`, `provenance`, and in last.pt also `optimizer`, from which a run continues. All of it loads
-with `weights_only=True`, too; this program reads it by torch_file.py, which trusts a file less.
+run's options), `progress`, `provenance`, and in last.pt also `optimizer`, to resume from. It also loads with
+`weights_only=True`; this program reads it with torch_file.py, which is stricter.
 """
 
 import os
@@ -18,17 +18,17 @@ from inpaint.checkpoint_schema import SCHEMA, check, upgraded
 from inpaint.dataset import BINARIZATIONS
 from models import Inpainter, build
 
-LARGEST_TABLES = 2**30  # bytes of what a model computes when it is built, and no checkpoint stores
+LARGEST_TABLES = 2**30  # bytes of buffers that `build` computes and checkpoints do not store
 
 
 class Checkpoint(dict):
-    """A checkpoint's contents; `sha256`, in hexadecimal, is that of the bytes they were read from."""
+    """A checkpoint's contents; `sha256` is the file's hash, in hexadecimal."""
 
     sha256: str
 
 
 class _Writer:
-    """A file for torch.save, which takes a failed write for a fault of its own: this one keeps the first, for later."""
+    """File for torch.save, which hides a failed write behind an error of its own: keeps the first OSError."""
 
     def __init__(self, file):
         self.file, self.error = file, None
@@ -46,25 +46,25 @@ class _Writer:
 
 
 def save(path: str | Path, checkpoint: dict) -> None:
-    """Write a checkpoint atomically: a kill at any moment, or a full disk, leaves the file of before.
+    """Write a checkpoint atomically: a kill or a full disk leaves the previous file.
 
-    Raises: InputError, in one line, where it cannot be written.
+    Raises: InputError if it cannot be written.
     """
     with replacing(path) as temporary, open(temporary, "wb") as file:
         writer = _Writer(file)
         torch.save({"schema": SCHEMA, **checkpoint}, writer)
         if writer.error:
-            raise writer.error  # which `replacing` tells in a line
+            raise writer.error  # `replacing` makes it an InputError
 
 
 def earlier(path: str | Path, number: int) -> Path:
-    """Where the checkpoint that stood at `path` `number` saves ago is kept: last.pt -> last-1.pt."""
+    """Path of the checkpoint saved `number` saves before `path`: last.pt -> last-1.pt."""
     path = Path(path)
     return path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def save_keeping(path: str | Path, checkpoint: dict, keep: int) -> None:
-    """As `save`, and the `keep - 1` checkpoints before it stay beside it; at every moment `path` is a whole one."""
+    """`save`, and keep the `keep - 1` checkpoints before it; `path` is a whole checkpoint at every moment."""
     path = Path(path)
     for number in reversed(range(1, keep - 1)):
         if earlier(path, number).exists():
@@ -76,7 +76,7 @@ def save_keeping(path: str | Path, checkpoint: dict, keep: int) -> None:
 
 
 def read_to_resume(path: str | Path) -> dict:
-    """As `read`; where the file is damaged, the InputError also names the newest one before it that is whole."""
+    """`read`; if the file is damaged, the InputError also names the newest earlier checkpoint that is whole."""
     try:
         return read(path)
     except InputError as error:
@@ -97,10 +97,10 @@ def _is_whole(path: Path) -> bool:
 
 
 def read(path: str | Path) -> Checkpoint:
-    """A checkpoint's contents on the CPU, of an older schema as the newest has them.
+    """Read a checkpoint onto the CPU and convert it to the newest schema.
 
-    Raises: InputError for a file that is missing, truncated, foreign, of another schema, or that holds code, values of
-      other types or weights that are not finite.
+    Raises: InputError for a file that is missing, truncated, foreign, of an unknown schema, or that holds code, values
+      of other types or weights that are not finite.
     """
     checkpoint, sha256 = torch_file.load(path)
     try:
@@ -113,15 +113,15 @@ def read(path: str | Path) -> Checkpoint:
 
 
 def binarize_of(checkpoint: dict) -> str | None:
-    """How the images were binarized that it was trained on; None for not at all."""
-    how = checkpoint["config"].get("binarize")
-    return how if how in BINARIZATIONS else None
+    """How its training images were binarized; None if they were not."""
+    binarize = checkpoint["config"].get("binarize")
+    return binarize if binarize in BINARIZATIONS else None
 
 
 def rebuild(checkpoint: dict, source: str | Path, weights: str = "averaged") -> Inpainter:
-    """The model that a checkpoint describes, with its `averaged` or its raw `weights`."""
+    """Build a checkpoint's model, with its `averaged` or its raw `weights`. Raises InputError if they do not fit."""
     try:
-        with torch.random.fork_rng(devices=[]):  # building draws initial weights; a caller's generator stays as it was
+        with torch.random.fork_rng(devices=[]):  # initial weights must not advance the caller's generator
             with torch.device("meta"):
                 _check_fit(build(**checkpoint["model"]), checkpoint[weights])
             model = build(**checkpoint["model"])
@@ -134,7 +134,7 @@ def rebuild(checkpoint: dict, source: str | Path, weights: str = "averaged") -> 
 
 
 def _check_fit(model: Inpainter, weights: dict) -> None:
-    """ValueError unless `weights` has just the names and shapes that a model, built without memory, wants."""
+    """Raise ValueError unless `weights` has the names and shapes of a model built on the meta device."""
     wanted = model.state_dict()
     names = wanted.keys() ^ weights.keys()
     if names:
@@ -149,7 +149,7 @@ def _check_fit(model: Inpainter, weights: dict) -> None:
 
 
 def load(checkpoint: str | Path, device: str = "cpu") -> Inpainter:
-    """The model of a checkpoint file in eval mode, with the averaged weights.
+    """Load a checkpoint's model, in eval mode with the averaged weights.
 
     Args:
       checkpoint: last.pt or best.pt of a run.
@@ -163,10 +163,10 @@ def load(checkpoint: str | Path, device: str = "cpu") -> Inpainter:
 def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]:
     """Copy every averaged weight that fits by name and shape from a checkpoint into `model`.
 
-    A head whose only difference is the caption map's input channel takes over the other channels' weights and starts
-    with zeros on the map, so a captionless model goes on where it stood.
+    A head that lacks only the caption map's input channel is copied too, with zeros for the map, so a model without
+    captions goes on where it stood.
 
-    Returns: (names taken over, names left at their fresh initial values).
+    Returns: (names of copied weights, names of weights left at their initial values).
     """
     theirs = read(path)["averaged"]
     taken, fresh = [], []
@@ -190,5 +190,5 @@ def _lacks_map(other: torch.Tensor, mine: torch.Tensor) -> bool:
 
 
 def to_cpu(state: dict) -> dict:
-    """A state dict detached and copied to the CPU, dense and contiguous."""
+    """Copy a state dict to the CPU, detached."""
     return {name: value.detach().cpu().clone() for name, value in state.items()}

@@ -32,8 +32,8 @@ RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 def option(default: Any, text: str, *, may_change: bool = False, **rule: Any) -> Any:
     """A field of Config, see models.config.option.
 
-    A run continues with the value that it began with, since what it has learnt depends on it, unless the value
-    `may_change`: then it decides how long, where or how fast is trained, or what is seen of it.
+    A resumed run keeps the value it began with, unless the option `may_change`: those decide only how long, where and
+    how fast to train, and what to log.
     """
     made = model_option(default, text, **rule)
     return field(default=default, metadata={**made.metadata, "may_change": may_change})
@@ -54,9 +54,9 @@ class Places:
 
 @dataclass(frozen=True)
 class Config(NetworkOptions, Places):
-    """Everything that decides a training run. Raises ValueError, naming the key, for a value out of range.
+    """All options of a training run; those of the model come from models/config.py.
 
-    A model's own options are those of models/config.py.
+    Raises: ValueError, naming the key, for a value out of range.
     """
 
     use_captions: bool = with_default(NetworkOptions, "use_captions", False)
@@ -157,21 +157,21 @@ class Config(NetworkOptions, Places):
         for name, default in {"crop": 0.75 if cross_entropy else 1.0, "jitter": 0.1 if cross_entropy else 0.0}.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
-        check_combination(self, channels=1)  # `build` will tell of color images
+        check_combination(self, channels=1)  # `build` checks again with the images' channels
         if self.binarize and self.levels != 2:
             raise ValueError(f"binarize needs levels 2, not {self.levels}")
         if self.binarize and (self.crop < 1 or self.jitter):
             raise ValueError("binarize: what is enlarged (crop) or brightened (jitter) is not black and white")
         if self.caption_lr != 1 and not self.use_captions:
             raise ValueError("caption_lr needs use_captions")
-        given = [name for name in LENGTHS if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{given[1]}: give one of epochs, steps and minutes, not {' and '.join(given)}")
+        lengths = [name for name in LENGTHS if getattr(self, name) is not None]
+        if len(lengths) > 1:
+            raise ValueError(f"{lengths[1]}: give one of epochs, steps and minutes, not {' and '.join(lengths)}")
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate: {self.accumulate} does not divide the batch size {self.batch_size}")
 
     def model_options(self) -> dict:
-        """The arguments of `models.build` that a config decides: all but the image's size, hole and channels."""
+        """Arguments of `models.build`, less the image's size, hole and channels."""
         return self.network()
 
     def to_dict(self) -> dict:
@@ -186,7 +186,7 @@ def _can_name_a_file(text: str) -> bool:
 
 
 def read_json(path: Path, what: str) -> dict:
-    """A JSON object from a file; FileNotFoundError where there is none, InputError ("not `what`") for anything else."""
+    """Read a JSON object. Raises FileNotFoundError if the file is missing, InputError ("not `what`") if it is bad."""
     if not os.path.lexists(path):
         raise FileNotFoundError(path)
     try:
@@ -200,10 +200,10 @@ def read_json(path: Path, what: str) -> dict:
 
 
 def from_dict(options: dict, source: str) -> Config:
-    """A Config from parsed JSON; InputError naming `source` and the key for an unknown key or a value out of range."""
-    known = {key.name for key in dataclasses.fields(Config)}
+    """Make a Config from parsed JSON. Raises InputError, naming `source` and the key, for a bad key or value."""
+    names = {key.name for key in dataclasses.fields(Config)}
     for name in options:
-        if name not in known:
+        if name not in names:
             raise InputError(f"{source}: unknown key {name[:60]!r}")
     try:
         return Config(**options)
@@ -212,7 +212,7 @@ def from_dict(options: dict, source: str) -> Config:
 
 
 def read_recipe(name: str) -> dict:
-    """The "options" of a recipe, by its name in recipes/ or its path; InputError where it is missing or damaged."""
+    """Read a recipe's "options", by its name in recipes/ or its path. Raises InputError if it is missing or bad."""
     path = Path(name) if name.endswith(".json") else RECIPES / f"{name}.json"
     try:
         recipe = read_json(path, "a recipe")

@@ -1,9 +1,8 @@
-"""Photos of an HDF5 file, read by their place in it: the one place where training and evaluation touch the pixels.
+"""Photos of an HDF5 file: the one place where training and evaluation read pixels.
 
-`border` and `center` lie contiguous and uncompressed in the file, so each image is so many bytes at a known offset and
-h5py is only ever asked for the layout. Reading at an offset moves no position that processes share, so worker processes
-may inherit the open file, as they may not an h5py handle; and unlike a map into memory, whose process is killed when
-the file has been cut short, it ends in an error that can be told.
+`border` and `center` are contiguous and uncompressed, so an image is a byte range at a fixed offset; h5py gives
+only the layout. `os.pread` shares no file position, so worker processes may inherit the open file (they may not inherit
+an h5py handle). A memory map would kill the process if the file were cut short; a short read raises an error.
 """
 
 import os
@@ -16,13 +15,15 @@ from torch import Tensor
 
 from data_prep.errors import InputError
 from data_prep.h5file import SPLITS, FileInfo, describe, stamp
+from data_prep.hole import channels_first
 from data_prep.regular import open_regular
+from inpaint.tiles import cut_center
 
 TRUTH = {"border": "truth_nats_border", "border_caption": "truth_nats_border_caption", "caption": "truth_nats_caption"}
 
 
 BINARIZATIONS = ("threshold", "fixed", "dynamic")
-FIXED = 1764  # a seed: the draws of `fixed` are the image's own, in every run
+FIXED = 1764  # seed of `fixed`: an image is binarized alike in every run
 
 
 class Photos:
@@ -31,12 +32,12 @@ class Photos:
     Args:
       path: the HDF5 file, or its FileInfo if it was described already.
       split: train, val or test.
-      binarize: one of BINARIZATIONS, see `binarized`, for images whose sub-pixels are to be black or white; or None.
+      binarize: one of BINARIZATIONS, see `binarized`; None to leave the images as they are.
 
     Attributes:
-      path, split, info, image_size, hole, channels: what the file says.
-      truth: nats per image that the border, border and caption, and the caption alone are worth, where the file knows
-        them (the demo world); None elsewhere.
+      path, split, info, image_size, hole, channels: as in the file.
+      truth: the center's true entropy in nats per image, given the `border`, the `caption`, or both (`border_caption`);
+        None unless the file has it (the demo set).
 
     Raises: InputError for a file that is missing, damaged or of another schema, or a split without images.
     """
@@ -56,11 +57,11 @@ class Photos:
                 raise InputError(f"{self.path}: was written anew while it was opened")
             self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
-        known = {name: self.info.attrs.get(attribute) for name, attribute in TRUTH.items()}
-        self.truth = known if all(isinstance(value, float) for value in known.values()) else None
+        truth = {name: self.info.attrs.get(attribute) for name, attribute in TRUTH.items()}
+        self.truth = truth if all(isinstance(value, float) for value in truth.values()) else None
 
     def _read(self, indices, offset: int, height: int, width: int) -> Tensor:
-        """uint8 (n, 3, height, width): the images `indices` of those that begin at `offset` in the file."""
+        """Read images `indices` of an array at `offset` (bytes): uint8 (n, 3, height, width)."""
         size = height * width * 3
         pixels = np.empty((len(indices), height, width, 3), np.uint8)
         for image, index in zip(pixels, indices, strict=True):
@@ -80,11 +81,9 @@ class Photos:
         """border uint8 (n, 3, H, W) and center uint8 (n, 3, h, w) of the images `indices`, in their order."""
         if not self.binarize:
             return self._stored(indices)
-        top, left, h, w = self.hole
-        border = self.whole(indices)
-        center = border[:, :, top : top + h, left : left + w].clone()
-        border[:, :, top : top + h, left : left + w] = 0
-        return border, center
+        images = self.whole(indices)
+        center = cut_center(images, self.hole)
+        return images, center
 
     def _stored(self, indices) -> tuple[Tensor, Tensor]:
         indices = [range(len(self))[index] for index in np.asarray(indices, np.int64).tolist()]
@@ -92,14 +91,13 @@ class Photos:
         return border, self._read(indices, self._layout.center_offset, *self.hole[2:])
 
     def whole(self, indices, random: list[np.random.Generator] | None = None) -> Tensor:
-        """uint8 (n, 3, H, W): the photos, each center back in its border.
+        """Whole images, the center pasted into the border: uint8 (n, 3, H, W).
 
         Args:
-          random: what each is binarized by where that is `dynamic`; None for the draws that `fixed` makes.
+          random: a generator for each image, used by `dynamic`; None for the same result as `fixed`.
         """
         border, center = self._stored(indices)
-        top, left, h, w = self.hole
-        border[:, :, top : top + h, left : left + w] = center
+        border[channels_first(self.hole)] = center
         if not self.binarize:
             return border
         if random is None or self.binarize != "dynamic":
@@ -107,11 +105,11 @@ class Photos:
         return torch.stack([binarized(x, self.binarize, r, self.channels) for x, r in zip(border, random, strict=True)])
 
     def name_of(self, index: int) -> str:
-        """An image in words: its number in the split, the file and its own name."""
+        """An image in words, for messages: its number, the file and its name."""
         return f"image {index} of {self.path}, {self.split} ({self._layout.file_name[index]})"
 
     def captions_of(self, index: int) -> list[str]:
-        """All captions of an image; an empty list where it has none."""
+        """All captions of an image; an empty list if it has none."""
         return self._layout.captions_of(int(index))
 
     def first_captions(self, indices) -> list[str]:
@@ -119,17 +117,17 @@ class Photos:
         return [(self.captions_of(index) or [""])[0] for index in indices]
 
 
-def binarized(image: Tensor, how: str, random: np.random.Generator, channels: int) -> Tensor:
-    """An image uint8 (3, H, W) of black and white sub-pixels.
+def binarized(image: Tensor, method: str, random: np.random.Generator, channels: int) -> Tensor:
+    """Make each sub-pixel of an image, uint8 (3, H, W), 0 or 255.
 
     Args:
-      how: `threshold` makes what is above 127 white; else each is drawn white with its intensity as probability [1].
-      random: where the draws come from.
-      channels: 1 for a grey image, whose channels share a draw.
+      method: `threshold`: 255 above 127; otherwise 255 with probability x / 255 [1].
+      random: source of the random numbers.
+      channels: 1 for a grey image, whose channels share a random number.
 
     [1] Salakhutdinov and Murray 2008, On the quantitative analysis of deep belief networks (binary MNIST)
     """
-    if how == "threshold":
+    if method == "threshold":
         return (image > 127).to(torch.uint8) * 255
     limit = torch.from_numpy(random.random((channels, *image.shape[1:]), dtype=np.float32))  # in [0, 1)
     return (255 * limit < image).to(torch.uint8) * 255

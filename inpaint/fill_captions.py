@@ -1,6 +1,6 @@
-"""The captions of photos to fill: one for all, from a captions file, or from the text beside each photo.
+"""Captions of photos to fill: one for all, from a captions file, or from the text beside each photo.
 
-Photos and captions meet as they do in a build: names.match for a captions file, pairing.pair for texts beside photos.
+Photos and captions are matched as in a build: names.match for a captions file, pairing.pair for texts beside photos.
 """
 
 from pathlib import Path
@@ -15,15 +15,15 @@ from data_prep.sources.tables import read_captions
 
 
 class Captions:
-    """A photo's path -> its first caption that is not blank, "" for none.
+    """Maps a photo's path to its first caption that is not blank, "" for none.
 
     Attributes:
-      notes: lines on captions that were not read, or not as they stand.
+      notes: one line for each caption that was skipped or repaired.
 
     Args:
       paths: the photos.
-      caption: the caption of all of them, or None.
-      captions_file: a file that names photos, see tables.py; None for texts beside the photos.
+      caption: the caption of all photos, or None.
+      captions_file: a table of captions by photo, see tables.py; None for texts beside the photos.
 
     Raises:
       InputError: the file cannot be read, is malformed, or names none of the photos.
@@ -66,7 +66,7 @@ class Captions:
         for folder, photos in folders.items():
             try:
                 inside = listing(folder, deep=False)
-            except OSError:  # told when the photo itself is read
+            except OSError:  # reported when the photo is read
                 continue
             names = {path.name for path in photos}
             texts = [text for text in inside.texts if text.lower().endswith(SIDECARS)]

@@ -1,4 +1,4 @@
-"""What the fill command is given: which photos, under which names their results will stand, and with which captions."""
+"""Inputs of the fill command: which photos, and the names of their results."""
 
 from pathlib import Path
 
@@ -12,54 +12,55 @@ def find_photos(images, out):
     """List the photos to fill.
 
     Args:
-      images: paths of photos, taken whatever their suffix, and of folders, of which those that are photos by
-        their suffix or their first bytes are taken, sorted by name.
-      out: the folder the results go to.
+      images: paths of photos, with any suffix, and of folders: their files that are photos by suffix or first bytes,
+        sorted by name.
+      out: folder of the results.
 
     Returns:
-      (the photos in the order given, each once; (path, reason) of each argument that is no photo and holds none).
+      (the photos in the order of `images`, each once; (path, reason) of each path that yields no photo).
 
     Raises:
       InputError: the results of two photos would have the same names, or would lie in a folder of photos to fill.
     """
     found, rejects = {}, []
-    for given in map(Path, images):
+    for argument in map(Path, images):
         told = len(rejects)
         try:
-            inside = _photos_in(given, Path(out), rejects)
+            inside = _photos_in(argument, Path(out), rejects)
         except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
-            rejects.append((given, getattr(error, "strerror", None) or str(error)))
+            rejects.append((argument, getattr(error, "strerror", None) or str(error)))
             continue
         if not inside and len(rejects) == told:
-            rejects.append((given, "no photos in this folder" if given.is_dir() else "no such file or folder"))
+            rejects.append((argument, "no photos in this folder" if argument.is_dir() else "no such file or folder"))
         found.update({path.resolve(): path for path in inside if path.resolve() not in found})
     paths = list(found.values())
     _check_names(paths)
     return paths, rejects
 
 
-def _photos_in(given, out, rejects):
-    """An argument's photos: itself, or those of a folder; what looks like one and cannot be read goes to `rejects`."""
-    if not given.is_dir():
-        return [given] if given.is_file() else []
-    if given.resolve() == out.resolve():
+def _photos_in(argument, out, rejects):
+    """The photos of one path: itself, or those of a folder; unreadable ones are appended to `rejects`."""
+    if not argument.is_dir():
+        return [argument] if argument.is_file() else []
+    if argument.resolve() == out.resolve():
         raise InputError(f"{out}: this is the folder of the photos; the results need one of their own")
-    inside = listing(given, deep=False)
-    rejects += [(given / name, reason) for name, reason in inside.rejects]
-    return [given / name for name in inside.photos]
+    inside = listing(argument, deep=False)
+    rejects += [(argument / name, reason) for name, reason in inside.rejects]
+    return [argument / name for name in inside.photos]
 
 
 def results_of(path, out, samples):
-    """Where a photo's results go: ([NAME_0.png, NAME_1.png, ...], NAME_grid.png, NAME.json), all in `out`."""
+    """Paths of a photo's results: ([NAME_0.png, NAME_1.png, ...], NAME_grid.png, NAME.json), all in `out`."""
     images = [out / f"{path.stem}_{k}.png" for k in range(samples)]
     return images, out / f"{path.stem}_grid.png", out / f"{path.stem}.json"
 
 
 def check_results(paths, out, samples, inputs, overwrite):
-    """Make sure that no result would replace a photo, what lies beside one, an input, or a file of anyone else's.
+    """Make sure that no result would replace an input, a photo's sidecar, or another program's file.
 
     Raises:
-      CommandError: a result is an input. InputError: it is another file that is there, and not `overwrite`.
+      CommandError: a result is an input.
+      InputError: a result would replace another program's file, and `overwrite` is False.
     """
     outputs = []
     for path in paths:
@@ -71,7 +72,7 @@ def check_results(paths, out, samples, inputs, overwrite):
 
 
 def _check_names(paths):
-    """Results are named after the photo without its suffix, so that name must be one photo's only."""
+    """Results are named by the photo's stem, so two photos must not share one."""
     first = {}
     for path in paths:
         other = first.setdefault(path.stem.casefold(), path)

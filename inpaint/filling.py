@@ -1,8 +1,8 @@
-"""The fill command: photos from anywhere in; of each, several completed ones out, the likeliest first.
+"""The fill command: photos in; several completed photos out for each, the likeliest first.
 
-A photo is decoded as data_prep decodes it (upright, RGB, centered square, Lanczos; grey for a model of grey images), so
-one that has the model's size already comes through unchanged, and the border of what is written is the input's byte for
-byte. What a photo gets does not depend on which others are filled in the same call.
+A photo is decoded as in data_prep (upright, RGB, centered square, Lanczos; grey for a model of grey images). A photo of
+the model's size is not resized, and the border of the output equals the input byte for byte. A photo's samples do not
+depend on the other photos of the call.
 """
 
 import dataclasses
@@ -21,10 +21,10 @@ from inpaint import checkpoints, grid
 from inpaint.dataset import FIXED, binarized
 from inpaint.fill_captions import Captions
 from inpaint.fill_inputs import check_results, find_photos, results_of
+from inpaint.inference import device_of, evaluating
 from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
-from inpaint.scoring import device_of, evaluating
-from inpaint.tiles import paste
+from inpaint.tiles import cut_center, paste
 from models.likelihoods import LEVELS
 from models.sampling import check_temperature
 
@@ -34,10 +34,12 @@ PRECISIONS = {"fp64": torch.float64, "fp32": torch.float32}
 
 @dataclasses.dataclass
 class Filled:
-    """What `fill` did.
+    """Results of `fill`.
 
-    records: one dict a filled photo, as its NAME.json has it. rejects: (path, reason) of each photo left out.
-    notes: lines on captions that were not read, or not as they stand.
+    Attributes:
+      records: the content of NAME.json, a dict for each filled photo.
+      rejects: (path, reason) of each photo left out.
+      notes: one line for each caption that was skipped or repaired.
     """
 
     records: list
@@ -70,20 +72,19 @@ def fill(
       checkpoint: path of a checkpoint.
       out: the folder to write to; made if missing.
       caption: the caption of all photos, or None.
-      captions: a .jsonl, .csv or .tsv file that gives each photo's captions by its file name, or None. With neither, a
-        photo's caption is the first line of NAME.txt beside it, and none where there is no such file.
-      samples: how many for each photo, at least 1.
+      captions: a .jsonl, .csv or .tsv file of captions by file name, or None. Without `caption` and `captions`, a
+        photo's caption is the first line of NAME.txt beside it, if there is one.
+      samples: samples of each photo, at least 1.
       seed: the same seed, photo, caption, number of samples and checkpoint give the same samples.
-      temperature: at least 0.001; 1 is the model's own distribution. Log-likelihoods are always the model's own.
-      precision: fp64 or fp32, in which a causal decoder draws; fp32 is faster, and now and then rounds a value that
-        lies within a millionth of a level's edge to the other side. `contour` draws from one pass in fp32 anyway.
+      temperature: of sampling, at least 0.001. Log-likelihoods are always at temperature 1.
+      precision: fp64 or fp32, of a causal decoder's sampling; fp32 is faster, and rarely rounds a value within a
+        millionth of a level's edge to the other side. `contour` always draws from one pass in fp32.
       device: auto, cpu or cuda.
       progress: whether to show a bar on stderr.
       overwrite: whether results may replace files that this program did not write; never an input.
 
     Returns:
-      A `Filled`. A photo that cannot be read, or whose samples have no finite log-likelihood, is in its rejects, and
-      the others are filled all the same.
+      A `Filled`. Photos that cannot be read, or whose samples have no finite log-likelihood, are in its rejects.
 
     Raises:
       InputError: the checkpoint or the captions file cannot be used, two photos have one NAME, or a result cannot be
@@ -117,7 +118,7 @@ def fill(
         "binarize": checkpoints.binarize_of(read),
         "sample_is_mean": not model.likelihood.proper,
     }
-    how = {"temperature": temperature, "dtype": PRECISIONS[precision], "progress": progress}
+    options = {"temperature": temperature, "dtype": PRECISIONS[precision], "progress": progress}
     records, photos, together, grey = [], [], max(1, AT_ONCE // samples), model.config["channels"] == 1
     with Progress(len(paths), unit="photo", shown=progress) as bar:
         for number, path in enumerate(paths, start=1):
@@ -130,7 +131,7 @@ def fill(
                 rejects.append((path, str(rejected)))
             if photos and (len(photos) == together or number == len(paths)):
                 names, images, texts = zip(*photos, strict=True)
-                rows = _fill_some(model, torch.stack(images), list(texts), samples, seed, facts["binarize"], how)
+                rows = _fill_some(model, torch.stack(images), list(texts), samples, seed, facts["binarize"], options)
                 for name, (row, nats) in zip(names, rows, strict=True):
                     if len(bad := nats[~nats.isfinite()]):
                         why = f"{checkpoint} is not fit for use: the log-likelihood of a sample is {bad[0].item()}"
@@ -142,16 +143,15 @@ def fill(
     return Filled(records, rejects, caption_of.notes)
 
 
-def _fill_some(model, images, captions, samples, seed, binarize, how):
-    """Sample and score some photos (n, 3, H, W), each as if it were alone; `how` is for `draw_samples`. Where the model
-    learnt on binarized images, that is how it reads the border.
+def _fill_some(model, images, captions, samples, seed, binarize, options):
+    """Sample and score photos, uint8 (n, 3, H, W), each as if alone; `options` are for `draw_samples`. The border is
+    binarized for a model trained on binarized images.
 
     Yields:
-      of each a `grid.Row` whose samples stand in order of falling log-likelihood, and these, float64 (K,) in nats.
+      (`grid.Row`, log-likelihoods float64 (K,) in nats) of each photo, the likeliest sample first.
     """
-    top, left, h, w = model.hole
-    borders, centers = images.clone(), images[:, :, top : top + h, left : left + w]
-    borders[:, :, top : top + h, left : left + w] = 0
+    borders = images.clone()
+    centers = cut_center(borders, model.hole)
     seen = borders
     if binarize:
         channels = model.config["channels"]
@@ -159,19 +159,19 @@ def _fill_some(model, images, captions, samples, seed, binarize, how):
     batch = seen.to(device_of(model))
     with evaluating(model):
         texts = captions if model.uses_captions else None
-        drawn = draw_samples(model, batch, texts, samples, seed, as_alone=True, **how)  # (n, K, 3, h, w)
+        drawn = draw_samples(model, batch, texts, samples, seed, as_alone=True, **options)  # (n, K, 3, h, w)
         for k, caption in enumerate(captions):
-            own, text = batch[k : k + 1], texts and [caption]
-            log_prob = model.log_prob(own.expand(samples, -1, -1, -1), drawn[k], text and text * samples)
+            border, text = batch[k : k + 1], texts and [caption]
+            log_prob = model.log_prob(border.expand(samples, -1, -1, -1), drawn[k], text and text * samples)
             nats = log_prob.double().sum(dim=(1, 2, 3)).cpu()  # (K,)
-            mean = model.mean(own, text)
+            mean = model.mean(border, text)
             ranking = nats.argsort(descending=True, stable=True)
             mean = None if mean is None else mean[0].cpu()
             yield grid.Row(borders[k], drawn[k].cpu()[ranking], mean, centers[k], caption), nats[ranking]
 
 
 def _write_one(out, path, row, nats, facts, overwrite):
-    """Write a photo's files, the JSON last: where it stands, the others do too. Returns what it holds."""
+    """Write a photo's files, the JSON last, so that it implies the others. Returns the JSON's content."""
     files, grid_file, json_file = results_of(path, out, len(nats))
     hole = tuple(facts["hole"])
     photos = paste(row.border.expand(len(nats), -1, -1, -1), row.samples, hole)  # (K, 3, H, W)

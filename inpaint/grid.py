@@ -1,4 +1,4 @@
-"""The sample grid: one image a row, its border, what the model paints there and the truth, its caption beside it."""
+"""The sample grid: a row for each image, with its border, samples, mean, original and caption."""
 
 import dataclasses
 
@@ -17,10 +17,14 @@ MAX_LINES = 8
 
 @dataclasses.dataclass
 class Row:
-    """What one row of the grid shows.
+    """One row of the grid.
 
-    border: uint8 (3, H, W); samples: uint8 (K, 3, h, w); mean: float (3, h, w) in 0..255, or None; original: the true
-    center, uint8 (3, h, w); caption: "" for none.
+    Attributes:
+      border: uint8 (3, H, W).
+      samples: uint8 (K, 3, h, w).
+      mean: float (3, h, w) in 0..255, or None.
+      original: the true center, uint8 (3, h, w).
+      caption: "" for none.
     """
 
     border: torch.Tensor
@@ -34,9 +38,9 @@ def draw(rows, hole, sample_is_mean=False):
     """Draw the grid: border | samples | mean | original, captions beside them, a heading over each column.
 
     Args:
-      rows: a list of `Row`, all with as many samples and all with or all without a mean; at least one.
+      rows: at least one `Row`; all have equally many samples, and all or none have a mean.
       hole: (top, left, h, w); hatched in the border's column.
-      sample_is_mean: the likelihood's sample is its mean (bernoulli), and the samples' heading says so.
+      sample_is_mean: label the samples as means (bernoulli).
 
     Returns:
       A PIL image, RGB.
@@ -68,8 +72,7 @@ def draw(rows, hole, sample_is_mean=False):
 
 
 def write(path, rows, hole, sample_is_mean=False, overwrite=False):
-    """Draw the grid (see `draw`) into a PNG file that is whole or not there; over an earlier grid only, unless
-    `overwrite`.
+    """Draw the grid (see `draw`) and write it as PNG, atomically. Replaces only an earlier grid, unless `overwrite`.
 
     Raises:
       InputError: the file cannot be written.
@@ -79,9 +82,9 @@ def write(path, rows, hole, sample_is_mean=False, overwrite=False):
 
 
 def wrap(text, width, font, max_lines):
-    """Break `text` into at most `max_lines` lines of at most `width` pixels; "..." ends a text that is cut short.
+    """Break `text` into at most `max_lines` lines of at most `width` pixels; a text cut short ends in "...".
 
-    Any string will do: what UTF-8 cannot hold is replaced, words wider than a line are broken.
+    Characters that UTF-8 cannot encode are replaced; words wider than a line are broken.
     """
     words = text[:2000].encode("utf-8", "replace").decode().split()
     lines = []
@@ -102,7 +105,7 @@ def wrap(text, width, font, max_lines):
 
 
 def row_images(row, hole):
-    """The row's images as uint8 (columns, 3, H, W), in the order of `headings`."""
+    """A row's images, uint8 (columns, 3, H, W), in the order of `headings`."""
     filled = [*row.samples]
     if row.mean is not None:
         filled.append(as_pixels(row.mean))
@@ -113,7 +116,7 @@ def row_images(row, hole):
 
 
 def headings(row, sample_is_mean):
-    """The columns' names, the caption's left out."""
+    """Headings of the image columns."""
     word = "sample = mean" if sample_is_mean else "sample"
     count = len(row.samples)
     samples = [word] if count == 1 else [f"{word} {k}" if not sample_is_mean else word for k in range(count)]
@@ -121,7 +124,7 @@ def headings(row, sample_is_mean):
 
 
 def _fit(text, width, font):
-    """Cut `text` to `width` pixels, with "..." at the end of what is cut."""
+    """Cut `text` to `width` pixels; a text cut short ends in "..."."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:

@@ -1,4 +1,4 @@
-"""The command line of a training run: an option for each field of Config, a recipe, and what a run began with."""
+"""Command line of a training run: an option for each field of Config, over a recipe, over a resumed run's options."""
 
 import argparse
 import dataclasses
@@ -8,7 +8,7 @@ from models.config import choices_of, help_of, kinds_of
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each field of Config, absent from the namespace unless it was given."""
+    """Add an option for each field of Config; the namespace has only those on the command line."""
     for key in dataclasses.fields(Config):
         rule, kinds = key.metadata, kinds_of(key)
         flag = "--" + key.name.replace("_", "-")
@@ -22,10 +22,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, beneath: dict | None = None) -> Config:
-    """The Config of a command line: given options over the recipe's, over `beneath` (a resumed run's), over the
-    defaults.
+    """Make the Config of a command line: its options win over the recipe's, those over `beneath` (a resumed run's),
+    those over the defaults.
 
-    A value out of range on the command line ends in `parser.error` (exit code 2), one in the recipe in an InputError.
+    A value out of range ends in `parser.error` (exit code 2); in a recipe it raises InputError.
     """
     options = stated(namespace, beneath)
     try:
@@ -36,12 +36,12 @@ def parse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, beneat
 
 
 def stated(namespace: argparse.Namespace, beneath: dict | None = None) -> dict:
-    """The options that a command line gives, over its recipe's, over `beneath`; not checked together."""
-    given = {
+    """Merge the options of the command line, its recipe and `beneath`; combinations are not checked."""
+    chosen = {
         key.name: getattr(namespace, key.name) for key in dataclasses.fields(Config) if hasattr(namespace, key.name)
     }
     options = dict(beneath or {})
-    for layer in ({} if namespace.recipe is None else read_recipe(namespace.recipe), given):
+    for layer in ({} if namespace.recipe is None else read_recipe(namespace.recipe), chosen):
         if any(layer.get(name) for name in LENGTHS):  # a new length of training replaces the one beneath
             options.update(dict.fromkeys(LENGTHS))
         options.update(layer)
@@ -49,7 +49,7 @@ def stated(namespace: argparse.Namespace, beneath: dict | None = None) -> dict:
 
 
 def run_folder(options: dict) -> str:
-    """Where a run with such options goes."""
+    """The run folder of these options."""
     return options.get("out") or "runs/{}-{}".format(
         *(options.get(name, getattr(Config, name)) for name in ("decoder", "likelihood"))
     )

@@ -1,4 +1,4 @@
-"""The device, and the group of processes that torchrun starts: used by training and evaluation alike."""
+"""The device, and torchrun's process group; used by training and evaluation."""
 
 import contextlib
 import os
@@ -14,9 +14,9 @@ from inpaint.rendezvous import meet
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda` -> the device, under torchrun this process's own GPU.
+    """Device for `auto`, `cpu` or `cuda`; under torchrun the GPU of this process.
 
-    Raises: InputError for cuda where there is none.
+    Raises: InputError for cuda without a usable GPU.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -28,8 +28,8 @@ def pick_device(name: str) -> torch.device:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products of bfloat16. A processor without them (AVX2 alone) takes
-    several times as long for one as for float32; before torch could tell which have them, none is taken to."""
+    """Whether the device has instructions for bfloat16 products. Without them (AVX2 alone) a CPU is several times
+    slower than in float32. False if this torch cannot tell."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     has = getattr(torch.cpu, "get_capabilities", dict)()
@@ -38,7 +38,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def memory_told() -> Iterator[None]:
-    """Where the memory, the GPU's or the machine's, does not suffice for this block: an InputError that says so."""
+    """Turn out-of-memory errors of the block into InputError."""
     try:
         yield
     except RuntimeError as error:
@@ -49,9 +49,9 @@ def memory_told() -> Iterator[None]:
 
 @contextlib.contextmanager
 def process_group() -> Iterator[int]:
-    """Join torchrun's processes (gloo without GPUs, both backends with); yields this process's rank, 0 when alone.
+    """Join torchrun's process group (gloo; with GPUs also nccl) and yield this process's rank, 0 without torchrun.
 
-    Raises: InputError where the memory does not suffice for what is done inside, or another process has died.
+    Raises: InputError if the block runs out of memory, or if another process has died.
     """
     with memory_told(), _deaths_told(), _joined() as rank:
         yield rank
@@ -59,7 +59,7 @@ def process_group() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _deaths_told() -> Iterator[None]:
-    """Where talking to the other processes fails in this block: an InputError that says so."""
+    """Turn communication errors of the block into InputError."""
     try:
         yield
     except RuntimeError as error:
@@ -69,7 +69,7 @@ def _deaths_told() -> Iterator[None]:
 
 
 def another_died(error: RuntimeError) -> bool:
-    """Whether it says that talking to the other processes failed."""
+    """Whether `error` is a failed communication between processes."""
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
 
@@ -91,8 +91,8 @@ def _joined() -> Iterator[int]:
 
 
 def from_rank_0(make: Callable[[], Any]) -> Any:
-    """What `make()` returns in the process of rank 0, in every process. Where it raises there, all processes end, and
-    only that one says why."""
+    """Call `make()` in rank 0 and return its result in every process. If it raises, all processes exit and only rank 0
+    reports the error."""
     if not dist.is_initialized():
         return make()
     if dist.get_rank():
@@ -113,7 +113,7 @@ def from_rank_0(make: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def told_once() -> Iterator[None]:
-    """An InputError that all processes come to in this block: the one of rank 0 raises it, the others exit with 1."""
+    """For an InputError that every process raises in this block: rank 0 raises it, the others exit with 1."""
     try:
         yield
     except InputError:
@@ -123,13 +123,13 @@ def told_once() -> Iterator[None]:
 
 
 def fail_together(message: str) -> None:
-    """An InputError that all processes come to, told once."""
+    """Raise InputError in rank 0 and exit with 1 in the others; every process must call it."""
     with told_once():
         raise InputError(message)
 
 
 def agreed(value: float, device: torch.device, mean: bool = False) -> float:
-    """One value for all processes: their mean, or the largest."""
+    """Reduce a value over all processes: the mean, or the maximum."""
     if not dist.is_initialized():
         return value
     tensor = torch.tensor(value, dtype=torch.float64, device=device)

@@ -6,13 +6,13 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from data_prep.version import commit
-from inpaint.scoring import rank_and_world
+from inpaint.shares import rank_and_world
 
 PACKAGES = ("torch", "numpy", "nltk", "scikit-image", "matplotlib")
 
 
 def of_data(photos):
-    """The scored file and split: a list of (name, text)."""
+    """Describe the scored file and split: a list of (name, text)."""
     attrs = photos.info.attrs
     rows = [
         ("file", str(photos.path)),
@@ -25,7 +25,7 @@ def of_data(photos):
 
 
 def of_checkpoint(summary, checkpoint, photos):
-    """The checkpoint and its training: a list of (name, text)."""
+    """Describe the checkpoint and its training: a list of (name, text)."""
     progress, origin = checkpoint["progress"], checkpoint.get("provenance")
     origin = origin if isinstance(origin, dict) else {}
     rows = [("file", summary["checkpoint"]), ("sha256 of the file", summary["checkpoint_sha256"])]
@@ -41,7 +41,7 @@ def of_checkpoint(summary, checkpoint, photos):
 
 
 def of_evaluation(evaluation):
-    """The program that computed the figures: a list of (name, text)."""
+    """Describe the program that computed the figures: a list of (name, text)."""
     rows = [("Python", platform.python_version())]
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):

@@ -1,9 +1,9 @@
-"""How the processes of a run find each other anew after torchrun has started them again.
+"""Rendezvous of a run's processes, also after torchrun has restarted them.
 
-torchrun keeps one store for all its attempts [1], so a restarted process may read the address of one that is dead, and
-fail to connect. Here each attempt agrees on a name of its own first: process 0 puts up a random name, every other
-process answers under that name with a random number of its own, and process 0 repeats these numbers. Only a process of
-this attempt can repeat them, so whatever earlier ones left in the store is known as theirs.
+torchrun keeps one store for all attempts [1], so a restarted process may read the address of a dead one and fail to
+connect. Here the processes of each attempt first agree on a fresh prefix for their keys: rank 0 publishes a random
+name, every other rank answers under it with a random number, and rank 0 repeats these numbers. Only a live rank 0 can
+repeat them, so leftovers of earlier attempts are never mistaken for this one's.
 
 [1] torch/distributed/rendezvous.py, _create_c10d_store; elastic/rendezvous/dynamic_rendezvous.py, next_rendezvous
 """
@@ -18,20 +18,20 @@ from torch.distributed.rendezvous import rendezvous
 from data_prep.errors import InputError
 
 PATIENCE = 600  # seconds until all processes have come
-POLL = 0.05  # seconds; in Python, so that a signal is heard meanwhile
+POLL = 0.05  # seconds; polling in Python lets signals through
 
 
 def meet() -> tuple[Store, int, int]:
-    """The store that this attempt's processes have to themselves, this process's rank, and how many there are.
+    """Returns this attempt's store, the rank of this process and the number of processes.
 
-    Raises: InputError where one of them does not come.
+    Raises: InputError if one of them does not arrive.
     """
     store, rank, world = next(rendezvous("env://"))
     return PrefixStore(agreed_name(store, rank, world), store), rank, world
 
 
 def agreed_name(store: Store, rank: int, world: int) -> str:
-    """The name that the processes of one attempt have agreed on."""
+    """Agree on a name with the other processes of this attempt."""
     name = _invite(store, world) if rank == 0 else _follow(store, rank)
     if name is None:
         raise InputError(f"the {world} processes of this run did not all come within {PATIENCE} seconds")
@@ -64,7 +64,7 @@ def _follow(store: Store, rank: int) -> str | None:
 
 
 def _polls():
-    """An item every POLL seconds, until PATIENCE is over."""
+    """Yields every POLL seconds, for PATIENCE seconds."""
     for _ in range(int(PATIENCE / POLL)):
         yield
         time.sleep(POLL)

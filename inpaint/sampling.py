@@ -1,16 +1,14 @@
-"""What a model paints: several samples for each border, reproducible by seed, and the rows of a grid."""
+"""Samples for borders, reproducible by seed, and the rows of a grid."""
 
 import numpy as np
 import torch
 
 from data_prep.progress import Progress
 from inpaint.grid import Row
-from inpaint.scoring import device_of, evaluating
+from inpaint.inference import device_of, evaluating
 
 
-def draw_samples(
-    model, border, captions, samples, seed, temperature=1.0, progress=False, dtype=torch.float64, as_alone=False
-):
+def draw_samples(model, border, captions, samples, seed, *, progress=False, as_alone=False, **options):
     """Draw several centers for each border.
 
     Args:
@@ -19,10 +17,9 @@ def draw_samples(
       captions: n strings, or None for a model without captions.
       samples: K, how many for each.
       seed: the same seed, borders and captions give the same samples.
-      temperature: at least 0.001, under 1 for tamer samples.
-      progress: whether to show a bar on stderr (`Progress`), a step for each row of pixels that a causal decoder draws.
-      dtype: in which a causal stack runs, see `Inpainter.sample`.
-      as_alone: whether each border's samples are those that it would get by itself.
+      progress: show a bar on stderr, a step for each row of pixels that a causal decoder draws.
+      as_alone: draw for each border what it would get in a call without the others.
+      options: `temperature` and `dtype` of `Inpainter.sample`; float64 by default.
 
     Returns:
       uint8 (n, K, 3, h, w).
@@ -35,8 +32,8 @@ def draw_samples(
     def bar(rows):
         return Progress(len(rows), unit="row", label="drawing", leave=False, shown=progress).over(rows)
 
-    how = {"temperature": temperature, "dtype": dtype, "progress": bar}
-    drawn = model.sample(repeated, texts, generator=generators, **how)  # (n K, 3, h, w)
+    options = {"dtype": torch.float64, **options}
+    drawn = model.sample(repeated, texts, generator=generators, progress=bar, **options)  # (n K, 3, h, w)
     return drawn.unflatten(0, (-1, samples))
 
 
@@ -44,7 +41,7 @@ def grid_rows(model, photos, indices, samples, seed, progress=False):
     """Let the model fill some photos of a split.
 
     Args:
-      model: an Inpainter, on any device; its mode is left as it was found.
+      model: an Inpainter, on any device; its mode is restored.
       photos: a `Photos` split.
       indices: which of its images, one a row.
       samples: K, how many samples a row.
@@ -66,5 +63,5 @@ def grid_rows(model, photos, indices, samples, seed, progress=False):
 
 
 def some_indices(n, rows, seed):
-    """`rows` different ones of n images, chosen by seed, in order: int64."""
+    """Choose `rows` of n images by seed: int64, sorted, without repetition."""
     return np.sort(np.random.default_rng(seed).choice(n, size=min(rows, n), replace=False))

@@ -1,10 +1,28 @@
-"""Border and center put together, for looking at and for the filled photo itself. uint8 tensors throughout."""
+"""Images taken apart into border and center, and put together again. uint8 tensors throughout."""
 
 import torch
 
+from data_prep.hole import channels_first
+
+
+def cut_center(images, hole):
+    """Cut the center out of images: their hole is zeroed in place.
+
+    Args:
+      images: uint8 (n, 3, H, W).
+      hole: (top, left, h, w).
+
+    Returns:
+      A new uint8 (n, 3, h, w).
+    """
+    inside = channels_first(hole)
+    center = images[inside].clone()
+    images[inside] = 0
+    return center
+
 
 def paste(border, center, hole):
-    """The border with `center` in its hole; every other pixel is the border's own, byte for byte.
+    """Put `center` into the hole of `border`; all other pixels stay byte-equal.
 
     Args:
       border: uint8 (n, 3, H, W).
@@ -14,14 +32,13 @@ def paste(border, center, hole):
     Returns:
       A new uint8 (n, 3, H, W).
     """
-    top, left, h, w = hole
     image = border.clone()
-    image[..., top : top + h, left : left + w] = center
+    image[channels_first(hole)] = center
     return image
 
 
 def hatch(border, hole):
-    """The border with its hole hatched in two greys, which no one takes for black pixels."""
+    """The border with its hole hatched in two greys, so that it is not taken for black pixels."""
     _, _, h, w = hole
     rows, columns = torch.arange(h)[:, None], torch.arange(w)
     stripes = torch.where((rows + columns) % 8 < 4, 104, 152).to(torch.uint8)  # (h, w)
@@ -29,5 +46,5 @@ def hatch(border, hole):
 
 
 def as_pixels(mean):
-    """A float mean in 0..255 rounded to the uint8 image that shows it."""
+    """Round a float mean in 0..255 to uint8."""
     return mean.round().clamp(0, 255).to(torch.uint8)

@@ -1,9 +1,9 @@
-"""Reading what torch.save wrote, without torch.load: plain values and dense tensors, and the SHA-256 of these bytes.
+"""Read files of torch.save without torch.load: plain values, dense tensors and the file's SHA-256.
 
-torch.load(weights_only=True) runs no code, but a file of some bytes can make it ask for any memory and take any time:
-deflated records, constructors that it calls with the file's numbers, keys whose hash takes for ever. Here the file is
-read once, whole; its records must be stored, add up to it and have their checksums; and its pickle is run by
-pickle_machine.py, which can build nothing but dict, list, tuple, str, numbers and tensors over the file's own bytes.
+torch.load(weights_only=True) runs no code, but a tiny file can make it use any memory and time: deflated records,
+constructors called with the file's numbers, keys that take forever to hash. Here the file is read once; its records
+must be stored uncompressed, add up to the file and match their checksums; and pickle_machine.py runs its pickle, which
+can build only dicts, lists, tuples, strings, numbers and tensors over the bytes of the file.
 """
 
 import hashlib
@@ -40,10 +40,10 @@ DTYPES = {
 
 
 def load(path: str | Path) -> tuple[object, str]:
-    """What a file of torch.save holds, tensors on the CPU, and the SHA-256 of the bytes it was read from, hexadecimal.
+    """Read a file of torch.save: (its value with tensors on the CPU, the file's SHA-256 in hexadecimal).
 
     Raises:
-      InputError: the file is missing or no regular file, does not fit in the memory, or is damaged, foreign or hostile.
+      InputError: the file is missing, not regular, larger than memory, damaged, foreign or hostile.
     """
     data = _whole(path)
     try:
@@ -54,7 +54,7 @@ def load(path: str | Path) -> tuple[object, str]:
 
 
 def _whole(path: str | Path) -> memoryview:
-    """All bytes of a file, in memory as torch aligns it."""
+    """All bytes of a file, in memory aligned for tensors."""
     with open_regular(path, "checkpoint") as file:
         size = os.fstat(file.fileno()).st_size
         try:
@@ -90,7 +90,7 @@ def _of_zip(data: memoryview) -> object:
 
 
 def _of_old_format(data: memoryview) -> object:
-    """Pickles one after the other, the third of them the value, the fourth a list of storages; then their bytes."""
+    """Format before torch 1.6: pickles (magic, protocol, system, value, storage keys), then the storages' bytes."""
     stream, storages = io.BytesIO(data), {}
 
     def storage(key: str, size: int) -> memoryview:
@@ -115,21 +115,21 @@ def _of_old_format(data: memoryview) -> object:
     if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
         raise Refused("damaged or foreign: its tensors are not those that it names")
     for key in keys:
-        stream.seek(8, os.SEEK_CUR)  # the count of numbers, which was told before
+        stream.seek(8, os.SEEK_CUR)  # count of numbers, already in the pickle
         if stream.readinto(storages[key]) != len(storages[key]):
             raise Refused("damaged or foreign: cut short")
     return value
 
 
 class _Storage:
-    """A record's numbers, a tensor of one dimension."""
+    """A storage: a tensor of one dimension."""
 
     def __init__(self, numbers: Tensor):
         self.numbers = numbers
 
 
 class _TorchMachine(Machine):
-    """Builds plain values, and tensors over the bytes that `storage(key, size)` gives, `most` bytes of them in all."""
+    """Builds plain values, and tensors over the bytes of `storage(key, size)`, at most `most` bytes in all."""
 
     what, most_steps = "plain values and tensors", MOST_STEPS
     allowed = """
@@ -159,7 +159,7 @@ class _TorchMachine(Machine):
             super().build(built, state)
 
     def persistent_load(self, pid):
-        """("storage", dtype, key, device, count of numbers) and, in the old format, None."""
+        """`pid` is ("storage", dtype, key, device, count of numbers), followed by None in the old format."""
         if not (type(pid) is tuple and len(pid) in (5, 6) and pid[5:] in ((), (None,))):
             raise Refused("damaged or foreign: a reference to no storage")
         word, dtype, key, _, count = pid[:5]
@@ -202,7 +202,7 @@ def _is_size(value) -> bool:
 
 
 def _numbers(stored: memoryview, dtype: torch.dtype) -> Tensor:
-    """Bytes as a tensor of one dimension that has them as its storage; a copy of bytes that do not lie evenly."""
+    """View bytes as a tensor of one dimension; unaligned bytes are copied."""
     if not len(stored):
         return torch.empty(0, dtype=dtype)
     numbers = torch.frombuffer(stored, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""The records of a zip as torch.save writes it: stored one after the other, nothing before, between or behind them."""
+"""Records of a zip of torch.save: uncompressed, one after the other, with nothing else in the file."""
 
 import struct
 import zlib
@@ -13,10 +13,10 @@ STORED, ENCRYPTED = 0, 1
 
 
 def records(data: memoryview) -> dict[str, memoryview]:
-    """The records of a zip in memory by name, less the folder that all of them lie in.
+    """Records of a zip by name, without their common folder.
 
     Raises:
-      Refused: it is cut short or damaged, a record is compressed, or the records are not all that is in the file.
+      Refused: the zip is cut short or damaged, a record is compressed, or the file holds more than its records.
     """
     try:
         return _records(data)
@@ -28,11 +28,11 @@ def _records(data: memoryview) -> dict[str, memoryview]:
     start, end, count = _directory(data)
     if count > MOST_RECORDS:
         raise Refused(f"more than {MOST_RECORDS:,} records")
-    entries, at = [], start
+    entries, position = [], start
     for _ in range(count):
-        entry, at = _entry(data, at)
+        entry, position = _entry(data, position)
         entries.append(entry)
-    if at != end:
+    if position != end:
         raise Refused("damaged or foreign: its table of records cannot be read")
     found, reached, folders = {}, 0, set()
     for offset, size, checksum, name in sorted(entries):
@@ -54,14 +54,14 @@ def _records(data: memoryview) -> dict[str, memoryview]:
 
 
 def _directory(data: memoryview) -> tuple[int, int, int]:
-    """Where the table of records begins and ends, and how many it has."""
-    at = len(data) - END.size
-    if at < 0 or bytes(data[at : at + 4]) != b"PK\5\6":
+    """(start, end, number of entries) of the zip's central directory."""
+    position = len(data) - END.size
+    if position < 0 or bytes(data[position : position + 4]) != b"PK\5\6":
         raise Refused("damaged or foreign: no end of a zip, so it was cut short")
-    *_, count, size, start, comment = END.unpack_from(data, at)
+    *_, count, size, start, comment = END.unpack_from(data, position)
     if comment:
         raise Refused("damaged or foreign: a comment at its end")
-    end, locator = at, at - LOCATOR_64.size
+    end, locator = position, position - LOCATOR_64.size
     if locator >= 0 and bytes(data[locator : locator + 4]) == b"PK\6\7":
         end = LOCATOR_64.unpack_from(data, locator)[2]
         if end + END_64.size != locator or bytes(data[end : end + 4]) != b"PK\6\6":
@@ -72,13 +72,13 @@ def _directory(data: memoryview) -> tuple[int, int, int]:
     return start, end, count
 
 
-def _entry(data: memoryview, at: int) -> tuple[tuple[int, int, int, str], int]:
-    """An entry of the table: (offset of its header, size, CRC-32, name); and where the next one begins."""
-    fields = ENTRY.unpack_from(data, at)
+def _entry(data: memoryview, position: int) -> tuple[tuple[int, int, int, str], int]:
+    """Parse a directory entry at `position`: ((header offset, size, CRC-32, name), position of the next entry)."""
+    fields = ENTRY.unpack_from(data, position)
     flags, method, checksum, packed, size = fields[3], fields[4], *fields[7:10]
     name_length, extra_length, comment_length, offset = *fields[10:13], fields[16]
-    after = at + ENTRY.size + name_length
-    name, extra = bytes(data[at + ENTRY.size : after]).decode(), bytes(data[after : after + extra_length])
+    after = position + ENTRY.size + name_length
+    name, extra = bytes(data[position + ENTRY.size : after]).decode(), bytes(data[after : after + extra_length])
     if fields[0] != b"PK\1\2" or len(extra) < extra_length:
         raise Refused("damaged or foreign: its table of records cannot be read")
     if 2**32 - 1 in (packed, size, offset):
@@ -89,7 +89,7 @@ def _entry(data: memoryview, at: int) -> tuple[tuple[int, int, int, str], int]:
 
 
 def _zip64(extra: bytes, *values: int) -> list[int]:
-    """Sizes and offset, of which those that do not fit in 32 bits stand in an extra field."""
+    """Sizes and offset; those that do not fit in 32 bits are read from the zip64 extra field."""
     while extra:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == 1:

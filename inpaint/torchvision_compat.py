@@ -1,4 +1,4 @@
-"""`from inpaint.torchvision_compat import torchvision`: torchvision, also where its compiled part does not load.
+"""`from inpaint.torchvision_compat import torchvision`: torchvision, even if its compiled part does not load.
 
 PyPI's torchvision for Linux is built for CUDA. Beside a CPU-only torch its extension `_C` cannot load, the operators it
 would declare are missing, and `import torchvision` dies with "operator torchvision::nms does not exist" although only
@@ -16,9 +16,9 @@ NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def import_torchvision():
-    """Import torchvision, declaring its missing operators only if the plain import fails for want of them.
+    """Import torchvision; if that fails only because operators are missing, declare them and import it again.
 
-    Returns the module. Raises whatever the plain import raised when the cause is another one.
+    Returns the module. Raises whatever else the plain import raises.
     """
     try:
         import torchvision

@@ -1,4 +1,4 @@
-"""The one place that turns nats per image into the other units, and knows the Bernoulli cross-entropy's floor.
+"""Conversion of nats per image to the other units, and the floor of the Bernoulli cross-entropy.
 
 `hole` is `(top, left, height, width)`; a hole of h x w pixels has 3 h w sub-pixels, of grey images h w.
 """
@@ -31,7 +31,7 @@ def bernoulli_floor(center):
 
 
 def bernoulli_floor_of_pixels(center):
-    """As `bernoulli_floor`, but of each pixel: float64 (B, h, w), nats per pixel."""
+    """`bernoulli_floor` of each pixel: float64 (B, h, w), nats per pixel."""
     return _LEVEL_ENTROPY[np.asarray(center)].sum(axis=1)
 
 

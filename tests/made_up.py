@@ -12,11 +12,11 @@ import torch
 from data_makers import run
 from PIL import Image
 
-from inpaint import report
 from inpaint.dataset import Photos
-from inpaint.evaluation import Evaluation
+from inpaint.evaluation.figures import Evaluation
+from inpaint.evaluation.summary import summarise
 from inpaint.grid import Row
-from inpaint.summary import summarise
+from inpaint.report import report
 
 HOLE = (3, 2, 4, 5)  # 20 pixels, 60 sub-pixels; 14 pixels touch the border, 6 are inside
 

@@ -13,8 +13,8 @@ import numpy as np  # noqa: E402
 from every_model import KINDS, name_of, shaken_model  # noqa: E402
 
 from inpaint.dataset import Photos  # noqa: E402
+from inpaint.evaluation.scoring import score  # noqa: E402
 from inpaint.processes import process_group  # noqa: E402
-from inpaint.scoring import score  # noqa: E402
 
 
 def nats_of_every_model(path, batch_size=64, backwards=False):

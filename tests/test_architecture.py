@@ -1,4 +1,4 @@
-"""The house rules: who may import whom, how long a file may be, and that README and pyproject say what is true."""
+"""The house rules: who may import whom, how long files and functions may be, and that README and pyproject are true."""
 
 import ast
 import functools
@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("inpaint", "models", "data_prep")
 FORBIDDEN = {"models": {"inpaint", "data_prep"}, "data_prep": {"torch", "torchvision", "models", "inpaint"}}
-LONGEST_FILE = 400  # lines
+LONGEST_FILE, LONGEST_TEST_FILE, LONGEST_FUNCTION = 300, 400, 60  # lines; of a function without its docstring
+MOST_PARAMETERS = 8
+MORE_PARAMETERS = {"inpaint/filling.py: fill", "models/inpainter.py: sample"}  # the public surface
+HOLE_IS_SLICED_IN = {"data_prep/hole.py", "models/layers/region.py"}  # the latter crops any region of a map
 MACHINE_PATH = re.compile(r"(?<![\w.])(?:/(?:home|root|Users|mnt|opt|srv|work)/\w|[A-Z]:\\\\?Users)")
 # The name that is installed, where it differs from the name that is imported.
 DISTRIBUTION = {"PIL": "pillow", "skimage": "scikit-image", "pillow_heif": "pillow-heif"}
@@ -107,7 +110,66 @@ def test_importing_all_of_data_prep_brings_no_torch():
 def test_every_python_file_is_short_enough_to_read():
     lengths = {str(p.relative_to(ROOT)): len(p.read_text(encoding="utf-8").splitlines()) for p in python_files()}
     assert len(lengths) > 10
-    assert not {name: length for name, length in lengths.items() if length > LONGEST_FILE}
+    limits = {name: LONGEST_TEST_FILE if name.startswith("tests/") else LONGEST_FILE for name in lengths}
+    assert not {name: length for name, length in lengths.items() if length > limits[name]}
+
+
+def functions():
+    """("path: name", node) of each function outside tests/."""
+    for path in python_files():
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith("tests/"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    yield f"{name}: {node.name}", node
+
+
+def test_every_function_is_short_enough_to_read():
+    """(the code, 8)"""
+    too_long = {}
+    for name, function in functions():
+        body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+        length = function.end_lineno - body[0].lineno + 1 if body else 0
+        if length > LONGEST_FUNCTION:
+            too_long[name] = length
+    assert not too_long
+
+
+def test_functions_take_at_most_8_parameters():
+    """(the code, 8)"""
+    counts = {}
+    for name, function in functions():
+        arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        counts[name] = len([argument for argument in arguments if argument.arg not in ("self", "cls")])
+    assert len(counts) > 500
+    assert {name for name, count in counts.items() if count > MOST_PARAMETERS} <= MORE_PARAMETERS
+
+
+def test_the_hole_is_sliced_in_one_place():
+    """(the code, 7)"""
+    slicing = re.compile(r"\btop : top \+|\bleft : left \+ w|slice\(top, top \+")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in python_files(*ROOMS)
+        if slicing.search(re.sub(r"image\[top : top \+ size, .*object_mask", "", path.read_text(encoding="utf-8")))
+    }
+    assert found == HOLE_IS_SLICED_IN
+
+
+def test_intensities_become_minus_1_to_1_in_one_place():
+    """(the code, 7)"""
+    files = [path for path in python_files() if path.relative_to(ROOT).parts[0] != "tests"]
+    found = [path.name for path in files if re.search(r"\b127\.5\b", path.read_text(encoding="utf-8"))]
+    assert found == ["intensity.py"]
+
+
+def test_a_file_is_hashed_in_one_place_and_written_atomically_in_one():
+    """(the code, 7)"""
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in python_files(*ROOMS)}
+    hashed = [name for name, text in texts.items() if re.search(r"update\(chunk\)", text)]
+    assert hashed == ["data_prep/digest.py"]
+    moved = {name for name, text in texts.items() if "os.replace(temporary" in text}
+    assert moved == {"data_prep/files.py"}
 
 
 def test_no_file_names_a_path_of_somebody_s_machine():

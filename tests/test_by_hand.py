@@ -13,9 +13,9 @@ from PIL import Image
 
 from data_prep.h5file import describe
 from data_prep.photos import hashed_id
-from inpaint import image_quality
 from inpaint.dataset import Photos
-from inpaint.evaluation import evaluate
+from inpaint.evaluation import image_quality
+from inpaint.evaluation.figures import evaluate
 
 # `printf %d ID | sha256sum`: the first 16 digits are a number that ends in 0 when divided by 10
 TEST_IDS = [0, 7, 9, 10, 33, 40, 44, 51, 57, 59, 70, 71, 74, 90]

@@ -14,10 +14,11 @@ from PIL import Image
 
 from data_prep.errors import InputError
 from data_prep.files import write_json
-from inpaint import image_quality, scoring
-from inpaint.evaluation import evaluate
-from inpaint.scoring import score
-from inpaint.summary import summarise, table
+from inpaint import shares
+from inpaint.evaluation import image_quality
+from inpaint.evaluation.figures import evaluate
+from inpaint.evaluation.scoring import score
+from inpaint.evaluation.summary import summarise, table
 from models import build
 
 SIZE, HOLE = 16, (4, 4, 8, 8)
@@ -131,11 +132,11 @@ def test_nats_above_the_truth_are_told_for_likelihoods_alone():
 
 def test_shares_of_any_number_of_processes_cover_every_image_once(monkeypatch):
     for world in (1, 2, 3, 8):
-        shares = []
+        parts = []
         for rank in range(world):
-            monkeypatch.setattr(scoring, "rank_and_world", lambda rank=rank, world=world: (rank, world))
-            shares.append(scoring.my_share(5))
-        assert sorted(np.concatenate(shares)) == [0, 1, 2, 3, 4]
+            monkeypatch.setattr(shares, "rank_and_world", lambda rank=rank, world=world: (rank, world))
+            parts.append(shares.my_share(5))
+        assert sorted(np.concatenate(parts)) == [0, 1, 2, 3, 4]
 
 
 def test_psnr_and_ssim_know_a_perfect_and_a_wrong_picture():

@@ -13,8 +13,8 @@ import pytest
 from made_up import OTHER, an_evaluation, page_of, three_photos, twelve_images
 
 from data_prep.files import write_json
-from inpaint import versus
-from inpaint.summary import summarise, table
+from inpaint.evaluation import versus
+from inpaint.evaluation.summary import summarise, table
 
 ROWS = {
     "nats per image": ("160.00", "60.00 to 300.00"),

@@ -15,9 +15,10 @@ from PIL import Image
 import evaluate as command
 from data_prep.errors import InputError, run_main
 from inpaint import __main__ as inpaint_command
-from inpaint import checkpoints, filling, scoring, versus
+from inpaint import checkpoints, filling
 from inpaint.dataset import Photos
-from inpaint.evaluation import evaluate
+from inpaint.evaluation import scoring, versus
+from inpaint.evaluation.figures import evaluate
 from models import Inpainter
 
 

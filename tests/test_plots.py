@@ -6,8 +6,8 @@
 import numpy as np
 import pytest
 
-from inpaint import report_plots
-from inpaint.training_curve import Curve
+from inpaint.report import plots as report_plots
+from inpaint.report.training_curve import Curve
 
 
 @pytest.fixture(autouse=True)

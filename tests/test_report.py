@@ -16,12 +16,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 import evaluate as command
 from data_prep.errors import InputError
-from inpaint import html_page, report, report_plots
 from inpaint.dataset import Photos
-from inpaint.evaluation import evaluate
+from inpaint.evaluation.figures import evaluate
+from inpaint.evaluation.word_gain import comparisons_note, word_gains
+from inpaint.report import html_page, report
+from inpaint.report import plots as report_plots
+from inpaint.report.training_curve import Curve, read_curve
 from inpaint.sampling import grid_rows
-from inpaint.training_curve import Curve, read_curve
-from inpaint.word_gain import comparisons_note, word_gains
 
 IMAGES = 20
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from made_up import an_evaluation, page_of, pixels_of, three_photos, twelve_images
 
-from inpaint import report, report_plots
-from inpaint.training_curve import Curve
+from inpaint.report import plots as report_plots
+from inpaint.report import report
+from inpaint.report.training_curve import Curve
 
 
 @pytest.fixture(scope="module")

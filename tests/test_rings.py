@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from inpaint import rings, units
-from inpaint.rings import PixelNats, distances, floor_by_ring, ring_means
+from inpaint import units
+from inpaint.evaluation import rings
+from inpaint.evaluation.rings import PixelNats, distances, floor_by_ring, ring_means
 
 
 def test_distance_counts_pixels_from_the_nearest_known_one():

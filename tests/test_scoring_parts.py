@@ -9,12 +9,13 @@ from checkpoint_makers import fresh_model
 from data_makers import run
 from PIL import Image
 
-from inpaint import evaluation as evaluation_module
-from inpaint import sampling, scoring
+from inpaint import sampling
 from inpaint.dataset import Photos, binarized
-from inpaint.evaluation import evaluate
-from inpaint.swap import shared_words, swap
-from inpaint.word_gain import comparisons_note, word_gains
+from inpaint.evaluation import figures as evaluation_module
+from inpaint.evaluation import scoring
+from inpaint.evaluation.figures import evaluate
+from inpaint.evaluation.swap import shared_words, swap
+from inpaint.evaluation.word_gain import comparisons_note, word_gains
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inpaint.statistics import mean_and_ci95, mean_and_stderr
+from inpaint.evaluation.statistics import mean_and_ci95, mean_and_stderr
 
 
 def test_standard_error_is_that_of_the_mean():

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from inpaint import statistics
-from inpaint.statistics import as_texts, mean_and_ci95, mean_and_stderr
+from inpaint.evaluation import statistics
+from inpaint.evaluation.statistics import as_texts, mean_and_ci95, mean_and_stderr
 
 
 def test_two_values_have_a_standard_error_and_an_interval():

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from inpaint.swap import shared_words, swap
+from inpaint.evaluation.swap import shared_words, swap
 
 ANIMALS = ["dog", "cat", "horse", "bird", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"]
 PLACES = ["beach", "street", "kitchen", "field", "mountain", "river", "room", "park", "snow", "desert"]

@@ -14,7 +14,7 @@ from torch import nn
 from inpaint import checkpoints
 from inpaint.config import Config
 from inpaint.dataset import Photos
-from inpaint.scoring import score
+from inpaint.evaluation.scoring import score
 from inpaint.training import trainer as loop
 from inpaint.training.batches import Batches
 from inpaint.training.learner import Learner, learning_rate

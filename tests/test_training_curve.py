@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from inpaint.training_curve import read_curve
+from inpaint.report.training_curve import read_curve
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from checkpoint_makers import fresh_model, save_fresh
 
 import evaluate as command
 from data_prep.errors import InputError
-from inpaint import versus
 from inpaint.dataset import Photos
-from inpaint.evaluation import evaluate
-from inpaint.statistics import mean_and_ci95
+from inpaint.evaluation import versus
+from inpaint.evaluation.figures import evaluate
+from inpaint.evaluation.statistics import mean_and_ci95
 
 
 @pytest.fixture(scope="module")

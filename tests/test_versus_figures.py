@@ -7,7 +7,7 @@ from checkpoint_makers import fresh_model
 from made_up import an_evaluation, three_photos
 
 from data_prep.errors import InputError
-from inpaint import versus
+from inpaint.evaluation import versus
 from models import likelihoods
 
 

@@ -1,1 +1,1 @@
-"""Training: the loop, a run's life, batches and the processes that prepare them, the optimizer, the log."""
+"""Training: the loop, run folders and resuming, batches and their workers, the optimizer, the log."""

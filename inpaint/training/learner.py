@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from data_prep.errors import InputError
 from inpaint.config import Config
 from inpaint.processes import agreed
-from inpaint.scoring import rank_and_world
+from inpaint.shares import rank_and_world
 from inpaint.training.batches import Batch
 from inpaint.training.optimizer import Optimizer
 from models import Inpainter
@@ -49,10 +49,10 @@ class Learner:
 
     @contextlib.contextmanager
     def learning(self):
-        """Within this block several processes share each batch, and the network is compiled where the options say so.
+        """Wrap the network for several processes and compile it, as the options say, for this block.
 
-        DistributedDataParallel is gone before the group of processes is: were it the last to hold the group, that
-        would be torn down under Python's lock, for which gloo's threads may be waiting, and hang now and then.
+        DistributedDataParallel is released before the process group: if it held the last reference, the group would be
+        destroyed under Python's lock, which gloo's threads may wait for, and could hang.
         """
         try:
             if self.world > 1:
@@ -66,9 +66,9 @@ class Learner:
             gc.collect()
 
     def step(self, batch: Batch, step: int, rate: float) -> tuple[float, float]:
-        """One optimizer step at learning rate `rate`, or none where the gradient is not finite.
+        """One optimizer step at learning rate `rate`; skipped if the gradient is not finite.
 
-        Returns: nats per image over the global batch, and the gradient's norm before it was clipped.
+        Returns: (nats per image over the global batch, norm of the gradient before clipping).
         """
         self.model.train()
         self.optimizer.set_lr(rate)
@@ -83,7 +83,7 @@ class Learner:
         return nats, norm
 
     def _gradients(self, batch: Batch, step: int) -> float:
-        """Add up the gradients of the batch's parts; its nats per image, of this process's images."""
+        """Accumulate the gradients of the batch's parts. Returns nats per image of this process's images."""
         config = self.config
         h, w = batch.center.shape[2:]
         share = len(batch.captions) // config.accumulate
@@ -113,7 +113,7 @@ class Learner:
 
     @contextlib.contextmanager
     def _compiling(self):
-        """What torch.compile cannot do (no compiler, a compiled file that a kill cut short) is one clear line."""
+        """Turn failures of torch.compile (no compiler, a truncated cache) into InputError."""
         if not self.config.compile:
             yield
             return
@@ -134,7 +134,7 @@ def decay_of(step: int, most: float) -> float:
 def learning_rate(config: Config, step: int, done: float) -> float:
     """The learning rate of a step: a linear warm-up, then a cosine to a hundredth, or constant.
 
-    Args: step: counted from 0. done: the share of the training that lies before it.
+    Args: step: counted from 0. done: share of the training before it, 0 to 1.
     """
     rate = config.lr * min(1.0, (step + 1) / (config.warmup + 1))
     if config.schedule == "constant":

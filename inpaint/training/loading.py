@@ -1,9 +1,8 @@
-"""Processes that prepare batches ahead of the training, and what is done when one of them dies or hangs.
+"""Worker processes that prepare batches ahead, and the detection of workers that die or hang.
 
-Process k of n makes the batches of steps first + k, first + k + n, ... and writes each, in parts, to a pipe of its own.
-So nothing lies in shared memory, of which a container may have next to none, and no queue is shared that a killed
-process could leave locked. A process is ahead by what its pipe holds, a batch or two, and the one at hand;
-it ends when nobody reads any more.
+Worker k of n makes the batches of steps first + k, first + k + n, ... and writes each, in parts, to its pipe. This uses
+no shared memory, which containers limit, and no shared queue, which a killed worker could leave locked. A worker is
+ahead by the batch it makes and what fits in its pipe; it exits when the reader closes.
 """
 
 import contextlib
@@ -22,14 +21,14 @@ import torch
 from data_prep.errors import ENDING, signals_held
 from inpaint.training.batches import Batch, Batches, joined
 
-PATIENCE = 40  # seconds without a byte from a process that prepares at most batches.PART images at a time
-POLL = 0.5  # seconds; PATIENCE is counted in these, so that time in which this process too was stopped does not count
+PATIENCE = 40  # seconds without a byte from a worker, which prepares at most batches.PART images at a time
+POLL = 0.5  # seconds; PATIENCE is counted in polls, so that time while this process is stopped does not count
 LARGEST_PIPE = 2**20  # bytes; a system may allow less
-HEADER = struct.Struct(">Q")  # the length of what follows
+HEADER = struct.Struct(">Q")  # length of the message
 
 
 class WorkerFailed(Exception):
-    """A process that prepares batches has died, or gives no answer. Its text says which and how."""
+    """A worker died or does not answer; the message says which and why."""
 
 
 class _Stopped(Exception):
@@ -42,12 +41,12 @@ class _Worker:
     pipe: Connection
 
     def check(self) -> None:
-        """WorkerFailed where it was killed, though batches that it made before may still be in its pipe."""
+        """Raise WorkerFailed if the worker was killed, even if its pipe still holds batches."""
         if (self.process.exitcode or 0) < 0:
             raise WorkerFailed(self._how_it_ended())
 
     def receive(self, stopped: Callable[[], bool]):
-        """The next thing that the process wrote."""
+        """Read the worker's next message."""
         (length,) = HEADER.unpack(self._read(HEADER.size, stopped))
         return pickle.loads(self._read(length, stopped))
 
@@ -57,7 +56,7 @@ class _Worker:
         while rest:
             try:
                 count = os.readv(self.pipe.fileno(), [rest])
-            except BlockingIOError:  # there is nothing yet
+            except BlockingIOError:  # nothing to read yet
                 idle = 0 if self.pipe.poll(POLL) else idle + 1
                 if idle and stopped():
                     raise _Stopped from None
@@ -84,19 +83,19 @@ class _Worker:
 def loader(
     batches: Batches, first: int, workers: int, stopped: Callable[[], bool] = lambda: False
 ) -> Iterator[Batch | None]:
-    """The batches of step `first` and all that follow, in order; to be closed (contextlib.closing).
+    """Yield the batches of step `first` and all later steps, in order; close it (contextlib.closing).
 
     Args:
-      workers: processes that prepare them; 0 for this one.
-      stopped: asked while a batch is waited for; where it says so, None is yielded and that is the end.
+      workers: number of worker processes; 0 to make batches in this process.
+      stopped: polled while waiting for a batch; if true, None is yielded and the iteration ends.
     Raises:
-      WorkerFailed: a process has died, or gives no answer for PATIENCE seconds.
+      WorkerFailed: a worker died, or was silent for PATIENCE seconds.
     """
     if not workers:
         yield from (batches[step] for step in itertools.count(first))
     running: list[_Worker] = []
     try:
-        with signals_held():  # a process lets go of them when it ignores them
+        with signals_held():  # a worker unblocks them once it ignores them
             for number in range(workers):
                 running.append(_start(batches, itertools.count(first + number, workers), running))
         for worker in itertools.cycle(running):
@@ -116,14 +115,14 @@ def loader(
 def _start(batches: Batches, steps: Iterator[int], before: list[_Worker]) -> _Worker:
     import fcntl  # POSIX
 
-    context = multiprocessing.get_context("fork")  # shares the maps of the photos; nothing is sent but batches
+    context = multiprocessing.get_context("fork")  # inherits the open photos; only batches are sent
     reading, writing = context.Pipe(duplex=False)
     os.set_blocking(reading.fileno(), False)
     with contextlib.suppress(AttributeError, OSError):  # Linux
         images = batches.batch_size // batches.world
-        wanted = images * batches.photos.image_size**2 * 4  # pixels, and which of them are known
+        wanted = images * batches.photos.image_size**2 * 4  # pixels and their mask
         fcntl.fcntl(writing.fileno(), fcntl.F_SETPIPE_SZ, min(max(wanted, 2**16), LARGEST_PIPE))
-    unused = [reading, *(worker.pipe for worker in before)]  # held open they would hide the end of the training
+    unused = [reading, *(worker.pipe for worker in before)]  # if held open, they would hide the reader's exit
     process = context.Process(target=_work, args=(batches, steps, writing, unused), daemon=True)
     process.start()
     writing.close()
@@ -142,11 +141,11 @@ def _batch(worker: _Worker, stopped: Callable[[], bool]) -> Batch:
 
 
 def _work(batches: Batches, steps: Iterator[int], pipe: Connection, unused: list[Connection]) -> None:
-    """A process's life: batch after batch, until nobody reads them."""
-    for number in ENDING:  # sent to the whole group; the process that trains decides
+    """Main loop of a worker: batch after batch, until the reader closes the pipe."""
+    for number in ENDING:  # sent to the whole process group; only the training process handles them
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    torch.set_num_threads(1)  # more would wait for threads that a fork does not copy
+    torch.set_num_threads(1)  # more would wait for threads that fork does not copy
     for connection in unused:
         connection.close()
     with contextlib.suppress(BrokenPipeError):
@@ -162,7 +161,7 @@ def _work(batches: Batches, steps: Iterator[int], pipe: Connection, unused: list
 
 
 def _with_more(items: Iterator) -> Iterator[tuple]:
-    """(whether another one follows, item) of each item."""
+    """Yield (whether another item follows, item)."""
     last = next(items)
     for item in items:
         yield True, last

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: figures in the design's units, images per second, panels. One process writes it."""
+"""TensorBoard log of a run: nats in all units, images per second, panels. Only one process writes it."""
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
@@ -14,9 +14,8 @@ class Log:
     """The TensorBoard log of a run's folder.
 
     Args:
-      folder: the run's.
-      first: the step that the run goes on from. What an earlier process logged after it is forgotten: it was killed
-        before it saved, and these steps come again.
+      folder: the run folder.
+      first: first step of this process. Later entries are purged: an earlier process was killed before it saved them.
       proper: whether the likelihood is one of 8-bit data, so that bits/dim are defined.
     """
 
@@ -25,20 +24,20 @@ class Log:
         self._proper = proper
 
     def training(self, step: int, photos: Photos, nats: float, figures: dict[str, float]) -> None:
-        """Nats per image of the last steps, and further figures by name."""
+        """Log nats per image of the last steps, and other figures by name."""
         self._nats("train", step, photos, nats)
         for name, value in figures.items():
             self._writer.add_scalar(f"train/{name}", value, step)
 
     def panel(self, step: int, photos: Photos, model) -> None:
-        """The first photos with the model's samples."""
+        """Log the first photos with samples of the model."""
         shown = np.arange(min(PANEL_IMAGES, len(photos)))
         panel = image_panel(model, photos, shown)
         self._writer.add_image("panel/original_border_samples_mean", panel, step)
         self._writer.add_text("panel/captions", caption_text(photos, shown), step)
 
     def validation(self, step: int, photos: Photos, indices, nats: float, images_per_second: float) -> None:
-        """Mean nats per image of val's images `indices`."""
+        """Log mean nats per image of val's images `indices`."""
         self._nats("val", step, photos, nats)
         if not self._proper:
             floor = float(bernoulli_floor(photos.images(indices)[1][:, : photos.channels]).mean())

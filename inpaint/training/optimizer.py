@@ -1,9 +1,8 @@
-"""The optimizer: Muon for the matrices and kernels of hidden layers, AdamW for all else, as one thing to step and save;
-or AdamW or RMSProp for all.
+"""The optimizer: Muon for matrices and kernels of hidden layers and AdamW for the rest; or AdamW or RMSProp for all.
 
-Muon [1] makes each update of a matrix orthogonal, so that no direction of it learns at the cost of the others; scaled
-to the size of AdamW's updates [2], one learning rate serves both. A kernel counts as the matrix (out, in x height x
-width). benchmarks/optimizers.py sets it beside AdamW alone.
+Muon [1] makes each update of a matrix orthogonal, so that no direction dominates; with updates scaled to the size of
+AdamW's [2], one learning rate serves both. A kernel counts as the matrix (out, in x height x width).
+benchmarks/optimizers.py compares it with AdamW alone.
 
 [1] Jordan et al. 2024, Muon: an optimizer for hidden layers in neural networks
 [2] Liu et al. 2025, arXiv:2502.16982   [3] Loshchilov and Hutter 2019, arXiv:1711.05101 (AdamW)
@@ -14,8 +13,8 @@ from torch import Tensor, nn
 
 from inpaint.processes import multiplies_bfloat16
 
-LEAST = 16  # rows and columns of a matrix that is worth making orthogonal: input and output layers are not
-STATE = {  # what is kept of each parameter
+LEAST = 16  # rows and columns of a matrix for Muon; excludes input and output layers
+STATE = {  # state of each parameter
     "adamw": {"step", "exp_avg", "exp_avg_sq"},
     "rmsprop": {"step", "square_avg"},
     "muon": {"momentum_buffer"},
@@ -24,16 +23,16 @@ OPTIMIZERS = ("muon", "adamw", "rmsprop")
 
 
 class Optimizer:
-    """Steps a model's parameters, each by the optimizer that suits it.
+    """Steps each parameter of a model with Muon, AdamW or RMSProp.
 
     Args:
-      model: on its device already, its parameters in the memory format that they stay in.
-      lr: the learning rate of both; set anew before each step with `set_lr`.
-      weight_decay: decoupled [3], RMSProp's not, on weights of two dimensions or more: norms and biases would only be
-        pulled off their scale.
-      beta2: AdamW's and RMSProp's second-moment decay.
+      model: on its device, its parameters in their final memory format.
+      lr: peak learning rate; `set_lr` sets that of each step.
+      weight_decay: on weights of two dimensions or more; decoupled [3], except RMSProp's.
+      beta2: second-moment decay of AdamW and RMSProp.
       kind: one of OPTIMIZERS.
-      slow, share: a part of the model that learns at this share of the learning rate; None for none.
+      slow: submodule trained at `share` times the learning rate; None for none.
+      share: see `slow`.
     """
 
     def __init__(
@@ -50,13 +49,13 @@ class Optimizer:
         self._hidden: list[tuple[nn.Parameter, nn.Parameter]] = []
         slow_ones = set() if slow is None or share == 1 else set(map(id, slow.parameters()))
         others, by_muon = [], []
-        for part, pace in ((False, 1.0), (True, share)):
-            parameters = [p for p in model.parameters() if (id(p) in slow_ones) == part]
+        for is_slow, scale in ((False, 1.0), (True, share)):
+            parameters = [p for p in model.parameters() if (id(p) in slow_ones) == is_slow]
             hidden = [p for p in parameters if kind == "muon" and is_hidden(p)]
             chosen = set(map(id, hidden))
             rest = [p for p in parameters if id(p) not in chosen]
             pairs = [(p, nn.Parameter(_as_matrix(p.detach(), p))) for p in hidden]  # each shares its p's memory
-            common = {"lr": lr * pace, "share": pace}
+            common = {"lr": lr * scale, "share": scale}
             others += [
                 {"params": [p for p in rest if p.dim() > 1], "weight_decay": weight_decay, **common},
                 {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0, **common},
@@ -87,7 +86,7 @@ class Optimizer:
             optimizer.step()
 
     def state_dict(self) -> dict:
-        """Of both, with the learning rate of the run's options: that of the last step says nothing of the next."""
+        """State of all optimizers, with the peak learning rate: that of the last step does not matter."""
         state = {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
         for part in state.values():
             for group in part["param_groups"]:
@@ -95,7 +94,7 @@ class Optimizer:
         return state
 
     def load_state_dict(self, state: dict) -> None:
-        """Raises: ValueError or KeyError for a state that does not fit, or that would only fail at the next step."""
+        """Raises: ValueError or KeyError for a state that does not fit, even if it would fail only at the next step."""
         if state.keys() != self._optimizers.keys():
             raise ValueError(f"the optimizer's state is of {', '.join(map(str, state))}")
         for name, optimizer in self._optimizers.items():
@@ -114,8 +113,8 @@ class Optimizer:
 
 
 class Muon(torch.optim.Muon):
-    """torch's with adjust_lr_fn="match_rms_adamw", in float32: its own makes updates orthogonal in bfloat16, which on a
-    processor that does not multiply in it can take longer than all the rest of a step."""
+    """torch's Muon with adjust_lr_fn="match_rms_adamw", in float32: torch orthogonalizes in bfloat16, which without
+    bfloat16 instructions can take longer than the rest of a step."""
 
     @torch.no_grad()
     def step(self) -> None:
@@ -133,7 +132,7 @@ class Muon(torch.optim.Muon):
 
 
 def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], steps: int = 5) -> Tensor:
-    """(m, n) -> one with the same singular vectors whose singular values are near 1, by Newton-Schulz iteration [1]."""
+    """(m, n) -> same singular vectors, singular values near 1, by Newton-Schulz iteration [1]."""
     a, b, c = coefficients
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / wide.norm().clamp(min=1e-7)  # no singular value above 1
@@ -144,13 +143,12 @@ def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], steps: 
 
 
 def is_hidden(parameter: Tensor) -> bool:
-    """Whether it is a matrix or a kernel that Muon steps."""
+    """Whether Muon steps this parameter."""
     return parameter.dim() > 1 and min(parameter.shape[:2]) >= LEAST
 
 
 def _as_matrix(tensor: Tensor, like: Tensor) -> Tensor:
-    """(out, in, ...) -> (out, rest), without a copy where the tensor lies in memory as `like` does; the order of the
-    columns is `like`'s too."""
+    """(out, in, ...) -> (out, rest), with columns in the memory order of `like`: no copy if `tensor` has that order."""
     if like.dim() == 4 and not like.is_contiguous():  # channels_last
         tensor = tensor.permute(0, 2, 3, 1)
     return tensor.flatten(1)

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a model at work: original | border | samples | mean, and the captions as text."""
+"""Panels for TensorBoard: original | border | samples | mean, and the captions as text."""
 
 import torch
 
@@ -9,14 +9,14 @@ from inpaint.torchvision_compat import torchvision
 
 
 def image_panel(model, photos, indices, samples=3, seed=0):
-    """Let the model fill some photos and lay the result out as one image.
+    """Fill photos with samples and tile them into one image.
 
     Args:
-      model: an Inpainter; its mode (train or eval) is left as it was found.
+      model: an Inpainter; its mode (train or eval) is restored.
       photos: a `Photos` split.
       indices: which of its images, one a row.
-      samples: how many samples a row.
-      seed: of the samples, so that panels of different steps show the same noise.
+      samples: number of samples a row.
+      seed: of the samples; fixed, so that panels of different steps use the same noise.
 
     Returns:
       uint8 (3, H', W'), for `SummaryWriter.add_image`.

@@ -1,6 +1,6 @@
-"""A run's life: one folder, in which one process writes at a time; begun once, then continued as it was begun.
+"""Run folders: begin or resume a run, lock its folder, check that a resumed run has the same options and data.
 
-What may change when a run continues is said of each option in config.py; the data are compared by their content.
+config.py says of each option whether it may change when a run resumes; data are compared by content.
 """
 
 import contextlib
@@ -34,10 +34,9 @@ CONTENT = {
 
 
 def stored_options(folder: Path) -> dict:
-    """The options of the run in a folder, from config.json, or from its checkpoint where that is missing; none where
-    there is no run.
+    """Options of the run in a folder, from config.json or else from last.pt; empty if there is no run.
 
-    Raises: InputError for a file that cannot be read or is not a run's.
+    Raises: InputError for a file that cannot be read or is not of a run.
     """
     try:
         path = folder / "config.json"
@@ -47,15 +46,14 @@ def stored_options(folder: Path) -> dict:
         if not path.exists():
             return {}
         options = checkpoints.read_to_resume(path)["config"]
-    return {**from_dict(options, str(path)).to_dict(), "out": str(folder)}  # wherever it was when it was begun
+    return {**from_dict(options, str(path)).to_dict(), "out": str(folder)}  # the folder may have been moved
 
 
 @contextlib.contextmanager
 def holding(folder: Path) -> Iterator[None]:
-    """Make a run's folder and hold it, by the process of rank 0, against every other run for as long as the block
-    lasts.
+    """Make a run's folder, and lock it in rank 0 for the block.
 
-    Raises: InputError where another run holds it, or it cannot be made.
+    Raises: InputError if another run holds the lock, or the folder cannot be made.
     """
     with contextlib.ExitStack() as stack:
 
@@ -77,7 +75,7 @@ def holding(folder: Path) -> Iterator[None]:
 
 
 def _leave_nothing(folder: Path) -> None:
-    """Remove a folder that was made for a run that was refused: all that lies in it is the lock."""
+    """Remove a new folder of a refused run if it holds only the lock."""
     with contextlib.suppress(OSError):
         if os.listdir(folder) == [LOCK]:
             (folder / LOCK).unlink()
@@ -85,18 +83,18 @@ def _leave_nothing(folder: Path) -> None:
 
 
 def tell(line: str) -> None:
-    """A line on stderr."""
+    """Print a line on stderr."""
     print(printable(line), file=sys.stderr, flush=True)
 
 
 def saved_state(folder: Path, resume: bool, overwrite: bool = False) -> dict | None:
-    """The checkpoint from which the run in `folder` continues; None where one begins.
+    """Checkpoint to resume the run in `folder` from; None to begin a run.
 
     Args:
-      resume: whether to continue where there is something to continue.
+      resume: resume if there is a run.
       overwrite: whether a new run may replace files of other programs.
-    Raises: InputError where there is a run and not `resume`, where its checkpoint is damaged or has gone, or where a
-      new run's files would replace others.
+    Raises: InputError if there is a run and not `resume`, if its checkpoint is damaged or missing, or if a new run
+      would replace files of other programs.
     """
     last, best = folder / "last.pt", folder / "best.pt"
     if not resume:
@@ -108,7 +106,7 @@ def saved_state(folder: Path, resume: bool, overwrite: bool = False) -> dict | N
         raise InputError(f"{last}: has gone, but {older} is there: copy it to {last} and resume, or give another --out")
     for path, kind in ((last, CHECKPOINT), (best, CHECKPOINT), (folder / "config.json", CONFIG)):
         check_target(path, kind, overwrite)
-    if best.exists():  # a run that was killed before its first checkpoint, or somebody removed that
+    if best.exists():  # the run was killed before its first last.pt, or that was removed
         kept = next(path for number in itertools.count(1) if not (path := checkpoints.earlier(best, number)).exists())
         os.replace(best, kept)
         tell(f"{best}: of an earlier run: kept as {kept}")
@@ -116,14 +114,14 @@ def saved_state(folder: Path, resume: bool, overwrite: bool = False) -> dict | N
 
 
 def refuse_second(folder: Path) -> None:
-    """InputError where a folder holds a run already."""
+    """Raise InputError if the folder already holds a run."""
     for path in (folder / "last.pt", folder / "best.pt"):
         if path.exists() and CHECKPOINT.recognises(path):
             raise InputError(f"{path}: this folder holds a run already; give --resume or another --out")
 
 
 def content_of(info: FileInfo) -> dict[str, str]:
-    """What tells one data file from another, as a checkpoint's provenance has it: the keys of CONTENT."""
+    """Hashes that identify the data, as in a checkpoint's provenance: the keys of CONTENT."""
     captions = hashlib.sha256()
     for name in ("train", "val"):
         split = info.splits[name]
@@ -134,7 +132,7 @@ def content_of(info: FileInfo) -> dict[str, str]:
 
 
 def other_content(saved: dict, content: dict[str, str]) -> list[str]:
-    """The keys of CONTENT by which a checkpoint's data differ; those that an older checkpoint lacks do not count."""
+    """Keys of CONTENT that differ from the checkpoint's; keys that an older checkpoint lacks do not count."""
     origin = saved.get("provenance")
     origin = origin if isinstance(origin, dict) else {}
     heard = saved["config"].get("use_captions", True)
@@ -143,9 +141,9 @@ def other_content(saved: dict, content: dict[str, str]) -> list[str]:
 
 
 def compare(path: Path, saved: dict, config: Config, content: dict[str, str], allow_other_data: bool) -> list[str]:
-    """What differs between a run's checkpoint and how it shall continue: a phrase for each thing, to be told.
+    """Compare a checkpoint with the options and data to resume with. Returns a phrase for each harmless difference.
 
-    Raises: InputError, which names what differs, where what was learnt depends on it.
+    Raises: InputError, naming the differences, if one may not change.
     """
     told, refused = [], []
     for key in dataclasses.fields(Config):
@@ -168,7 +166,7 @@ def compare(path: Path, saved: dict, config: Config, content: dict[str, str], al
 
 
 class Stop:
-    """Whether a run shall end after the step at hand, and why: `reason`, None as long as it goes on."""
+    """Request to end the run after the current step; `reason` says why, None while the run goes on."""
 
     def __init__(self):
         self.reason: str | None = None
@@ -178,7 +176,7 @@ class Stop:
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """A signal of ENDING in this block is a reason to stop; but a hangup that was ignored stays so (nohup)."""
+        """Make a signal of ENDING a reason to stop, in this block; a hangup that was ignored (nohup) stays ignored."""
 
         def remember(number, frame):
             self.reason = self.reason or signal.Signals(number).name

@@ -1,8 +1,7 @@
 """The training loop: one `Trainer`, from a Config to best.pt and last.pt.
 
-Everything random is keyed by (seed, step) or by (seed, epoch, image), see batches.py, so what a run needs to continue
-is its weights, its optimizer and its step: it goes on bit for bit as if nothing had happened. With several processes
-(torchrun) each takes its share of every batch, and one writes.
+All randomness is keyed by (seed, step) or (seed, epoch, image), see batches.py, so weights, optimizer and step suffice
+to resume a run bit for bit. With several processes (torchrun) each takes its share of every batch, and rank 0 writes.
 """
 
 import contextlib
@@ -25,10 +24,11 @@ from data_prep.version import commit
 from inpaint import checkpoints
 from inpaint.config import Config
 from inpaint.dataset import Photos
+from inpaint.evaluation.scoring import score
 from inpaint.processes import agreed, another_died, fail_together, from_rank_0, multiplies_bfloat16, told_once
-from inpaint.scoring import all_gathered, rank_and_world, score
+from inpaint.shares import all_gathered, rank_and_world
 from inpaint.training import run
-from inpaint.training.batches import Batch, Batches
+from inpaint.training.batches import Augmentation, Batch, Batches
 from inpaint.training.learner import Learner, learning_rate
 from inpaint.training.loading import WorkerFailed, loader
 from inpaint.training.log import Log
@@ -46,20 +46,20 @@ class Trainer:
       device: where to train.
 
     Attributes:
-      progress: step, seconds, best (nats per image on val so far, inf before the first evaluation), skipped steps, and
-        the nats of the steps since the log was last written.
-      stopped: why `run` ended before the training was over; None if it was over.
+      progress: step, seconds, best (nats per image on val, inf before the first evaluation), skipped (number of steps),
+        and recent (nats of the steps since the last log entry).
+      stopped: why `run` ended early; None if the training was completed.
 
     Raises: InputError for a file that cannot be used, or options that do not fit it.
     """
 
     def __init__(self, config: Config, device: torch.device):
-        if config.precision is None:  # decided once: a resumed run reads it from config.json
+        if config.precision is None:  # config.json keeps it for a resumed run
             precision = from_rank_0(lambda: "bf16" if multiplies_bfloat16(device) else "fp32")
             config = dataclasses.replace(config, precision=precision)
         self.config, self.device = config, device
         rank, world = rank_and_world()
-        self.writes = rank == 0  # one process does
+        self.writes = rank == 0
         self.folder = Path(config.out)
         self.train = Photos(config.data, "train", config.binarize)
         has_val = self.train.info.splits["val"].n > 0
@@ -77,23 +77,22 @@ class Trainer:
         except ValueError as error:
             raise InputError(f"{config.data}: no model for its images: {error}") from error
         self.learner = Learner(model.to(device), config, device)
-        augmentation = ("flip", "crop", "shift", "jitter", "caption_dropout")
         self.batches = Batches(
             self.train,
             config.batch_size,
             config.seed,
-            **{name: getattr(config, name) for name in augmentation},
             rank=rank,
             world=world,
+            **{option.name: getattr(config, option.name) for option in dataclasses.fields(Augmentation)},
         )
         self.progress = {"step": 0, "seconds": 0.0, "best": math.inf, "skipped": 0, "recent": []}
         self.stop = run.Stop()
         self.stopped: str | None = None
         self.log: Log | None = None
-        self.commit = commit()  # now: by the time of a save the checkout may have moved on
+        self.commit = commit()  # now, as the checkout may change before a save
 
     def begin(self) -> None:
-        """Take over the weights that the options ask for."""
+        """Initialise from the checkpoint of `init_from`, if any."""
         if self.config.init_from:
             taken, fresh = checkpoints.take_over(self.learner.model, self.config.init_from)
             self.learner.averaged.load_state_dict(self.learner.model.state_dict())
@@ -104,10 +103,10 @@ class Trainer:
                 print(f"initialised afresh: {', '.join(fresh) or 'none'}")
 
     def go_on(self, saved: dict, allow_other_data: bool = False) -> list[str]:
-        """Continue from a checkpoint.
+        """Resume from a checkpoint.
 
-        Returns: what is not as it was, see `run.compare`.
-        Raises: InputError where the run cannot continue from it with these options or data.
+        Returns: harmless differences, see `run.compare`.
+        Raises: InputError if the run cannot resume from it with these options or data.
         """
         path = self.folder / "last.pt"
         with told_once():
@@ -116,7 +115,7 @@ class Trainer:
             told = run.compare(path, saved, self.config, self.content, allow_other_data)
             self._restore(saved, path)
         if "val_sha256" in run.other_content(saved, self.content):
-            self.progress["best"] = math.inf  # of other photos
+            self.progress["best"] = math.inf  # the old figure is of other photos
         return told
 
     def _restore(self, saved: dict, path: Path) -> None:
@@ -133,10 +132,10 @@ class Trainer:
             raise InputError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from error
 
     def run(self, overwrite: bool = False) -> float:
-        """Train to the end, or until a signal or a failed worker stops it; either way all is saved.
+        """Train to the end, or until a signal or a failed worker; saves in either case.
 
         Args: overwrite: whether files of other programs in the folder may be replaced.
-        Returns: the best nats per image on val so far (inf where there is none).
+        Returns: the best nats per image on val (inf without an evaluation).
         """
         self.stopped = None
         first = self._saved = self.progress["step"]
@@ -159,12 +158,12 @@ class Trainer:
         return self.progress["best"]
 
     def _loop(self, feed: Iterator[Batch | None]) -> None:
-        """Step by step to the end. Each step that is saved is saved once, its evaluation, if it has one, before."""
+        """Train, evaluate and save. A step is saved once, after its evaluation."""
         config, progress = self.config, self.progress
         while not self._over():
             with self._saved_if_another_dies():
                 batch = self._next(feed)
-                if agreed(float(self.stop.asked()), self.device):  # all processes end after the same step
+                if agreed(float(self.stop.asked()), self.device):  # all processes stop after the same step
                     self.stopped = next(reason for reason in all_gathered(self.stop.reason) if reason)
                     break
                 self._train(batch)
@@ -177,7 +176,7 @@ class Trainer:
         self._checkpoint()
 
     def _next(self, feed: Iterator[Batch | None]) -> Batch | None:
-        """The next batch; None, and a reason to stop, where there is none."""
+        """The next batch; None, with a reason to stop, if there is none."""
         try:
             return next(feed)
         except WorkerFailed as error:
@@ -185,7 +184,7 @@ class Trainer:
             return None
 
     def _train(self, batch: Batch) -> None:
-        """One step, its figures, and what becomes of a gradient that is not finite."""
+        """One step and its log entry; counts steps without a finite gradient."""
         config, progress, step = self.config, self.progress, self.progress["step"]
         began = time.monotonic()
         total = self._total_steps()
@@ -222,7 +221,7 @@ class Trainer:
         self.shown.say(f"{nats:.1f} nats/image, {figures['images_per_second']:.0f} images/s")
 
     def _total_steps(self) -> int | None:
-        """None where the clock decides."""
+        """None if the run is limited by time."""
         config = self.config
         if config.minutes:
             return None
@@ -236,7 +235,7 @@ class Trainer:
         self.progress["seconds"] = agreed(time.monotonic() - self._began, self.device)
 
     def _evaluate(self, step: int) -> None:
-        """Score the averaged weights on val, log figures and panels, keep the best; without a val split, the latest."""
+        """Score the averaged weights on val, log, and save them if they are the best (or if there is no val split)."""
         if self.log:
             self.log.panel(step, self.val or self.train, self.learner.averaged)
         if self.val is None:
@@ -254,8 +253,7 @@ class Trainer:
             self._save("best.pt")
 
     def _checkpoint(self) -> None:
-        """Save what a run continues from, unless it is saved already, after the log up to here: a resumed run writes
-        on from this step."""
+        """Save last.pt, unless this step is saved; flush the log first, since a resumed run logs from this step on."""
         if self.progress["step"] > self._saved:
             if self.log:
                 self.log.flush()
@@ -284,7 +282,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _saved_if_another_dies(self) -> Iterator[None]:
-        """Where another process dies in this block, before the weights have moved or after, they are saved."""
+        """Save the weights if another process dies in this block."""
         try:
             yield
         except RuntimeError as error:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from models.intensity import denormalize
+from models.intensity import HALF_RANGE, denormalize
 from models.likelihoods.base import LEVELS, Likelihood, likelihood
 
 
@@ -28,7 +28,7 @@ class Gaussian(Likelihood):
     def _mean_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Of each sub-pixel, in levels."""
         mean, log_scale = params[:, ::2], params[:, 1::2]
-        return denormalize(mean), 127.5 * torch.exp(log_scale.clamp(-7.0, 2.0))
+        return denormalize(mean), HALF_RANGE * torch.exp(log_scale.clamp(-7.0, 2.0))
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         mean, scale = self._mean_scale(params.double())  # float32 loses the difference of two close tails

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.intensity import denormalize, normalize
+from models.intensity import denormalize, denormalize_, normalize
 from models.likelihoods.base import Likelihood, likelihood
 
 
@@ -108,7 +108,7 @@ class LogisticMixture(Likelihood):
             middle = predictions.unflatten(1, (3, k)).gather(2, chosen.expand(-1, 3, *chosen.shape[2:])).squeeze(2)
             means += middle
         drawn = torch.addcmul(means, scales, noise[:, k:], value=temperature)
-        drawn, middle = drawn.mul_(127.5).add_(127.5), denormalize(middle)  # in levels
+        drawn, middle = denormalize_(drawn), denormalize(middle)  # in levels
         red, green, blue = drawn.split(1, dim=1)  # views
         by_red, by_red_2, by_green = coupling.split(1, dim=1)  # how much a channel moves with those before it
         off_red = red.round_().clamp_(0, 255) - middle[:, :1]
@@ -132,4 +132,4 @@ class LogisticMixture(Likelihood):
             # E[clip(X)] is the upper end minus the integral of the cdf, which for a logistic is softplus
             expected.append(1 - scale * (F.softplus(high) - F.softplus(low)))
         value = torch.stack([(weights * e).sum(1) for e in expected], dim=1)  # (B, 3, h, w)
-        return (127.5 * (value + 1)).clamp(0, 255)
+        return denormalize(value).clamp(0, 255)

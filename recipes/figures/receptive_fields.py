@@ -26,6 +26,7 @@ from data_prep.files import replacing
 from data_prep.outputs import check_outputs
 from data_prep.recognise import png_kind, software
 from models import build
+from models.intensity import normalize
 
 FAMILIES = {
     "PixelCNN": {"decoder": "pixelcnn", "dilation": False},
@@ -47,7 +48,7 @@ def field(options: dict) -> torch.Tensor:
     torch.manual_seed(0)
     model = build(**options, likelihood="categorical", use_captions=False, color_conditioning=False).eval()
     noise = torch.randint(0, 256, (PHOTOS, 3, 64, 64), dtype=torch.uint8)
-    x = torch.cat([noise / 127.5 - 1, torch.ones(PHOTOS, 1, 64, 64)], dim=1).requires_grad_()  # (B, 4, H, W)
+    x = torch.cat([normalize(noise), torch.ones(PHOTOS, 1, 64, 64)], dim=1).requires_grad_()  # (B, 4, H, W)
     with torch.no_grad():
         context, first = model.net.before_drawing(*model.inputs(noise, None))
     canvas = model.net.stack.canvas.of(x)

@@ -1,7 +1,4 @@
-"""The report: one HTML page that says how good a model is, how sure that is, where it fails, and where it comes from.
-
-It adds no figure of its own to those of `Evaluation`: it shows them by image, by ring, by pixel and by word.
-"""
+"""The report: one HTML page of an `Evaluation`: intervals, plots by image, ring, pixel and word, and provenance."""
 
 from pathlib import Path
 
@@ -9,13 +6,15 @@ import numpy as np
 
 from data_prep.files import replacing
 from data_prep.recognise import PAGE, REPORT
-from inpaint import html_page as page
-from inpaint import provenance, report_plots, units, versus
+from inpaint import provenance, units
+from inpaint.evaluation import versus
+from inpaint.evaluation.rings import floor_by_ring
+from inpaint.evaluation.statistics import as_texts, mean_and_ci95
 from inpaint.grid import headings, row_images
-from inpaint.report_captions import gain_section, words_section
-from inpaint.rings import floor_by_ring
-from inpaint.statistics import as_texts, mean_and_ci95
-from inpaint.training_curve import read_curve
+from inpaint.report import html_page as page
+from inpaint.report import plots as report_plots
+from inpaint.report.captions import gain_section, words_section
+from inpaint.report.training_curve import read_curve
 
 RESAMPLES = 2000
 
@@ -24,11 +23,11 @@ def write(folder, evaluation, summary, photos, checkpoint, rows, overwrite=False
     """Write FOLDER/report.html, whole or not at all.
 
     Args:
-      folder: made where it is missing.
+      folder: made if missing.
       evaluation: an `Evaluation`.
       summary: its JSON, with `checkpoint` (the file's path), `checkpoint_sha256` and, after a comparison, `versus`.
       photos: the `Photos` split that was scored.
-      checkpoint: what `checkpoints.read` gave.
+      checkpoint: from `checkpoints.read`.
       rows: `grid.Row`s of some of its images, at least one.
       overwrite: whether a report.html that this program did not write may be replaced.
 
@@ -127,7 +126,7 @@ def _samples(rows, hole, sample_is_mean):
 
 
 def _where(evaluation, photos):
-    """Nats by ring and by pixel."""
+    """Section on nats by ring and by pixel."""
     rings = evaluation.ring_nats
     per_pixel = page.figure(
         page.svg_uri(report_plots.map_plot(evaluation.pixel_nats)),

@@ -1,44 +1,44 @@
-"""How good a model is on photos it has not seen, and whether captions help it: the figures behind evaluate.py.
+"""Figures of a model on held-out photos, and what captions gain.
 
-Each photo is scored three times: with its own first caption, with none, and with another image's. A caption is worth
-tens of nats where photos differ by hundreds, so the gains are paired, image by image, with a bootstrap interval.
+Each photo is scored three times: with its first caption, without one, and with another image's. A caption is worth tens
+of nats while photos differ by hundreds, so gains are paired by image, with a bootstrap interval.
 """
 
 import dataclasses
 
 import numpy as np
 
-from inpaint import image_quality, units
-from inpaint.rings import PixelNats
-from inpaint.scoring import check_finite, device_of, evaluating, gather, my_share, score
-from inpaint.swap import swap
+from inpaint import units
+from inpaint.evaluation import image_quality
+from inpaint.evaluation.rings import PixelNats
+from inpaint.evaluation.scoring import check_finite, score
+from inpaint.evaluation.swap import swap
+from inpaint.inference import device_of, evaluating
+from inpaint.shares import gather, my_share
 from models.likelihoods import LEVELS
 
 
 @dataclasses.dataclass
 class Evaluation:
-    """The figures of every image, from which every summary follows.
-
-    All arrays are in the order of `indices`; NaN stands where a figure does not exist.
+    """The figures of every image. All arrays are in the order of `indices`; a missing figure is NaN.
 
     Attributes:
       channels: 1 for grey images, else 3.
       indices: int64 (n,), the images of the split.
       captions: the images' first captions, "" for none.
-      nats: float64 (n,), scored with its own caption, where the model takes captions and the image has one.
-      nats_none: float64 (n,), scored without; the same figure as `nats` where that is without, too.
-      nats_swapped: float64 (n,), scored with the caption of image `swapped`; NaN where that is -1.
-      swapped: int64 (n,), which other image lent its caption, -1 for none.
+      nats: float64 (n,), nats per image with the image's caption (if it has one and the model takes captions).
+      nats_none: float64 (n,), without a caption; equal to `nats` for images scored without one there, too.
+      nats_swapped: float64 (n,), with the caption of image `swapped`; NaN if that is -1.
+      swapped: int64 (n,), the image whose caption was swapped in, -1 for none.
       floor: float64 (n,), the entropy of the Bernoulli targets.
       pixel_nats: float64 (h, w), nats of each pixel of the hole, scored as `nats`, mean over images.
       ring_nats: float64 (n, R), nats per pixel of each ring of the hole, see rings.py.
       psnr, ssim: float64 (n,), of the mean; NaN for a decoder without a one-pass mean.
       images_per_second: of log_prob, over all processes.
-      truth: the data's own entropies in nats per image, as `Photos.truth` gives them; None where they are unknown,
-        or are not those of the fewer levels that the model sees.
+      truth: `Photos.truth`; None if it is unknown, or if the model sees fewer than 256 levels.
       seed: of the swapped captions and the bootstrap.
-      levels: of a sub-pixel, as the model sees it: 256, or fewer to which it rounds.
-      proper: whether `nats` is a likelihood of 8-bit values or of its levels (all but bernoulli on more than two).
+      levels: number of levels of a sub-pixel that the model sees; 256, or fewer if it quantizes.
+      proper: whether `nats` is a likelihood of those levels (all but bernoulli on more than two).
     """
 
     hole: tuple
@@ -68,22 +68,22 @@ class Evaluation:
 
     @property
     def gain_over_none(self):
-        """float64 (m,): nats each captioned image's own caption saved against none."""
+        """float64 (m,): nats that the caption of each captioned image saves against none."""
         return (self.nats_none - self.nats)[self.captioned]
 
     @property
     def gain_over_swapped(self):
-        """float64 (m,): nats each captioned image's own caption saved against another image's."""
+        """float64 (m,): nats that the caption of each captioned image saves against another image's."""
         return (self.nats_swapped - self.nats)[self.captioned & (self.swapped >= 0)]
 
     @property
     def captioned(self):
-        """bool (n,): the images that `nats` was scored with a caption for."""
+        """bool (n,): whether an image of `nats` was scored with a caption."""
         return np.array([self.uses_captions and bool(caption) for caption in self.captions], bool)
 
 
 def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False, name="the model"):
-    """Score a split with each image's own, no and another image's caption; PSNR and SSIM of the mean.
+    """Score a split with each image's caption, with none and with another image's; PSNR and SSIM of the mean.
 
     With several processes (torch.distributed initialised) each scores its share and all return the same figures.
 
@@ -106,13 +106,13 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
     indices = np.arange(n)
     options = {"batch_size": batch_size, "progress": progress}
     all_captions = photos.first_captions(np.arange(len(photos)))
-    own = all_captions[:n]
-    texts, where = own if model.uses_captions else None, PixelNats(photos.hole, photos.image_size, n)
-    nats, speed = score(model, photos, indices, texts, label="own caption", observe=where.add, **options)
+    captions = all_captions[:n]
+    texts, by_pixel = captions if model.uses_captions else None, PixelNats(photos.hole, photos.image_size, n)
+    nats, speed = score(model, photos, indices, texts, label="own caption", observe=by_pixel.add, **options)
     check_finite(nats, photos, indices, name)
-    pixel_nats, ring_nats = where.gathered()
+    pixel_nats, ring_nats = by_pixel.gathered()
     nats_none, nats_swapped, swapped = _other_nats(model, photos, nats, all_captions, seed, name, options)
-    floor, psnr, ssim = _pixel_figures(model, photos, indices, own, batch_size)
+    floor, psnr, ssim = _pixel_figures(model, photos, indices, captions, batch_size)
     check_finite(np.where(np.isneginf(psnr), psnr, 0.0), photos, indices, name, "mean's PSNR")
     return Evaluation(
         hole=tuple(photos.hole),
@@ -128,7 +128,7 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
         truth=photos.truth if model.likelihood.levels == LEVELS else None,
         seed=seed,
         indices=indices,
-        captions=own,
+        captions=captions,
         nats=nats,
         nats_none=nats_none,
         nats_swapped=nats_swapped,
@@ -160,8 +160,8 @@ def _other_nats(model, photos, nats, captions, seed, name, options):
 
 
 def _pixel_figures(model, photos, indices, captions, batch_size):
-    """float64 (n,) three times: the Bernoulli floor, and PSNR and SSIM of the mean: NaN for a model without one, and
-    minus infinity as PSNR of a mean that is not finite."""
+    """Bernoulli floor, and PSNR and SSIM of the mean: float64 (n,) each. NaN for a model without a mean; PSNR is minus
+    infinity for a mean that is not finite."""
     mine = my_share(len(indices))
     figures = np.full((3, len(mine)), np.nan)
     device = device_of(model)

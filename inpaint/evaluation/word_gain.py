@@ -1,4 +1,4 @@
-"""Which words captions gain by: for each word, the gain of the images whose caption has it.
+"""Caption gain by word: for each word, the mean gain of the images whose caption has it.
 
 That is an association, not a cause: words come together ("brown" and "dog"), and a word gets the gain of its whole
 caption. Words are what nltk's wordpunct_tokenize cuts from the lower-cased caption, punctuation left out.
@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 from nltk.tokenize import wordpunct_tokenize
 
-from inpaint.statistics import mean_and_ci95
+from inpaint.evaluation.statistics import mean_and_ci95
 
 MIN_IMAGES = 10
 RESAMPLES = 2000
@@ -18,7 +18,7 @@ RESAMPLES = 2000
 
 @dataclasses.dataclass
 class WordGain:
-    """A word, how many images' captions have it, and their mean gain in nats per image with its 95 % interval."""
+    """A word, the number of images with it in their caption, and their mean gain in nats with its 95 % interval."""
 
     word: str
     images: int
@@ -27,16 +27,16 @@ class WordGain:
 
 
 def word_gains(captions, gains, seed=0, min_images=MIN_IMAGES):
-    """The gain that goes with each word, the largest first.
+    """The mean gain of each word, the largest first.
 
     Args:
       captions: n strings.
-      gains: float64 (n,), nats per image that each caption saved.
+      gains: float64 (n,), nats that each caption saved.
       seed: of the bootstrap.
-      min_images: words in fewer captions are left out; at least 2.
+      min_images: minimum number of captions with the word; at least 2.
 
     Returns:
-      A list of `WordGain`; words of one mean in alphabetical order.
+      A list of `WordGain`; ties are in alphabetical order.
     """
     holders = collections.defaultdict(list)
     for position, caption in enumerate(captions):
@@ -52,7 +52,7 @@ def word_gains(captions, gains, seed=0, min_images=MIN_IMAGES):
 
 
 def comparisons_note(found):
-    """How far a list of many intervals can be trusted, in plain words."""
+    """A note on how far many intervals side by side can be trusted."""
     by_chance = len(found) / 20
     by_chance = f"{by_chance:.1f}" if by_chance < 1 else f"{by_chance:.0f}"
     off_zero = sum(not gain.ci95[0] <= 0 <= gain.ci95[1] for gain in found)

@@ -1,7 +1,7 @@
 """The report's four plots as SVG, each readable at the width of a phone.
 
-Colours are Okabe and Ito's [1] and the map cividis [2], which colour-blind readers tell apart; lettering is drawn as
-outlines, so that the page looks the same on every machine.
+Colours for colour-blind readers: those of Okabe and Ito [1], and the map cividis [2]. Text is drawn as outlines, so the
+page looks the same on every machine.
 
 [1] Okabe, Ito, Color Universal Design, 2008. [2] Nunez et al., PLoS ONE 13(7), 2018.
 """
@@ -29,11 +29,11 @@ STYLE = {
 
 
 def curve_plot(curve, step=None):
-    """Nats per image over training steps; what lies above the first twentieth's end is cut off at the top.
+    """Nats per image over training steps; the y axis leaves out the first twentieth of the training.
 
     Args:
       curve: a `training_curve.Curve`.
-      step: of the checkpoint, marked where it is known.
+      step: of the checkpoint, marked in the plot; None if unknown.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = _axes("training step", "nats per image")
@@ -56,7 +56,7 @@ def ring_plot(means, intervals, floor=None):
 
     Args:
       means: float (R,), of the rings at distance 1 to R.
-      intervals: float (R, 2), or None where there are none.
+      intervals: float (R, 2), or None.
       floor: float (R,), the Bernoulli cross-entropy's floor; None for a likelihood.
     """
     distance = np.arange(1, len(means) + 1)
@@ -74,7 +74,7 @@ def ring_plot(means, intervals, floor=None):
 
 
 def map_plot(pixels):
-    """A map of the hole: float (h, w), nats per pixel."""
+    """Map of the hole: float (h, w), nats per pixel."""
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = _axes("column of the hole (pixels)", "row of the hole (pixels)", size=(5.2, 3.9))
         image = axes.imshow(pixels, cmap="cividis", interpolation="nearest")
@@ -85,7 +85,7 @@ def map_plot(pixels):
 
 
 def gain_plot(gains, mean):
-    """A histogram over images of what their captions gained, nats per image, its mean marked; the ends are pooled."""
+    """Histogram of the caption gain (nats per image) with its mean; the end bars hold all values beyond."""
     low, high = np.percentile(gains, [0.5, 99.5])
     low, high = min(low, 0.0), max(high, 0.0)
     edges = np.linspace(low, high, 41) if high - low > 1e-6 else np.linspace(-0.5, 0.5, 41)
@@ -108,7 +108,7 @@ def _axes(x, y, size=(4.8, 3.0)):
 
 
 def _legend(axes):
-    """A legend in a line above the plot, where it hides nothing."""
+    """Legend in a line above the plot."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8.5, handlelength=1.5, columnspacing=1, borderpad=0.2
     )

@@ -1,24 +1,24 @@
-"""Where in the hole the nats are: by pixel, and by ring, the pixels at one distance from the border.
+"""Nats by pixel of the hole, and by ring: the pixels at one distance from the border.
 
-A ring's distance is the number of pixels to the nearest known one, diagonals counted as one step: 1 for the hole's
-outermost pixels. Sides of the hole that lie on the image's edge have no border, and do not count.
+The distance is that to the nearest known pixel, diagonals counted as one step: 1 for the hole's outermost pixels. Sides
+of the hole on the image's edge have no border and do not count.
 """
 
 import numpy as np
 
 from inpaint import units
-from inpaint.scoring import all_gathered, gather, my_share
+from inpaint.shares import all_gathered, gather, my_share
 
 
 def distances(hole, image_size):
-    """How far each pixel of the hole is from the border.
+    """Distance of each pixel of the hole to the border.
 
     Args:
       hole: (top, left, h, w).
       image_size: of the square image, pixels.
 
     Returns:
-      int64 (h, w), 1 for pixels that touch the border; all 0 where the hole is the whole image.
+      int64 (h, w), 1 for pixels that touch the border; all 0 if the hole is the whole image.
     """
     top, left, h, w = hole
     down, right = np.arange(1, h + 1)[:, None], np.arange(1, w + 1)[None, :]
@@ -28,15 +28,12 @@ def distances(hole, image_size):
         (left > 0, right),
         (left + w < image_size, w + 1 - right),
     ]
-    known = [np.broadcast_to(steps, (h, w)) for has_border, steps in sides if has_border]
-    return np.min(known, axis=0) if known else np.zeros((h, w), np.int64)
+    borders = [np.broadcast_to(steps, (h, w)) for has_border, steps in sides if has_border]
+    return np.min(borders, axis=0) if borders else np.zeros((h, w), np.int64)
 
 
 def ring_means(pixels, hole, image_size):
-    """The mean over each ring of figures of pixels: float64 (..., h, w) -> (..., R), R the largest distance.
-
-    R is 0 where the hole is the whole image.
-    """
+    """Mean of each ring: float64 (..., h, w) -> (..., R), R the largest distance; 0 if the hole is the whole image."""
     distance = distances(hole, image_size)
     rings = np.arange(1, distance.max() + 1)
     members = (distance.reshape(-1, 1) == rings).astype(np.float64)  # (h w, R)
@@ -44,11 +41,11 @@ def ring_means(pixels, hole, image_size):
 
 
 class PixelNats:
-    """Collects nats by pixel and by ring while photos are scored: `add` is what `scoring.score` takes as `observe`.
+    """Collects nats by pixel and by ring during scoring: pass `add` to `scoring.score` as `observe`.
 
     Args:
       hole, image_size: of the photos, in pixels.
-      n: how many images all processes score together.
+      n: number of images over all processes.
     """
 
     def __init__(self, hole, image_size, n):
@@ -57,14 +54,14 @@ class PixelNats:
         self._rings = np.zeros((n, distances(hole, image_size).max()))
 
     def add(self, positions, log_prob):
-        """Take in a batch: the positions (b,) of its images among the n, and log_prob (b, 3, h, w)."""
+        """Add a batch: positions (b,) of its images among the n, and log_prob (b, 3, h, w)."""
         nats = -log_prob.double().sum(dim=1).cpu().numpy()  # (b, h, w)
         with np.errstate(invalid="ignore"):  # infinite nats, which `scoring.check_finite` refuses
             self._sum += nats.sum(axis=0)
             self._rings[positions] = ring_means(nats, self.hole, self.image_size)
 
     def gathered(self):
-        """What all processes have taken in: nats per pixel, float64 (h, w) mean over images, and (n, R) of each."""
+        """Over all processes: nats per pixel, float64 (h, w), mean over images; and by ring, (n, R)."""
         mine = my_share(self.n)
         return sum(all_gathered(self._sum)) / self.n, gather(mine, self._rings[mine], self.n)
 

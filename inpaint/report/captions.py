@@ -1,18 +1,18 @@
-"""The report's sections on captions: what they are worth image by image, and which words gain most."""
+"""The report's sections on captions: their gain by image, and by word."""
 
 import numpy as np
 
-from inpaint import html_page as page
-from inpaint import report_plots
-from inpaint.statistics import as_texts, mean_and_ci95
-from inpaint.word_gain import MIN_IMAGES, comparisons_note, word_gains
+from inpaint.evaluation.statistics import as_texts, mean_and_ci95
+from inpaint.evaluation.word_gain import MIN_IMAGES, comparisons_note, word_gains
+from inpaint.report import html_page as page
+from inpaint.report import plots as report_plots
 
-CASES = 6  # images that gain most, and as many that gain least
+CASES = 6  # images with the largest gain, and with the smallest
 WORDS = 15
 
 
 def gain_section(evaluation, photos):
-    """The caption gain as a histogram over images, and the captions that helped most and least."""
+    """Histogram of the caption gain over images, and the captions that helped most and least."""
     heading = "What a caption is worth"
     gains = evaluation.gain_over_none
     if not len(gains):
@@ -38,7 +38,7 @@ def gain_section(evaluation, photos):
 
 
 def words_section(evaluation):
-    """The words whose captions gain most, an interval each, and how far many intervals can be trusted."""
+    """Words whose captions gain most, with intervals and a note on many intervals side by side."""
     heading = "Which words gain most"
     if not len(evaluation.gain_over_none):
         return page.section(heading, page.paragraph(_no_gain(evaluation)))
@@ -58,7 +58,7 @@ def words_section(evaluation):
 
 
 def _captions_scored(evaluation):
-    """The captions behind `gain_over_none`, in its order."""
+    """Captions of `gain_over_none`, in its order."""
     return [caption for caption, scored in zip(evaluation.captions, evaluation.captioned, strict=True) if scored]
 
 

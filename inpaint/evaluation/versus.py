@@ -1,21 +1,21 @@
-"""Two models on the same photos: the difference of their nats, image by image, with its interval.
+"""Two models on the same photos: the paired difference of their nats, with its interval.
 
-Photos differ by hundreds of nats where models differ by a few, so only the paired difference tells two models apart.
-Its sign: nats of the other model minus nats of the model at hand, so positive means that the model at hand is better.
+Photos differ by hundreds of nats and models by a few, so only the paired difference tells two models apart. It is the
+nats of the other model minus those of the evaluated model: positive means that the evaluated model is better.
 """
 
 from data_prep.errors import InputError
-from inpaint import statistics
-from inpaint.scoring import check_finite, score
-from inpaint.summary import line, yes
+from inpaint.evaluation import statistics
+from inpaint.evaluation.scoring import check_finite, score
+from inpaint.evaluation.summary import line, yes
 
 
 def check_comparable(model, name, other, other_name):
-    """Refuse two models whose nats cannot be compared.
+    """Check that the nats of two models can be compared.
 
     Args:
       model, other: Inpainters.
-      name, other_name: what the user calls them.
+      name, other_name: their checkpoints' names for messages.
 
     Raises:
       InputError: another image size or hole, grey images against colour, or a cross-entropy of intensities against a
@@ -41,21 +41,21 @@ def check_comparable(model, name, other, other_name):
 
 
 def compare(evaluation, other, photos, other_name, *, batch_size=64, progress=False):
-    """Score another model on an evaluation's images, each with its own caption where the model takes captions.
+    """Score another model on an evaluation's images, with their captions if it takes captions.
 
     With several processes all must call it, and all return the same.
 
     Args:
-      evaluation: the `Evaluation` of the model at hand.
-      other: an Inpainter that `check_comparable` let pass, on its device.
+      evaluation: the `Evaluation` of the evaluated model.
+      other: an Inpainter that passed `check_comparable`, on its device.
       photos: the `Photos` split that `evaluation` is of.
-      other_name: the other checkpoint, as the user calls it.
+      other_name: the other checkpoint's name.
       batch_size, progress: as `scoring.score` takes them.
 
     Returns:
-      What the JSON has under "versus": `checkpoint`, `decoder`, `likelihood`, `uses_captions` and `nats_per_image` of
-      the other model; `gain_nats_per_image`, its nats minus those of the model at hand, {"mean", "ci95"}; and
-      `better_on`, the share of images on which the model at hand has fewer nats, 0 to 1.
+      The JSON's "versus": `checkpoint`, `decoder`, `likelihood`, `uses_captions` and `nats_per_image` of
+      the other model; `gain_nats_per_image`, its nats minus those of the evaluated model, {"mean", "ci95"}; and
+      `better_on`, the share of images on which the evaluated model has fewer nats, 0 to 1.
 
     Raises:
       InputError: the other model's nats of an image are not finite.
@@ -76,7 +76,7 @@ def compare(evaluation, other, photos, other_name, *, batch_size=64, progress=Fa
 
 
 def table(summary):
-    """The comparison in `summary["versus"]` as lines of text, its sign in words."""
+    """Format `summary["versus"]` as lines of text."""
     versus, gain = summary["versus"], summary["versus"]["gain_nats_per_image"]
     interval = "[{:+.2f}, {:+.2f}]".format(*gain["ci95"]) if gain["ci95"] else "unknown from one image"
     model = f"{versus['decoder']}, {versus['likelihood']}, captions {yes(versus['uses_captions'])}"
@@ -91,7 +91,7 @@ def table(summary):
 
 
 def verdict(summary):
-    """What the difference means, in a sentence."""
+    """The conclusion from the difference, in a sentence."""
     versus, gain = summary["versus"], summary["versus"]["gain_nats_per_image"]
     here, there = summary["checkpoint"], versus["checkpoint"]
     if gain["ci95"] is None:

@@ -1,15 +1,16 @@
-"""An evaluation in a few lines: the JSON that users script against, and the table that they read."""
+"""Summary of an evaluation: the JSON, and a table of text."""
 
 from data_prep.printing import printable
-from inpaint import statistics, units
+from inpaint import units
+from inpaint.evaluation import statistics
 
 
 def summarise(evaluation):
-    """The contract's JSON as a dict, less `checkpoint`; None for what the model does not define.
+    """The evaluation's JSON as a dict, less `checkpoint`; None for figures that the model does not define.
 
-    Added to the contract's keys: `captioned_images` (those behind the gains), `seed`, `truth` (the data's own entropies
-    in nats per image, where the file knows them), `nats_above_truth`, and `nats_per_pixel_by_ring`: at the
-    distances 1, 2, ... from the border, see rings.py; empty where the hole is the whole image.
+    Beside the figures: `captioned_images` (the number behind the gains), `seed`, `truth` (see `Photos.truth`),
+    `nats_above_truth`, and `nats_per_pixel_by_ring`: at distances 1, 2, ... from the border, see rings.py; empty if the
+    hole is the whole image.
     """
     nats = statistics.mean_and_stderr(evaluation.nats)
     per_pixel = units.nats_per_pixel(nats["mean"], evaluation.hole)
@@ -51,7 +52,7 @@ def summarise(evaluation):
 
 
 def table(summary):
-    """The summary as lines of text, one figure each."""
+    """Format the summary as lines of text, one figure each."""
     nats = summary["nats_per_image"]
     kind = summary["likelihood"] + (f" of {summary['levels']} levels" if summary["levels"] < 256 else "")
     lines = [
@@ -75,12 +76,12 @@ def table(summary):
 
 
 def _above_truth(evaluation):
-    """Nats per image above the data's own entropy; None where it is unknown or the figure is no likelihood."""
+    """Nats per image above the true entropy; None if it is unknown or the figure is not a likelihood."""
     if evaluation.truth is None or not evaluation.proper:
         return None
-    own = evaluation.nats[evaluation.captioned]
+    captioned = evaluation.nats[evaluation.captioned]
     return {
-        "with_caption": float(own.mean() - evaluation.truth["border_caption"]) if len(own) else None,
+        "with_caption": float(captioned.mean() - evaluation.truth["border_caption"]) if len(captioned) else None,
         "without_caption": float(evaluation.nats_none.mean() - evaluation.truth["border"]),
     }
 
@@ -112,10 +113,10 @@ def _truth_lines(summary):
 
 
 def line(label, text):
-    """One line of a table: a label in its column, then the text."""
+    """A line of a table: the label, padded to its column, and the text."""
     return f"{label:<24}{printable(text)}"
 
 
 def yes(flag):
-    """Whether captions are used, in a word or two."""
+    """ "used" or "not used"."""
     return "used" if flag else "not used"

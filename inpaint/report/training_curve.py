@@ -1,7 +1,7 @@
-"""The training curve of a checkpoint, from the TensorBoard log that lies beside it in the run's folder.
+"""The training curve of a checkpoint, from the TensorBoard log in the run's folder.
 
-TensorBoard puts a run's event files in order by their names, which begin with the clock's time, so a run that is
-resumed after the clock was set back loses points there. Here the step decides at which each file says that it begins.
+TensorBoard orders a run's event files by name, which begins with the time, so a run resumed after the clock was set
+back loses points there. Here files are ordered by their first step.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class Curve:
 
 @dataclasses.dataclass
 class Session:
-    """One event file: its name, the step at which it says that it begins, its last step, {step: nats} of each tag."""
+    """One event file: its name, its declared first step, its last step, {step: nats} of each tag."""
 
     name: str
     start: int
@@ -35,15 +35,13 @@ class Session:
 
 
 def read_curve(checkpoint):
-    """The curve of the run that a checkpoint lies in.
-
-    A resumed run forgets what an earlier one logged from the step on at which it begins.
+    """Read the curve of a checkpoint's run. Points that a resumed session overwrote are dropped.
 
     Args:
-      checkpoint: the path of its file.
+      checkpoint: its path.
 
     Returns:
-      (Curve, "") or (None, why there is none, in a few words).
+      (Curve, "") or (None, reason).
     """
     folder = Path(checkpoint).resolve().parent
     files = [path for path in folder.glob("events.out.tfevents.*") if path.is_file()]
@@ -65,7 +63,7 @@ def read_curve(checkpoint):
 
 
 def _read(path):
-    """An event file as a `Session`, up to where it may have been cut short; nats that are not finite are left out."""
+    """Read an event file, up to where it was cut short; nats that are not finite are left out."""
     session = Session(path.name, 0, 0, {tag: {} for tag in TAGS})
     for event in LegacyEventFileLoader(str(path)).Load():
         session.last = max(session.last, event.step)
@@ -80,18 +78,18 @@ def _read(path):
 def _joined(sessions):
     """{step: nats} of each tag, over the sessions of one run.
 
-    Their names tell their order, unless the steps at which they begin contradict it: a run never begins before one that
-    it goes on from. Then these steps do. Where even so the order is not sure (the run may have been taken back to an
-    earlier checkpoint), no point is forgotten that has no other at its step.
+    Sessions are ordered by name, unless their first steps contradict that (a session never starts before the one it
+    resumes); then by first step. If even that is ambiguous (the run may have gone back to an earlier checkpoint), a
+    point is dropped only if a later session has one at the same step.
     """
     order, sure = sorted(sessions, key=lambda session: session.name), True
     starts = [session.start for session in order]
     if starts != sorted(starts):
         order.sort(key=lambda session: (session.start, session.last, session.name))
-        sure = starts[0] > min(starts)  # the first of all cannot be one that goes on: the clock was set back
+        sure = starts[0] > min(starts)  # the first session cannot be a resumed one: the clock was set back
     points = {tag: {} for tag in TAGS}
     for session in order:
-        for tag, known in points.items():
-            kept = {step: nats for step, nats in known.items() if step < session.start or not sure}
+        for tag, earlier in points.items():
+            kept = {step: nats for step, nats in earlier.items() if step < session.start or not sure}
             points[tag] = kept | session.points[tag]
     return points

@@ -1,4 +1,4 @@
-"""Another image's caption for each image, one that shares few words with its own.
+"""For each image another image's caption that shares few words with its caption.
 
 Scoring an image with somebody else's caption tells whether a model uses what a caption says or only that there is one;
 that asks for captions that do say something else. BLEU's clipped unigram precision [1] is the measure of sharing.
@@ -12,7 +12,7 @@ from nltk.translate.bleu_score import modified_precision
 
 
 def swap(captions, indices, seed=0, candidates=8):
-    """Choose for each image another image whose caption differs from its own as much as possible.
+    """Choose for each image another image whose caption is as different as possible.
 
     A few candidates are drawn for each image, by (seed, image) alone, so the choice for an image depends neither on
     `indices` nor on their order, and the work is len(indices) * candidates comparisons.
@@ -20,11 +20,11 @@ def swap(captions, indices, seed=0, candidates=8):
     Args:
       captions: one string an image of the split, "" for none.
       indices: the images to choose for.
-      seed: chooses the candidates.
-      candidates: how many other images to compare with.
+      seed: of the random candidates.
+      candidates: number of other images to compare with.
 
     Returns:
-      int64 (len(indices),): the other image, or -1 where the image has no caption or no other image has another one.
+      int64 (len(indices),): the other image, or -1 if the image has no caption or no other image has a different one.
     """
     words = [wordpunct_tokenize(caption.lower()) for caption in captions]
     pool = np.array([i for i, caption in enumerate(captions) if caption], np.int64)
@@ -40,7 +40,7 @@ def swap(captions, indices, seed=0, candidates=8):
 
 
 def shared_words(caption, other):
-    """The share of `other`'s words that `caption` has too, 0 to 1: BLEU's clipped unigram precision."""
+    """Share of the words of `other` that are in `caption`, 0 to 1: BLEU's clipped unigram precision."""
     return _shared(wordpunct_tokenize(caption.lower()), wordpunct_tokenize(other.lower()))
 
 
@@ -49,7 +49,7 @@ def _shared(reference, hypothesis):
 
 
 def _different_wordings(words, pool, count):
-    """The first image of each of the first `count` wordings: where to look when all candidates say the same."""
+    """The first image of each of `count` wordings: a fallback if all candidates say the same."""
     first = {}
     for i in pool:
         first.setdefault(tuple(words[i]), int(i))

@@ -1,6 +1,6 @@
-"""PSNR and SSIM of a point estimate of the center, through scikit-image, over the center alone.
+"""PSNR and SSIM of a point estimate of the center, over the center alone.
 
-The border is given, so counting it would flatter every model by the same amount.
+Counting the border too, which no model has to estimate, would raise every figure.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ def psnr(estimate, center):
       center: uint8 (B, 3, h, w), the truth.
 
     Returns:
-      float64 (B,) in dB; infinite where the two are equal.
+      float64 (B,) in dB; infinite if the two are equal.
     """
     difference = np.asarray(estimate, np.float64) - np.asarray(center, np.float64)
     error = np.square(difference).mean(axis=(1, 2, 3))
@@ -31,7 +31,7 @@ def ssim(estimate, center):
       center: uint8 (B, 3, h, w), the truth.
 
     Returns:
-      float64 (B,), at most 1; NaN where the center is under 3 pixels high or wide, which leaves no window.
+      float64 (B,), at most 1; NaN for a center under 3 pixels high or wide.
     """
     h, w = center.shape[2:]
     window = min(7, h - (h + 1) % 2, w - (w + 1) % 2)  # odd, and inside the center

@@ -1,8 +1,7 @@
-"""Nats per image: the one way a photo's center is scored, the same to 1e-4 nats for any batch size.
+"""Nats per image of a photo's center, the same to 1e-4 nats for any batch size.
 
 Likelihoods run in float32 outside autocast, without TF32, in eval mode; sub-pixels are summed in float64. With several
-processes (torch.distributed initialised) process r takes every world-th image from the r-th on, so each image is scored
-once, nothing is padded, and all processes end up with all figures.
+processes (torch.distributed initialised) each scores its share, each image once without padding; all get all figures.
 """
 
 import contextlib
@@ -10,10 +9,11 @@ import time
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from data_prep.errors import InputError
 from data_prep.progress import Progress
+from inpaint.inference import device_of, evaluating
+from inpaint.shares import all_gathered, gather, my_share
 
 
 def score(model, photos, indices, captions, batch_size=64, progress=False, label="nats", observe=None):
@@ -46,17 +46,17 @@ def score(model, photos, indices, captions, batch_size=64, progress=False, label
 
 
 def check_finite(figures, photos, indices, checkpoint, what="nats"):
-    """Refuse figures of images that are NaN or infinite: no mean of them would be a figure.
+    """Refuse NaN or infinite figures of images, which would spoil every mean.
 
     Args:
       figures: float64 (n,), nats for instance.
       photos: the `Photos` split that they are of.
       indices: int64 (n,), the images of the split.
-      checkpoint: of the model, as the user calls it.
-      what: the figures, in a word or two.
+      checkpoint: the checkpoint's name for messages.
+      what: name of the figures for messages.
 
     Raises:
-      InputError: names the checkpoint and the first such image.
+      InputError: a figure is not finite; names the checkpoint and the first such image.
     """
     bad = np.flatnonzero(~np.isfinite(figures))
     if len(bad):
@@ -66,13 +66,13 @@ def check_finite(figures, photos, indices, checkpoint, what="nats"):
 
 
 def log_probs(model, photos, indices, captions, positions, batch_size, clock):
-    """Score photos batch by batch; to be iterated inside `evaluating(model)`.
+    """Score photos batch by batch; iterate inside `evaluating(model)`.
 
     Args:
       model, photos, indices, captions: as `score` takes them.
       positions: which of `indices` to score.
       batch_size: images at once.
-      clock: a `Clock`, which keeps the time of log_prob.
+      clock: a `Clock` that times log_prob.
 
     Yields:
       (positions (b,), log_prob float32 (b, 3, h, w) on the model's device).
@@ -87,23 +87,8 @@ def log_probs(model, photos, indices, captions, positions, batch_size, clock):
         yield part, log_prob
 
 
-@contextlib.contextmanager
-def evaluating(model):
-    """Eval mode, no gradients, float32 throughout; the model's mode and the settings come back afterwards."""
-    was_training = model.training
-    settings = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    model.eval()
-    try:
-        with torch.inference_mode(), torch.autocast(device_of(model).type, enabled=False):
-            yield
-    finally:
-        model.train(was_training)
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = settings
-
-
 class Clock:
-    """Images per second of the blocks it times. The first one warms caches and kernels up: it counts only if alone."""
+    """Images per second of the timed blocks. The first is a warm-up and counts only if there is no other."""
 
     def __init__(self, model):
         self.cuda = device_of(model).type == "cuda"
@@ -124,38 +109,3 @@ class Clock:
         if self.cuda:
             torch.cuda.synchronize()
         return time.perf_counter()
-
-
-def device_of(model):
-    return next(model.parameters()).device
-
-
-def rank_and_world():
-    """This process's number and how many there are: (0, 1) without torch.distributed."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
-
-
-def my_share(n):
-    """Of positions 0 to n - 1, those this process works on: int64, every one in exactly one process."""
-    rank, world = rank_and_world()
-    return np.arange(rank, n, world)
-
-
-def gather(positions, values, n):
-    """Put together what each process computed at its own positions; the same float64 (n, ...) in all of them."""
-    whole = np.full((n, *np.shape(values)[1:]), np.nan)
-    for theirs, computed in all_gathered((positions, values)):
-        whole[theirs] = computed
-    return whole
-
-
-def all_gathered(value):
-    """The value each process holds, as a list in order of rank."""
-    _, world = rank_and_world()
-    if world == 1:
-        return [value]
-    values = [None] * world
-    dist.all_gather_object(values, value)
-    return values
