@@ -2,7 +2,8 @@
 
 A kill at any moment, or a power cut, leaves the previous file as it was; an exception, Ctrl-C or SIGTERM also removes
 the unfinished one. Several processes may write one path: each has an unfinished file of its own, and the last to end
-wins whole. What killed processes left behind is swept by the next one that writes into the folder.
+wins whole. What killed processes left behind is swept by the next one that writes into the folder. tempfile's names do
+not tell whose a file is, so nobody could sweep them, and its files are for their owner alone (mode 0600).
 """
 
 import contextlib

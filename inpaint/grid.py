@@ -1,4 +1,8 @@
-"""The sample grid: one image a row, its border, what the model paints there and the truth, its caption beside it."""
+"""The sample grid: one image a row, its border, what the model paints there and the truth, its caption beside it.
+
+Drawn by Pillow: torchvision's make_grid, which the TensorBoard panel uses, has no lettering, and textwrap counts
+characters, not pixels.
+"""
 
 import dataclasses
 

@@ -3,6 +3,9 @@
 The tars are read in place: one pass over their headers notes where each photo lies. A sample is one key, whole or not
 at all: its photo is the plain KEY.jpg, what is KEY.something.png is another part of it, and a key that comes twice is
 refused. NAME.txt is one caption; without it the "caption" (or "captions") of NAME.json is taken.
+
+webdataset's and torchdata's readers are not used: they are streams without offsets, cannot tell a key that comes twice
+or is split from a whole sample, skip a damaged end in silence, and bring torch.
 """
 
 import glob

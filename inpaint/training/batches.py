@@ -3,7 +3,8 @@
 Step s holds the images at positions s B to (s + 1) B of an endless stream: one permutation of the training set after
 another, each keyed by (seed, epoch). Which caption an image brings, whether it is mirrored, shifted or loses its
 caption is keyed by (seed, epoch, image). No generator carries state from batch to batch, so the order does not depend
-on workers, processes or interruptions, and every process of several can take its own share of the same batch.
+on workers, processes or interruptions, and every process of several can take its own share of the same batch. torch's
+samplers keep a state instead, and its DistributedSampler pads the shares.
 """
 
 from collections.abc import Iterator
