@@ -3,7 +3,7 @@ read.
 
 Nothing is downloaded. An image keeps its size, its class's name in words is its caption, and of a training set its last
 images are val. Grey images are told apart, so that a model scores one channel of them and not three. torchvision's own
-classes are not used: they bring torch, and unpickle what lies in CIFAR-10's files.
+classes are not used: they import torch, which building a file does without.
 """
 
 import io

@@ -4,8 +4,8 @@ The tars are read in place: one pass over their headers notes where each photo l
 at all: its photo is the plain KEY.jpg, what is KEY.something.png is another part of it, and a key that comes twice is
 refused. NAME.txt is one caption; without it the "caption" (or "captions") of NAME.json is taken.
 
-webdataset's and torchdata's readers are not used: they are streams without offsets, cannot tell a key that comes twice
-or is split from a whole sample, skip a damaged end in silence, and bring torch.
+webdataset's own reader and torch's are streams: they give no offsets to read a photo in place by, make two samples of a
+key whose parts lie apart, and take a damaged header for the end.
 """
 
 import glob

@@ -3,7 +3,7 @@
 Process k of n makes the batches of steps first + k, first + k + n, ... and writes each, in parts, to a pipe of its own.
 So nothing lies in shared memory, of which a container may have next to none, and no queue is shared that a killed
 process could leave locked. A process is ahead by what its pipe holds, a batch or two, and the one at hand;
-it ends when nobody reads any more. torch's DataLoader needs shared memory, and hangs or ends where a worker is killed.
+it ends when nobody reads any more. torch's DataLoader needs shared memory, and ends where a worker is killed.
 """
 
 import contextlib
