@@ -36,7 +36,10 @@ class WordCount:
         return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
 
     def length_quantile(self, share: float) -> int:
-        """The length that this share of the captions does not exceed; 0 where there are none."""
+        """The length that this share of the captions does not exceed; 0 where there are none.
+
+        By hand, as np.quantile takes counts as weights only from NumPy 2.0 on.
+        """
         left = share * sum(self.lengths.values())
         for length, count in sorted(self.lengths.items()):
             left -= count

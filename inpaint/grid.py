@@ -1,4 +1,8 @@
-"""The sample grid: a row for each image, with its border, samples, mean, original and caption."""
+"""The sample grid: a row for each image, with its border, samples, mean, original and caption.
+
+Drawn by Pillow: torchvision's make_grid, which the TensorBoard panel uses, has no lettering, and textwrap counts
+characters, not pixels.
+"""
 
 import dataclasses
 

@@ -25,15 +25,16 @@ def test_the_interval_leaves_out_a_fortieth_on_each_side():
     assert (low, high) == (pytest.approx(0.5 - 1.96 / math.sqrt(800), abs=0.006), pytest.approx(1 - low, abs=0.012))
 
 
-class Counting:
+class Counting(np.random.Generator):
     """NumPy's generator, which tells how many numbers were drawn at once."""
 
     def __init__(self, real, drawn):
-        self.real, self.drawn = real, drawn
+        super().__init__(real.bit_generator)
+        self.drawn = drawn
 
-    def integers(self, n, size):
+    def integers(self, *bounds, size, **others):
         self.drawn.append(size)
-        return self.real.integers(n, size=size)
+        return super().integers(*bounds, size=size, **others)
 
 
 def test_ten_thousand_means_are_drawn_in_bounded_memory(monkeypatch):

@@ -3,6 +3,9 @@
 The tars are read in place: one pass over their headers notes where each photo lies. A sample is one key, whole or not
 at all: its photo is the plain KEY.jpg, what is KEY.something.png is another part of it, and a key that comes twice is
 refused. NAME.txt is one caption; without it the "caption" (or "captions") of NAME.json is taken.
+
+webdataset's own reader and torch's are streams: they give no offsets to read a photo in place by, make two samples of a
+key whose parts lie apart, and take a damaged header for the end.
 """
 
 import glob

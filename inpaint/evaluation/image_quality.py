@@ -4,7 +4,7 @@ Counting the border too, which no model has to estimate, would raise every figur
 """
 
 import numpy as np
-from skimage.metrics import structural_similarity
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 
 def psnr(estimate, center):
@@ -17,10 +17,8 @@ def psnr(estimate, center):
     Returns:
       float64 (B,) in dB; infinite if the two are equal.
     """
-    difference = np.asarray(estimate, np.float64) - np.asarray(center, np.float64)
-    error = np.square(difference).mean(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
-        return 10 * np.log10(255**2 / error)
+        return np.array([peak_signal_noise_ratio(b, a, data_range=255) for a, b in _pairs(estimate, center)])
 
 
 def ssim(estimate, center):
@@ -37,7 +35,10 @@ def ssim(estimate, center):
     window = min(7, h - (h + 1) % 2, w - (w + 1) % 2)  # odd, and inside the center
     if window < 3:
         return np.full(len(center), np.nan)
-    pairs = zip(np.asarray(estimate, np.float64), np.asarray(center, np.float64), strict=True)
-    return np.array(
-        [structural_similarity(a, b, channel_axis=0, data_range=255, win_size=window) for a, b in pairs], np.float64
-    )
+    options = {"channel_axis": 0, "data_range": 255, "win_size": window}
+    return np.array([structural_similarity(a, b, **options) for a, b in _pairs(estimate, center)])
+
+
+def _pairs(estimate, center):
+    """Image by image, both as float64."""
+    return zip(np.asarray(estimate, np.float64), np.asarray(center, np.float64), strict=True)

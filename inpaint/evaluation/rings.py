@@ -5,6 +5,7 @@ of the hole on the image's edge have no border and do not count.
 """
 
 import numpy as np
+from scipy.ndimage import distance_transform_cdt
 
 from inpaint import units
 from inpaint.shares import all_gathered, gather, my_share
@@ -21,15 +22,12 @@ def distances(hole, image_size):
       int64 (h, w), 1 for pixels that touch the border; all 0 if the hole is the whole image.
     """
     top, left, h, w = hole
-    down, right = np.arange(1, h + 1)[:, None], np.arange(1, w + 1)[None, :]
-    sides = [
-        (top > 0, down),
-        (top + h < image_size, h + 1 - down),
-        (left > 0, right),
-        (left + w < image_size, w + 1 - right),
-    ]
-    borders = [np.broadcast_to(steps, (h, w)) for has_border, steps in sides if has_border]
-    return np.min(borders, axis=0) if borders else np.zeros((h, w), np.int64)
+    inside = np.zeros((image_size, image_size), bool)
+    inside[top : top + h, left : left + w] = True
+    if inside.all():
+        return np.zeros((h, w), np.int64)
+    steps = distance_transform_cdt(inside, "chessboard")
+    return steps[top : top + h, left : left + w].astype(np.int64)
 
 
 def ring_means(pixels, hole, image_size):

@@ -3,7 +3,8 @@
 Step s holds the images at positions s B to (s + 1) B of an endless stream: one permutation of the training set after
 another, each keyed by (seed, epoch). The choice of caption, augmentation and caption dropout are keyed by (seed, epoch,
 image). No random state passes from batch to batch, so batches do not depend on workers, processes or interruptions, and
-each of several processes can take its share of the same batch.
+each of several processes can take its share of the same batch. torch's samplers keep a
+state instead, and its DistributedSampler pads the shares.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
 """One step of training: the batch's gradients, clipped; the optimizer; the average of the weights over the steps.
 
 The averaged weights are those that are evaluated and filled with. Their decay rises with the steps, as (1 + step) /
-(10 + step) up to `ema_decay`, so that the initial weights are soon forgotten.
+(10 + step) up to `ema_decay`, so that the initial weights are soon forgotten. torch's AveragedModel is not used: it
+copies at its first update, counts updates and not the run's steps, and renames the weights in checkpoints.
 """
 
 import contextlib
@@ -133,6 +134,8 @@ def decay_of(step: int, most: float) -> float:
 
 def learning_rate(config: Config, step: int, done: float) -> float:
     """The learning rate of a step: a linear warm-up, then a cosine to a hundredth, or constant.
+
+    torch's schedulers count steps; here the share that is done may be one of time.
 
     Args: step: counted from 0. done: share of the training before it, 0 to 1.
     """

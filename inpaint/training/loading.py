@@ -2,7 +2,8 @@
 
 Worker k of n makes the batches of steps first + k, first + k + n, ... and writes each, in parts, to its pipe. This uses
 no shared memory, which containers limit, and no shared queue, which a killed worker could leave locked. A worker is
-ahead by the batch it makes and what fits in its pipe; it exits when the reader closes.
+ahead by the batch it makes and what fits in its pipe; it exits when the reader closes. torch's DataLoader needs
+shared memory, and ends where a worker is killed.
 """
 
 import contextlib
