@@ -60,12 +60,13 @@ def _words(number) -> str:
     return "interrupted" if number == signal.SIGINT else f"terminated by {signal.Signals(number).name}"
 
 
-def run_main(main, argv=None):
+def run_main(main, argv=None, program=None):
     """Run `main(argv)` for a script and leave the process with the contract's exit codes.
 
     Args:
       main: a function of the command line (list of str, or None for sys.argv[1:]) that returns None or an exit code.
       argv: the command line, or None.
+      program: what is typed before it; None for the script that runs.
 
     Exits 0 when the work is done, 1 when it failed (one line on stderr; also where the system refused a file or the
     memory, or a signal of ENDING ended it), 2 when the command line is wrong.
@@ -89,7 +90,7 @@ def run_main(main, argv=None):
         try:
             for number in before:
                 signal.signal(number, end)
-            code = _code_of(main, argv)
+            code = _code_of(main, argv, program)
         except KeyboardInterrupt:
             code = failed("interrupted")
         except Interrupted as reason:
@@ -108,7 +109,7 @@ def run_main(main, argv=None):
     sys.exit(_outcome)
 
 
-def _code_of(main, argv):
+def _code_of(main, argv, program):
     """The exit code of `main(argv)`, what failed in it told."""
     try:
         code = main(argv)
@@ -116,7 +117,7 @@ def _code_of(main, argv):
             sys.stdout.flush()
         return code
     except CommandError as error:
-        return _refused(error)
+        return _refused(error, program)
     except InputError as error:
         return failed(error)
     except BrokenPipeError:  # the reader, `head` say, has gone
@@ -127,12 +128,11 @@ def _code_of(main, argv):
         return failed("not enough memory")
 
 
-def _refused(reason) -> int:
+def _refused(reason, program) -> int:
     """Say what is wrong with the command line, as argparse does; the exit code."""
     from data_prep.printing import printable
 
-    folder, script = os.path.split(sys.argv[0])
-    program = f"python -m {os.path.basename(folder)}" if script == "__main__.py" else script
+    program = program or os.path.basename(sys.argv[0])
     told = printable(" ".join(str(reason).split()))
     print(f"usage: {program} --help shows the options\n{program}: error: {told}", file=sys.stderr)
     return 2

@@ -14,9 +14,9 @@ from checkpoint_makers import fresh_model, save_fresh
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-import evaluate as command
 from data_prep.errors import InputError
 from inpaint import html_page, report, report_plots
+from inpaint.commands import evaluate as command
 from inpaint.dataset import Photos
 from inpaint.evaluation import evaluate
 from inpaint.sampling import grid_rows

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from checkpoint_makers import fresh_model, save_fresh
 
-import evaluate as command
 from data_prep.errors import InputError
 from inpaint import versus
+from inpaint.commands import evaluate as command
 from inpaint.dataset import Photos
 from inpaint.evaluation import evaluate
 from inpaint.statistics import mean_and_ci95
