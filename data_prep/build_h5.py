@@ -24,7 +24,7 @@ import os
 from data_prep.build import Options, Summary, build, check_photos, outputs_of
 from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, SPLITS, valid_hole
 from data_prep.outputs import check_outputs
-from data_prep.printing import Parser, printable
+from data_prep.printing import Parser, as_called, printable
 from data_prep.progress import Progress
 from data_prep.recognise import PREVIEW
 from data_prep.sources.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
@@ -33,9 +33,13 @@ from data_prep.version import add_version
 SET_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")  # image_sets.SETS
 
 
-def main(argv=None) -> int:
-    """Run the command line `argv` (sys.argv[1:] if None) and give the exit code."""
-    parser = _parser()
+def main(argv=None, program=None) -> int:
+    """Run the command line `argv` (sys.argv[1:] if None) and give the exit code.
+
+    Args:
+      program: what was typed before it, for --help; None for this script.
+    """
+    parser = _parser(program)
     args = parser.parse_args(argv)
     if args.verify:
         from data_prep.verify import verify
@@ -170,8 +174,10 @@ def _report(summary: Summary) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser("build_h5.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def _parser(program: str | None) -> argparse.ArgumentParser:
+    described = as_called(__doc__, "data_prep/build_h5.py", program)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = Parser(program or "build_h5.py", description=described, formatter_class=form)
     source = parser.add_argument_group("sources")
     source.add_argument("--coco", metavar="ROOT", action=_AddSource, help="COCO's layout; zips are read in place")
     source.add_argument("--ift6266", metavar="ROOT", action=_AddSource, help="the 2017 course's archive")

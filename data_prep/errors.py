@@ -59,12 +59,13 @@ def _words(number) -> str:
     return "interrupted" if number == signal.SIGINT else f"terminated by {signal.Signals(number).name}"
 
 
-def run_main(main, argv=None):
+def run_main(main, argv=None, program=None):
     """Run `main(argv)` for a script and exit.
 
     Args:
       main: function of the command line (list of str, or None for sys.argv[1:]); returns None or an exit code.
       argv: the command line, or None.
+      program: what is typed before it; None for the script that runs.
 
     Exit codes: 0 for success; 1 for failure (one line on stderr), including refusals by the system, too little memory
     and signals of ENDING; 2 for a wrong command line.
@@ -88,7 +89,7 @@ def run_main(main, argv=None):
         try:
             for number in before:
                 signal.signal(number, end)
-            code = _code_of(main, argv)
+            code = _code_of(main, argv, program)
         except KeyboardInterrupt:
             code = failed("interrupted")
         except Interrupted as reason:
@@ -107,7 +108,7 @@ def run_main(main, argv=None):
     sys.exit(_outcome)
 
 
-def _code_of(main, argv):
+def _code_of(main, argv, program):
     """Run `main(argv)`, report its failure, and return the exit code."""
     try:
         code = main(argv)
@@ -115,7 +116,7 @@ def _code_of(main, argv):
             sys.stdout.flush()
         return code
     except CommandError as error:
-        return _refused(error)
+        return _refused(error, program)
     except InputError as error:
         return failed(error)
     except BrokenPipeError:  # the reader, `head` say, has gone
@@ -126,12 +127,11 @@ def _code_of(main, argv):
         return failed("not enough memory")
 
 
-def _refused(reason) -> int:
+def _refused(reason, program) -> int:
     """Report a wrong command line as argparse does; returns the exit code."""
     from data_prep.printing import printable
 
-    folder, script = os.path.split(sys.argv[0])
-    program = f"python -m {os.path.basename(folder)}" if script == "__main__.py" else script
+    program = program or os.path.basename(sys.argv[0])
     told = printable(" ".join(str(reason).split()))
     print(f"usage: {program} --help shows the options\n{program}: error: {told}", file=sys.stderr)
     return 2

@@ -28,3 +28,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         super().error(printable(message))
+
+
+def as_called(text: str, script: str, program: str | None) -> str:
+    """A help text with the commands in it as they are typed: `python SCRIPT` is `program` ("inpaint train") where there
+    is one, and torchrun's SCRIPT its module."""
+    if program is None:
+        return text
+    return text.replace(f"python {script}", program).replace(f" {script}", f" -m {program.removeprefix('python -m ')}")

@@ -1,118 +1,61 @@
-"""Commands on trained models.
+"""The command `inpaint`: `inpaint fill`, `inpaint evaluate` and so on, also as `python -m inpaint`.
 
-python -m inpaint fill photo.jpg --checkpoint best.pt --caption "a dog on a beach" --samples 8 --out filled
-python -m inpaint fill photos/ --checkpoint best.pt --captions captions.csv --out filled
+A command's own module, and torch with it, is imported when its name has been read.
 """
 
-from data_prep.errors import exit_on_signals, run_main
-
-if __name__ == "__main__":
-    exit_on_signals()  # from now on: importing torch takes seconds
-
 import argparse
+import os
 import sys
+from importlib import import_module
 
-from data_prep.printing import Parser, printable
+from data_prep.errors import exit_on_signals, run_main
+from data_prep.printing import Parser
 from data_prep.version import add_version
-from inpaint.filling import PRECISIONS, fill
-from inpaint.processes import memory_told
-from models.sampling import COLDEST
 
-
-def parse(argv):
-    parser = Parser(prog="python -m inpaint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_version(parser)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_fill(commands)
-    return parser.parse_args(argv)
-
-
-def add_fill(commands):
-    parser = commands.add_parser(
-        "fill",
-        help="fill the hole of photos with samples",
-        description="Fill the hole of photos: NAME_0.png (the likeliest), NAME_1.png ..., NAME.json and NAME_grid.png. "
-        "A photo is turned upright, cut to its centered square and resized to the model's size; then only the hole "
-        "changes.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("images", nargs="+", metavar="IMAGE_OR_DIR", help="photos, and folders of photos")
-    parser.add_argument("--checkpoint", required=True, metavar="FILE.pt", help="best.pt or last.pt of a run")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
-    captions = parser.add_mutually_exclusive_group()
-    captions.add_argument("--caption", metavar="TEXT", help="caption of all photos")
-    captions.add_argument(
-        "--captions",
-        metavar="FILE",
-        help="captions by file name, .jsonl, .csv or .tsv; default: NAME.txt beside a photo",
-    )
-    parser.add_argument("--samples", type=_positive_int, default=4, metavar="K", help="samples a photo")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same samples")
-    parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="under 1 for tamer samples")
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="fp64",
-        help="arithmetic of drawing pixel by pixel; fp32 is faster and now and then rounds a pixel to the other side",
-    )
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
-    parser.set_defaults(run=run_fill)
-
-
-def run_fill(args):
-    """Returns the exit code: 1 when a photo was left out."""
-    done = fill(
-        args.images,
-        args.checkpoint,
-        args.out,
-        caption=args.caption,
-        captions=args.captions,
-        samples=args.samples,
-        seed=args.seed,
-        temperature=args.temperature,
-        precision=args.precision,
-        device=args.device,
-        progress=True,
-        overwrite=args.overwrite,
-    )
-    for note in done.notes:
-        print(printable(f"note: {note}"), file=sys.stderr)
-    for path, reason in done.rejects:
-        print(printable(f"error: {path}: {reason}"), file=sys.stderr)
-    if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != 1):
-        print("note: a sample of this model is its mean, whatever --samples, --seed and --temperature", file=sys.stderr)
-    print(printable(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}"))
-    return 1 if done.rejects else 0
-
-
-def _positive_int(text):
-    return _in_range(text, int, lambda value: 1 <= value <= 10_000, "a whole number from 1 to 10000")
-
-
-def _seed(text):
-    return _in_range(text, int, lambda value: 0 <= value < 2**63, "a whole number from 0 on")
-
-
-def _temperature(text):
-    return _in_range(text, float, lambda value: COLDEST <= value < float("inf"), f"a number from {COLDEST} on")
-
-
-def _in_range(text, kind, fits, expected):
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not fits(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-    return value
+# By name: the module whose main(argv, program) is the command, and what it does.
+COMMANDS = {
+    "build": ("data_prep.build_h5", "photos with captions become one HDF5 file"),
+    "train": ("inpaint.commands.train", "train a model on such a file, or on drawn scenes"),
+    "evaluate": ("inpaint.commands.evaluate", "score a checkpoint on photos it has not seen"),
+    "fill": ("inpaint.commands.fill", "fill the hole of photos with samples"),
+}
 
 
 def main(argv=None):
-    args = parse(argv)
-    with memory_told():
-        return args.run(args)
+    """Run the command line `argv` (sys.argv[1:] if None) and give the exit code."""
+    name, rest = parse(sys.argv[1:] if argv is None else argv)
+    return import_module(COMMANDS[name][0]).main(rest, f"{program()} {name}")
+
+
+def parse(argv):
+    """A command line -> the command's name, and the words behind it."""
+    lines = "\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())
+    parser = Parser(
+        prog=program(),
+        usage="%(prog)s [-h] [--version] COMMAND ...",
+        description="Fill the hole of captioned photos: exact probabilities of what was there, and samples.",
+        epilog=f"commands:\n{lines}\n\n`{program()} COMMAND --help` shows a command's options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_version(parser)
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=f"one of {', '.join(COMMANDS)}")
+    return parser.parse_args(argv[:1]).command, argv[1:]
+
+
+def program() -> str:
+    """How this program was called."""
+    return "inpaint" if os.path.basename(sys.argv[0]) == "inpaint" else "python -m inpaint"
+
+
+def console():
+    """What the installed `inpaint` runs. Raises SystemExit with the contract's exit codes."""
+    exit_on_signals()  # from now on: importing torch takes seconds
+    name = "".join(sys.argv[1:2])
+    if name in COMMANDS:
+        import_module(COMMANDS[name][0])
+    run_main(main, program=f"{program()} {name}")
 
 
 if __name__ == "__main__":
-    run_main(main)
+    console()

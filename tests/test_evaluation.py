@@ -246,7 +246,7 @@ def test_figures_that_are_not_finite_become_null_in_json(tmp_path):
 
 
 def test_photos_with_another_hole_are_refused(files):
-    from evaluate import check_fit
+    from inpaint.commands.evaluate import check_fit
 
     model = build(tower="ift6266", image_size=SIZE, hole=HOLE)
     with pytest.raises(InputError, match=r"hole \[4, 5, 8, 8\].*c\.pt is for 16 pixels"):

@@ -12,10 +12,10 @@ import torch
 from checkpoint_makers import fresh_model, save_fresh
 from PIL import Image
 
-import evaluate as command
 from data_prep.errors import InputError, run_main
 from inpaint import __main__ as inpaint_command
 from inpaint import checkpoints, filling
+from inpaint.commands import evaluate as command
 from inpaint.dataset import Photos
 from inpaint.evaluation import scoring, versus
 from inpaint.evaluation.figures import evaluate

@@ -14,8 +14,8 @@ from checkpoint_makers import fresh_model, save_fresh
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-import evaluate as command
 from data_prep.errors import InputError
+from inpaint.commands import evaluate as command
 from inpaint.dataset import Photos
 from inpaint.evaluation.figures import evaluate
 from inpaint.evaluation.word_gain import comparisons_note, word_gains

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from inpaint import html_page
+from inpaint.report import html_page
 
 
 def test_parts_keep_their_markup_and_plain_text_among_them_loses_its_own():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from checkpoint_makers import fresh_model, save_fresh
 
-import evaluate as command
 from data_prep.errors import InputError
+from inpaint.commands import evaluate as command
 from inpaint.dataset import Photos
 from inpaint.evaluation import versus
 from inpaint.evaluation.figures import evaluate

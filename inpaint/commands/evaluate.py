@@ -1,0 +1,157 @@
+"""Score a checkpoint on photos it has not seen, and say whether captions help.
+
+python evaluate.py --checkpoint runs/demo/best.pt
+python evaluate.py --checkpoint FILE.pt --data FILE.h5 --split val --json OUT.json --grid OUT.png
+python evaluate.py A.pt --versus B.pt                               two models on the same photos, paired
+python evaluate.py A.pt --report DIR                                all of it on one page, DIR/report.html
+torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        sooner, the same to 1e-4 nats
+"""
+
+import argparse
+import contextlib
+from pathlib import Path
+
+from data_prep.errors import InputError
+from data_prep.files import write_json
+from data_prep.h5file import SPLITS
+from data_prep.outputs import check_outputs
+from data_prep.printing import Parser, printable
+from data_prep.recognise import EVALUATION, GRID, PAGE, REPORT
+from data_prep.version import add_version
+from inpaint import checkpoints, grid
+from inpaint.dataset import Photos
+from inpaint.evaluation import versus
+from inpaint.evaluation.figures import evaluate
+from inpaint.evaluation.summary import summarise, table
+from inpaint.processes import pick_device, process_group
+from inpaint.sampling import grid_rows, some_indices
+
+GRID_ROWS = 8
+
+
+def parse(argv, program=None):
+    parser = Parser(
+        prog=program,
+        description="Score a checkpoint: nats per image, what a caption is worth, PSNR and SSIM, a grid of samples.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("given", nargs="?", metavar="FILE.pt", help="the checkpoint, another way to give it")
+    parser.add_argument("--checkpoint", metavar="FILE.pt", help="best.pt or last.pt of a run")
+    parser.add_argument("--versus", metavar="B.pt", help="score this checkpoint on the same photos, and compare")
+    parser.add_argument("--data", metavar="FILE.h5", help="photos to score; default: the file it was trained from")
+    parser.add_argument("--split", default="val", choices=SPLITS, help="which of the file's splits")
+    parser.add_argument("--limit", type=at_least(1), metavar="N", help="score the first N images only")
+    parser.add_argument("--json", metavar="OUT.json", help="write the figures there")
+    parser.add_argument("--grid", metavar="OUT.png", help=f"write samples of {GRID_ROWS} images there")
+    parser.add_argument("--report", metavar="DIR", help="write all of it as one page there, report.html")
+    parser.add_argument("--samples", type=at_least(1, 100), default=4, metavar="K", help="samples a row of the grid")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of samples, swaps and bootstrap")
+    once = "images at once; moves an image's nats by less than 1e-4"
+    parser.add_argument("--batch-size", type=at_least(1), default=64, metavar="N", help=once)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
+    add_version(parser)
+    args = parser.parse_args(argv)
+    if (args.given is None) == (args.checkpoint is None):
+        parser.error("give one checkpoint, as FILE.pt or --checkpoint FILE.pt")
+    args.checkpoint = args.checkpoint or args.given
+    return args
+
+
+def at_least(least, most=2**63 - 1):
+    def number(text):
+        value = int(text)
+        if not least <= value <= most:
+            bounds = f"from {least} on" if most == 2**63 - 1 else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number {bounds}")
+        return value
+
+    number.__name__ = "whole number"  # argparse's word for what it expected
+    return number
+
+
+def main(argv=None, program=None):
+    """Run the command line `argv` (sys.argv[1:] if None); `program` is what was typed before it, for --help."""
+    args = parse(argv, program)
+    check_written(args, args.data)
+    device = pick_device(args.device)
+    with process_group() as rank:
+        checkpoint = checkpoints.read(args.checkpoint)
+        model = checkpoints.rebuild(checkpoint, args.checkpoint).to(device).eval()
+        binarize, other = checkpoints.binarize_of(checkpoint), None
+        if args.versus:
+            against = checkpoints.read(args.versus)
+            other = checkpoints.rebuild(against, args.versus).to(device).eval()
+            versus.check_comparable(model, args.checkpoint, other, args.versus)
+            if checkpoints.binarize_of(against) != binarize:
+                raise InputError(f"{args.versus}: cannot be compared with {args.checkpoint}: binarized in another way")
+        check_written(args, data_file(args, checkpoint))
+        photos = Photos(data_file(args, checkpoint), args.split, binarize)
+        check_fit(args.checkpoint, model, photos)
+        options = {"batch_size": args.batch_size, "progress": rank == 0}
+        evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, name=args.checkpoint, **options)
+        named = {
+            "schema": 1,
+            "checkpoint": args.checkpoint,
+            "checkpoint_sha256": checkpoint.sha256,
+            "binarize": binarize,
+        }
+        summary = {**named, **summarise(evaluation)}
+        if other:
+            summary["versus"] = versus.compare(evaluation, other, photos, args.versus, **options)
+        if rank == 0:
+            write(args, model, photos, checkpoint, evaluation, summary)
+
+
+def write(args, model, photos, checkpoint, evaluation, summary):
+    """Print the table, and write the files that were asked for."""
+    print(table(summary))
+    if args.versus:
+        print(versus.table(summary))
+    if args.json:
+        write_json(args.json, summary, EVALUATION, args.overwrite)
+        print(printable(f"figures: {args.json}"))
+    if args.grid or args.report:
+        indices = some_indices(len(evaluation.indices), GRID_ROWS, args.seed)
+        rows = grid_rows(model, photos, indices, args.samples, args.seed, progress=True)
+    if args.grid:
+        grid.write(args.grid, rows, photos.hole, not evaluation.proper, args.overwrite)
+        print(printable(f"grid: {args.grid}"))
+    if args.report:
+        from inpaint.report import report  # matplotlib takes a second to load
+
+        page = report.write(args.report, evaluation, summary, photos, checkpoint, rows, args.overwrite)
+        print(printable(f"report: {page}"))
+
+
+def check_written(args, data):
+    """See that the files asked for may be written: over no input, and over earlier ones of their kind only."""
+    outputs = [(args.json, EVALUATION), (args.grid, GRID), (args.report and Path(args.report, PAGE), REPORT)]
+    inputs = [path for path in (args.checkpoint, args.versus, data) if path]
+    with contextlib.suppress(OSError, ValueError):  # the report's curve is read from the run's log
+        inputs += sorted(Path(args.checkpoint).parent.glob("events.out.tfevents.*"))
+    check_outputs([(path, kind) for path, kind in outputs if path], inputs, overwrite=args.overwrite)
+
+
+def data_file(args, checkpoint):
+    """The photos to score: --data, or the file that the checkpoint was trained from, where it still is."""
+    if args.data:
+        return args.data
+    trained_from = checkpoint["config"].get("data")
+    if not isinstance(trained_from, str) or not Path(trained_from).is_file():
+        raise InputError(f"{args.checkpoint}: its data file {trained_from} is not there any more; give --data")
+    return trained_from
+
+
+def check_fit(checkpoint, model, photos):
+    """Refuse photos whose size or hole is another than the model's."""
+    if (photos.image_size, tuple(photos.hole)) != (model.image_size, tuple(model.hole)):
+        raise InputError(
+            f"{photos.path}: {photos.image_size} pixels with the hole {list(photos.hole)}, "
+            f"but {checkpoint} is for {model.image_size} pixels with the hole {list(model.hole)}"
+        )
+    if photos.channels != model.config["channels"]:
+        kinds = {1: "grey images", 3: "images in colour"}
+        raise InputError(
+            f"{photos.path}: {kinds[photos.channels]}, but {checkpoint} is for {kinds[model.config['channels']]}"
+        )
