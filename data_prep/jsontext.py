@@ -1,4 +1,4 @@
-"""JSON from strangers: whatever is wrong with it is said in one line, with the file and the position."""
+"""JSON from strangers: every fault becomes one line with the file and the position."""
 
 import json
 import re
@@ -10,10 +10,12 @@ INT64 = range(-(2**63), 2**63)
 
 
 def parse(data: bytes, where: str, first_line: int = 1):
-    """Parse JSON, UTF-8 or what its mark says (texts.py).
+    """Parse JSON in UTF-8, or in the encoding of its byte order mark (texts.py).
 
     Args:
-      data: the text. where: its name in the error. first_line: number of its first line, for one line of a file.
+      data: the text.
+      where: its name in the error.
+      first_line: number of its first line, if it is one line of a file.
     Raises:
       InputError: not text, not JSON, or nested too deep.
     """
@@ -33,10 +35,10 @@ def parse(data: bytes, where: str, first_line: int = 1):
 
 
 def member(value, key: str, kind: type, where: str):
-    """`value[key]`, found to be of type `kind` (int, str, list, dict).
+    """`value[key]`, checked to be of type `kind` (int, str, list, dict).
 
     Raises:
-      InputError: `value` is no object, has no such key, or something else under it.
+      InputError: `value` is no object, lacks the key, or has another type under it.
     """
     if not isinstance(value, dict):
         raise InputError(f"{where}: expected an object, found {_name(value)}")
@@ -51,10 +53,10 @@ def member(value, key: str, kind: type, where: str):
 
 
 def identifier(value, key: str, where: str) -> int | str:
-    """`value[key]` as an id: whole numbers, also those spelt as text or with a decimal point, as int; other text as is.
+    """`value[key]` as an id: whole numbers, also in a string or with a decimal point, as int; other strings unchanged.
 
     Raises:
-      InputError: `value` is no object, has no such key, or something else under it.
+      InputError: `value` is no object, lacks the key, or has another type under it.
     """
     found = value.get(key) if isinstance(value, dict) else None
     if isinstance(found, str) and found.strip():

@@ -1,6 +1,6 @@
-"""What lies in a folder of a user's: photos, texts, what the system left there, and what nobody can read.
+"""List a user's folder: photos, texts, system files and unreadable files.
 
-Links are followed. Each real folder is entered once, by its own path where it has one below the root, so cycles end.
+Links are followed. Each real folder is entered once, by its real path if that is below the root, so cycles end.
 """
 
 import os
@@ -21,11 +21,12 @@ class Listing:
     """Paths inside the root, with forward slashes, sorted.
 
     Attributes:
-      photos: by their ending or their first bytes. texts: files that may hold captions.
+      photos: by suffix or first bytes.
+      texts: files that may hold captions.
       tars: archives, compressed or not.
-      rejects: (path, reason) of photos and folders that cannot be read.
-      skipped: how many hidden and system files and folders of each name were passed over.
-      others: how many files are neither.
+      rejects: (path, reason) of unreadable photos and folders.
+      skipped: number of skipped hidden and system files and folders, by name.
+      others: number of all other files.
       twice: (path, path) of links to folders that were read under the second path.
     """
 
@@ -39,7 +40,7 @@ class Listing:
 
 
 def listing(root, deep: bool = True) -> Listing:
-    """List a folder, with the folders in it unless `deep` is False."""
+    """List a folder, and its subfolders unless `deep` is False."""
     root, found = os.fspath(root), Listing()
     entered: dict[tuple[int, int], str] = {}
     waiting = [""]
@@ -55,7 +56,7 @@ def listing(root, deep: bool = True) -> Listing:
 
 
 def _entered(root: str, folder: str, entered: dict, found: Listing) -> Iterator[str]:
-    """A folder and those in it, links left out, each that was not entered before."""
+    """A folder and its subfolders, without links, each not entered before."""
     stack = [folder]
     while stack:
         path = stack.pop()
@@ -79,7 +80,7 @@ def _entered(root: str, folder: str, entered: dict, found: Listing) -> Iterator[
 
 
 def _list_folder(root: str, folder: str, found: Listing, links: list[str]) -> None:
-    """Sort the entries of one folder into `found`; folders that are links into `links`."""
+    """Sort the entries of one folder into `found`, links to folders into `links`."""
     try:
         with os.scandir(os.path.join(root, folder)) as entries:
             listed = list(entries)
@@ -128,7 +129,7 @@ def _join(folder: str, name: str) -> str:
 
 
 def _sniffed(file: str) -> str:
-    """The kind of photo that a file's first bytes tell, "" for none."""
+    """Kind of photo by a file's first bytes, "" for none."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a named pipe does not hang
         try:
@@ -140,7 +141,7 @@ def _sniffed(file: str) -> str:
 
 
 def kind_of(data: bytes) -> str:
-    """The kind of photo that its first bytes tell, "jpeg" or "heic" say; "" for none."""
+    """Kind of photo by its first bytes, such as "jpeg" or "heic"; "" for none."""
     for mark, kind in (
         (b"\xff\xd8\xff", "jpeg"),
         (b"\x89PNG\r\n\x1a\n", "png"),

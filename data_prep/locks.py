@@ -1,7 +1,7 @@
-"""Locks that die with their process: one build a file, one run a folder.
+"""Locks that end with their process: one build per file, one run per folder.
 
-A lock is a small file that stays where it is; what counts is the system's lock on it, which a killed process lets go
-of. The file is opened without following a link and is never truncated, so a link planted under its name harms nothing.
+A lock is a small permanent file with a system lock on it, which a killed process releases. The file is opened without
+following links and never truncated, so a link planted under its name does no harm.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # what 
 
 @contextlib.contextmanager
 def held(path: str | Path, busy: str) -> Iterator[str]:
-    """Hold the lock file `path`, made where it is missing, until the block is left. Reading needs no lock; this is for
-    writers.
+    """Hold the lock file `path`, created if missing, for the block. Only writers need it.
 
     Args:
-      path: the lock file. busy: the error's text where another process holds it.
+      path: the lock file.
+      busy: message of the error if another process holds it.
     Yields:
-      "" or, where the file system has no locks, a sentence for the user that says so.
+      "", or a note for the user if the file system has no locks.
     Raises:
       InputError: another process holds it, `path` is a link or no regular file, or it cannot be opened.
     """
@@ -39,7 +39,7 @@ def held(path: str | Path, busy: str) -> Iterator[str]:
 
 
 def _locked(path: str | Path, busy: str) -> tuple[int, str]:
-    """A descriptor of the file, locked, and the note that `held` gives."""
+    """Descriptor of the locked file, and the note that `held` yields."""
     import fcntl  # POSIX
 
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -69,7 +69,7 @@ def _locked(path: str | Path, busy: str) -> tuple[int, str]:
 
 
 def _is_there(path: str | Path, descriptor: int) -> bool:
-    """Whether `path` still is the file of the descriptor."""
+    """Whether `path` is still the file of the descriptor."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except FileNotFoundError:

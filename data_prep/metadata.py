@@ -1,7 +1,7 @@
-"""A photo without its metadata: what is left where texts, profiles or EXIF keep Pillow from the pixels.
+"""A photo without its metadata, for photos whose texts, profiles or EXIF keep Pillow from decoding them.
 
-Only what does not touch a pixel goes. A part that pixels are decoded from stays as it is, its checksum too, so damaged
-pixels stay damaged.
+Only parts without pixels are removed. Parts with pixels stay unchanged, with their checksums, so damaged pixels stay
+damaged.
 """
 
 import struct
@@ -14,7 +14,8 @@ MOST_EXIF = 1 << 16  # bytes
 
 
 def without_metadata(data: bytes) -> bytes | None:
-    """The same photo with its pixels and, of a PNG whose EXIF is whole, its orientation; None where nothing can go."""
+    """The photo with its pixels and, for a PNG with intact EXIF, its orientation; None if there is nothing to
+    remove."""
     if data.startswith(PNG_MARK):
         bare = _png(data)
     elif data.startswith(b"\xff\xd8"):
@@ -44,7 +45,7 @@ def _whole(chunk: bytes) -> bool:
 
 
 def _jpeg(data: bytes) -> bytes:
-    """Application segments and comments go, up to the first scan."""
+    """Remove application segments and comments before the first scan."""
     kept, position = [data[:2]], 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -61,7 +62,7 @@ def _jpeg(data: bytes) -> bytes:
 
 
 def _webp(data: bytes) -> bytes:
-    """EXIF, XMP and the colour profile go; the header's flags for them, too."""
+    """Remove EXIF, XMP and the colour profile, and their flags in the header."""
     kept, position = [], 12
     while position + 8 <= len(data):
         kind, (length,) = data[position : position + 4], struct.unpack("<I", data[position + 4 : position + 8])

@@ -1,12 +1,12 @@
-"""What a command may write over: nothing but its own earlier outputs.
+"""What a command may overwrite: only its earlier outputs.
 
-One rule for every command:
-- an output that is the same file as an input, or as another output, is a mistake in the command line: exit code 2,
-  whatever --overwrite says. Names are compared by the files they lead to, so links, `./` and case don't matter.
-- a target that is there already is replaced where it is recognisably an earlier output of the same kind, or empty.
-  Anything else is left as it is: one line and exit code 1, or --overwrite.
-- a link to a file is not followed: with --overwrite it is replaced itself, and what it leads to stays. A folder, pipe,
-  socket or device, or a link to one, is never replaced.
+The rule of every command:
+- an output that is the same file as an input or another output is a mistake in the command line: exit code 2, even with
+  --overwrite. Files are compared, not names, so links, `./` and case do not matter.
+- an existing target is replaced if it is empty or recognisably an earlier output of the same kind. Otherwise it is
+  kept: one line and exit code 1, unless --overwrite.
+- a link to a file is not followed: --overwrite replaces the link, not its target. A folder, pipe, socket or device, or
+  a link to one, is never replaced.
 
 `check_outputs` is called before the work starts; `check_target` again when a file is moved into place.
 """
@@ -37,15 +37,17 @@ def check_outputs(
     beside: Iterable[str | Path] = (),
     overwrite: bool = False,
 ) -> None:
-    """See that a command may write all of its outputs; to be called before its work starts.
+    """Check that a command may write all of its outputs; call it before the work starts.
 
     Args:
-      outputs: (path, kind) of each file that will be written. inputs: files that are read.
-      beside: files that belong to an input (a photo's sidecar), and folders of sources: these files and all below the
-        folders count as inputs too, except earlier outputs of the kind that is to be written.
-      overwrite: whether the user allowed to replace files that the program did not write.
+      outputs: (path, kind) of each file to write.
+      inputs: files to read.
+      beside: files that belong to an input (a photo's sidecar), and folders of sources. These files, and all files
+        below the folders, count as inputs, except earlier outputs of the same kind.
+      overwrite: whether files of other programs may be replaced.
     Raises:
-      CommandError: an output is an input, or two outputs are one file. InputError: see `check_target`.
+      CommandError: an output is an input, or two outputs are one file.
+      InputError: see `check_target`.
     """
     outputs, beside = [(Path(path), kind) for path, kind in outputs], list(beside)
     written, known = {}, {}
@@ -68,12 +70,12 @@ def check_outputs(
 
 
 def check_target(path: str | Path, kind: Kind | None = None, overwrite: bool = False) -> None:
-    """See that one file may be written.
+    """Check that one file may be written.
 
     Args:
-      kind: what is to be written; None for files in the program's own folders, which are replaced as they are.
+      kind: kind of the output; None for files in the program's folders, which are always replaced.
     Raises:
-      InputError: it is there and is not of that kind, and not `overwrite`; it is a folder, a pipe or a device, or a
+      InputError: `path` exists, is not of that kind, and `overwrite` is False; it is a folder, a pipe, a device or a
         link; or its folder cannot be written.
     """
     path = Path(path)
@@ -97,8 +99,8 @@ def check_target(path: str | Path, kind: Kind | None = None, overwrite: bool = F
 
 
 def identity(path: str | Path, known: dict | None = None) -> tuple:
-    """The same for all names of one file, links and spellings alike, whether it is there or not. `known` keeps what was
-    found of folders, for the next of many paths."""
+    """Key of a file, equal for all of its names (links, spellings), whether it exists or not. `known` caches folders
+    between calls."""
     with contextlib.suppress(OSError, ValueError):
         status = os.stat(path)
         return status.st_dev, status.st_ino
@@ -120,8 +122,8 @@ def _real(path: str) -> str:
 
 
 def _place(path: str) -> tuple:
-    """Of a folder that need not be there, every link in its path resolved: the identity of the nearest folder that is,
-    the names below it, and whether case counts for nothing in them."""
+    """Place of a folder that may not exist, links resolved: identity of the nearest existing folder, the names below
+    it, and whether it ignores case."""
     names = []
     while True:
         with contextlib.suppress(OSError, ValueError):
@@ -136,7 +138,7 @@ def _one_case(name: str) -> str:
 
 
 def _ignores_case(folder: str) -> bool:
-    """Whether a folder's file system takes names that differ only in case for one, as macOS's usual one does."""
+    """Whether a folder's file system ignores case, as is usual on macOS."""
     with contextlib.suppress(OSError):
         with os.scandir(folder) as entries:
             probe = next((entry.path for entry in entries if _swapped(entry.path) != entry.path), None)
@@ -147,7 +149,7 @@ def _ignores_case(folder: str) -> bool:
 
 
 def _swapped(path: str) -> str:
-    """A path with the other case in its last name."""
+    """The path with the case of its last name swapped."""
     folder, name = os.path.split(path)
     return os.path.join(folder, name.swapcase())
 
@@ -157,7 +159,7 @@ def _and_above(folder: Path) -> list[Path]:
 
 
 def _refuse_sources(targets: list[Path], beside: list) -> None:
-    """CommandError where a target is one of the files `beside`, or lies below one of those folders."""
+    """Raise CommandError if a target is one of the files `beside`, or below one of those folders."""
     belongs = {identity(given): given for given in beside}
     for path in targets:
         if identity(path) in belongs:
@@ -170,7 +172,7 @@ def _refuse_sources(targets: list[Path], beside: list) -> None:
 
 
 def _identities_below(folder) -> Iterable[tuple]:
-    """The identity of each file below a folder, links followed, each folder once."""
+    """Identity of each file below a folder, links followed, each folder once."""
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if _new(os.path.join(place, name), seen)]
@@ -183,7 +185,7 @@ def _new(folder: str, seen: set) -> bool:
 
 
 def _check_folder(path: Path) -> None:
-    """InputError unless the folder of `path` can be written, or made."""
+    """Raise InputError unless the folder of `path` can be written, or made."""
     for folder in path.absolute().parents:
         if os.path.lexists(folder):
             if not os.path.exists(folder):

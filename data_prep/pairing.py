@@ -1,6 +1,6 @@
-"""Which text beside a photo is whose: `a.jpg` has `a.txt`, or `a.jpg.txt`, or `a.caption`, or `a.json`.
+"""Pair texts with the photos beside them: `a.jpg` has `a.txt`, `a.jpg.txt`, `a.caption` or `a.json`.
 
-A name's stem is what stands before its last dot. A text that may belong to two photos belongs to neither.
+The stem of a name is the part before its last dot. A text that may belong to two photos belongs to neither.
 """
 
 import unicodedata
@@ -21,31 +21,31 @@ _NORMS = (
 
 @dataclass
 class Paired:
-    """`own`: each photo's text, and its JSON, which is read where the text is blank or damaged.
-    `lost`: (text, why) of texts that nobody owns."""
+    """`own`: texts of each photo, and its JSON, which is read if the text is blank or damaged.
+    `lost`: (text, reason) of texts without a photo."""
 
     own: dict[str, list[str]] = field(default_factory=dict)
     lost: list[tuple[str, str]] = field(default_factory=list)
 
 
 def stem(path: str) -> str:
-    """A path without what begins at the last dot of its name."""
+    """A path without the last suffix of its name."""
     name = base(path)
     return path[: len(path) - len(name) + name.rindex(".")] if "." in name[1:] else path
 
 
 def key(path: str) -> str:
-    """A path without what begins at the first dot of its name: webdataset's key."""
+    """A path without all suffixes of its name: webdataset's key."""
     name = base(path)
     return path[: len(path) - len(name) + name.index(".")] if "." in name else path
 
 
 def pair(photos: list[str], texts: list[str], by_key: bool = False) -> Paired:
-    """Give each text to the one photo that its name means.
+    """Pair each text with the one photo that its name means.
 
     Args:
       photos, texts: paths with forward slashes; the texts end as SIDECARS do.
-      by_key: where stems pair a text with no photo, webdataset's keys may.
+      by_key: pair by webdataset's keys the texts that stems do not pair.
     """
     tables = []
     for part in (str, stem):  # "a.jpg.txt" says more than "a.txt"
@@ -81,13 +81,13 @@ def pair(photos: list[str], texts: list[str], by_key: bool = False) -> Paired:
 
 
 def _preference(text: str) -> tuple[bool, int]:
-    """What sorts a text before another of the same photo: captions before JSON, which may hold anything."""
+    """Sort key of the texts of a photo: captions before JSON, which may hold anything."""
     number = next(number for number, ending in enumerate(SIDECARS) if text.lower().endswith(ending))
     return text.lower().endswith(".json"), number
 
 
 def _pair_by_key(photos: list[str], texts: list[str], ranked: dict, result: Paired) -> list[str]:
-    """Pair by keys those texts whose key one photo has, and no other text that is left; returns the rest."""
+    """Pair by keys those texts whose key one photo and no other text has; returns the rest."""
     owners, askers, rest = defaultdict(list), defaultdict(list), []
     for photo in photos:
         owners[key(photo)].append(photo)

@@ -1,12 +1,12 @@
-"""The stack machine that a pickle is a program for, with few instructions and narrow limits.
+"""A stack machine for pickles, with few instructions and narrow limits.
 
-This one knows only the instructions that build the types that it is made for; every other one, above all those that
-import and call (GLOBAL, REDUCE, BUILD, ...), is refused before it does anything. It is the standard library's machine
-in Python, not the one in C, whose table of memos can be made to fill the memory.
+It executes only the instructions that build its few types; all others, above all those that import and call (GLOBAL,
+REDUCE, BUILD, ...), are refused before they do anything. It extends the standard library's machine in Python, not the
+one in C, whose memo table can be made to fill memory.
 
-What it costs is limited too: the number of instructions, the size of numbers and of the texts that are keys (comparing
-them takes time), and the size of the result with everything counted as often as it is referred to, since a list of
-lists of one list ... is small in the file and endless to read.
+Cost is limited as well: the number of instructions, the size of numbers and of strings used as keys (comparing them
+takes time), and the size of the result with every reference counted, since a list of lists of one list ... is small in
+the file and endless to read.
 """
 
 import pickle
@@ -32,22 +32,22 @@ _NAMES = {code: name for name, code in _OPCODES.items()}
 
 
 class Refused(Exception):
-    """The pickle asks for what is not allowed; the text is the reason."""
+    """The pickle asks for something forbidden; the message is the reason."""
 
 
 class Call:
-    """What stands for a function that a pickle may call: `Call(f)` calls f. Nothing else can be called."""
+    """Stands for a function that a pickle may call: `Call(f)` calls f. Nothing else can be called."""
 
     def __init__(self, function: Callable):
         self.function = function
 
 
 class Built:
-    """Base of the objects that a pickle's BUILD may set the state of, with their `__setstate__`."""
+    """Base class of objects whose state a pickle's BUILD may set, with `__setstate__`."""
 
 
 class _Dispatch(dict):
-    """Instruction -> what it does, counting the instructions."""
+    """Instruction -> handler, counting the instructions."""
 
     def __init__(self, handlers: dict, what: str, most: int):
         super().__init__(handlers)
@@ -67,8 +67,10 @@ class Machine(pickle._Unpickler):
     """Builds what its `allowed` instructions and `functions` can, within the limits of this file.
 
     Attributes for subclasses:
-      what: what may be built, in words. allowed: names of pickletools' instructions. most_steps: instructions.
-      functions: (module, name) -> what stands for it: a `Call`, or any value to be handed on.
+      what: what may be built, in words.
+      allowed: names of pickletools' instructions.
+      most_steps: maximum number of instructions.
+      functions: (module, name) -> its stand-in: a `Call`, or any value.
     """
 
     what, allowed, most_steps = "dict, list, str and int", PLAIN, MOST_STEPS
@@ -86,7 +88,7 @@ class Machine(pickle._Unpickler):
         return self.functions[module, name]
 
     def build(self, built, state) -> None:
-        """What the instruction BUILD does."""
+        """The instruction BUILD."""
         if not isinstance(built, Built):
             raise Refused("a state for what has none")
         built.__setstate__(state)
@@ -98,7 +100,7 @@ class Machine(pickle._Unpickler):
 
 
 def run(machine: Machine):
-    """What a machine builds. Raises Refused, with the reason, whatever stops it."""
+    """Run a machine and return its result. Raises Refused, with the reason, for any failure."""
     try:
         return machine.load()
     except Refused:
@@ -113,7 +115,7 @@ def run(machine: Machine):
 
 
 def check_size(value) -> None:
-    """Refused for what contains itself, is nested too deep or is too large with all repetitions counted."""
+    """Raise Refused for a value that contains itself, is nested too deep or is too large with repetitions counted."""
     sizes: dict[int, tuple[int, int, int]] = {}  # of each container: values, text, containers in one another
     opened, todo = set(), [value]
     while todo:
@@ -149,7 +151,7 @@ def _length(item) -> int:
 
 
 def _check_key(key) -> None:
-    """A key's hash and comparison must take no time; those of a tuple of tuples ... take for ever."""
+    """Hash and comparison of a key must be fast; those of a tuple of tuples ... take forever."""
     if type(key) not in (str, bytes, int) or (type(key) is not int and len(key) > LONGEST_KEY):
         raise Refused(f"a key that is no int and no text of at most {LONGEST_KEY} characters")
 

@@ -1,4 +1,4 @@
-"""--preview: a picture of what a file holds, some images of each split: border, center, both together, captions."""
+"""--preview: a picture of a file's content, some images of each split: border, center, both, captions."""
 
 import textwrap
 
@@ -20,7 +20,7 @@ def preview(path, out, overwrite: bool = False) -> None:
     """Draw the first images of every split of `path` into the PNG `out`.
 
     Raises:
-      InputError: `path` is not a whole file of the schema, or `out` must not be replaced.
+      InputError: `path` is not a valid file of the schema, or `out` must not be replaced.
     """
     info = describe(path)
     rows = [(name, i) for name, split in info.splits.items() for i in range(min(ROWS, split.n))]
@@ -44,7 +44,7 @@ def preview(path, out, overwrite: bool = False) -> None:
 
 
 def _three_views(info: FileInfo, name: str, i: int) -> list[np.ndarray]:
-    """The border with its hole hatched, the center alone, and the whole image: uint8 (S, S, 3) each."""
+    """Border with its hole hatched, center alone, and whole image: uint8 (S, S, 3) each."""
     split, size, (height, width) = info.splits[name], info.image_size, info.hole[2:]
     inside = channels_last(info.hole)
     whole = _read(info, split.border_offset, i, size, size)

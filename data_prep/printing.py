@@ -1,4 +1,4 @@
-"""What is printed of a user's files: names and texts that can neither steer the terminal nor break a line in two."""
+"""Print names and texts of users' files so that they can neither steer the terminal nor break a line."""
 
 import argparse
 import unicodedata
@@ -24,7 +24,7 @@ def _escape(character: str) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose errors are printable whatever stands on the command line."""
+    """ArgumentParser whose errors are printable whatever is on the command line."""
 
     def error(self, message: str):
         super().error(printable(message))

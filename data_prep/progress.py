@@ -1,4 +1,4 @@
-"""How far the work is: a bar on a terminal; elsewhere, in a log or under a scheduler, a line now and then."""
+"""Progress: a bar on a terminal; in a log or under a scheduler, a line now and then."""
 
 import sys
 import time
@@ -7,13 +7,16 @@ EVERY = 60.0  # seconds between lines where there is no terminal
 
 
 class Progress:
-    """Counts what is done, on stderr. A context manager, which ends the bar; in a log, short work says nothing.
+    """Counts finished items on stderr. A context manager that ends the bar; in a log, short work prints nothing.
 
     Args:
-      total: how many there are to do; None where that is not known. unit: what is counted, "img".
-      label: what is done, before the count. initial: how many were done before.
-      shown: False for silence. leave: whether the bar stays on the terminal when it is done.
-      every: seconds between lines where there is no terminal.
+      total: number of items; None if unknown.
+      unit: what is counted, "img".
+      label: text before the count.
+      initial: number of items done before.
+      shown: False for silence.
+      leave: whether the finished bar stays on the terminal.
+      every: seconds between lines without a terminal.
     """
 
     def __init__(self, total=None, unit="it", label="", initial=0, shown=True, leave=True, every=EVERY):
@@ -30,7 +33,7 @@ class Progress:
             )
 
     def update(self, count=1):
-        """So many more are done."""
+        """Count more finished items."""
         self.done += count
         if self.bar is not None:
             self.bar.total = self.total
@@ -40,25 +43,25 @@ class Progress:
             self.write(self._line())
 
     def set(self, done, total):
-        """So many of so many are done."""
+        """Set the number of finished items and the total."""
         self.total = total
         self.update(done - self.done)
 
     def say(self, note):
-        """A few figures to stand behind the count from now on."""
+        """Set figures to show behind the count."""
         self.note = note
         if self.bar is not None:
             self.bar.set_postfix_str(note)
 
     def write(self, line):
-        """Print a line on stderr, above the bar where there is one; nothing where progress is not shown."""
+        """Print a line on stderr, above the bar if there is one; nothing if progress is not shown."""
         if self.bar is not None:
             self.bar.write(line, file=sys.stderr)
         elif self.lines:
             print(line, file=sys.stderr, flush=True)
 
     def over(self, items):
-        """The items, one by one, each counted when the next is asked for."""
+        """Iterate over items; each is counted when the next is requested."""
         with self:
             for item in items:
                 yield item

@@ -1,8 +1,8 @@
-"""Which files are a command's own earlier outputs: told by what stands in them, never by their names.
+"""Recognise a command's earlier outputs by their content, never by their names.
 
-Each kind of output has a mark that its writer sets: HDF5 the attributes and `file_sha256` of h5write.py, PNG a
-`Software` text, HTML a generator tag, JSON its schema and keys, rejects.csv its first line, a checkpoint its `schema`
-key. A file of another kind, or one too damaged to tell, is not recognised.
+Writers mark each kind of output: HDF5 by the attributes and `file_sha256` of h5write.py, PNG by a `Software` text, HTML
+by a generator tag, JSON by its schema and keys, rejects.csv by its first line, a checkpoint by its `schema` key. A file
+of another kind, or one too damaged to tell, is not recognised.
 """
 
 import json
@@ -23,13 +23,13 @@ CHECKPOINT_KEYS = (b"weights", b"averaged", b"config", b"progress")
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of output: what it is called in an error, and `is_own(path)`, whether a regular file is one of ours."""
+    """A kind of output: its name for errors, and `is_own(path)`, whether a regular file is one of ours."""
 
     name: str
     is_own: Callable[[Path], bool]
 
     def recognises(self, path: str | Path) -> bool:
-        """Whether the regular file `path` is one; False for anything that cannot be read as one."""
+        """Whether the regular file `path` is of this kind; False if it cannot be read as such."""
         try:
             return bool(self.is_own(Path(path)))
         except Exception:  # h5py, zipfile and json raise a dozen kinds on foreign files; all mean no
@@ -37,12 +37,12 @@ class Kind:
 
 
 def software(kind: str) -> str:
-    """The `Software` text of our PNGs of a kind."""
+    """`Software` text of our PNGs of a kind."""
     return f"{PROGRAM} {kind}"
 
 
 def png_kind(kind: str) -> Kind:
-    """PNGs that `files.save_png(..., kind)` wrote."""
+    """PNGs of `files.save_png(..., kind)`."""
     return Kind(f"a PNG ({kind}) of this program", lambda path: _software_of(path) == software(kind))
 
 
@@ -94,7 +94,7 @@ def _is_report(path: Path) -> bool:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    """A zip as torch.save writes it, whose pickled dict begins with the key `schema`. Nothing is unpickled."""
+    """A zip of torch.save whose pickled dict begins with the key `schema`. Nothing is unpickled."""
     with zipfile.ZipFile(path) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
         with archive.open(name) as file:

@@ -1,4 +1,4 @@
-"""Opening a user's file: a regular file and nothing else, so that no pipe hangs a command and no device is touched."""
+"""Open users' files only if they are regular, so that no pipe hangs a command and no device is touched."""
 
 import errno
 import os
@@ -19,12 +19,13 @@ NOT_FOUND = (errno.ENOENT, errno.ENOTDIR)
 
 
 def open_regular(path: str | Path, what: str = "file") -> BinaryIO:
-    """Open a regular file, or a link to one, for reading bytes.
+    """Open a regular file, or a link to one, for reading bytes. Never waits.
 
     Args:
-      path: the file. what: what it should be, in a word or two, for the error where it is missing.
+      path: the file.
+      what: what it should be, in a word or two, for the error if it is missing.
     Raises:
-      InputError: it is missing, may not be read, or is a folder, a pipe, a socket or a device. It never waits.
+      InputError: it is missing, unreadable, or a folder, a pipe, a socket or a device.
     """
     try:
         _check(path, os.stat(path))
@@ -45,10 +46,10 @@ def open_regular(path: str | Path, what: str = "file") -> BinaryIO:
 
 
 def read_small(path: str | Path, limit: int, what: str = "file") -> bytes:
-    """The bytes of a regular file of at most `limit` bytes.
+    """Bytes of a regular file of at most `limit` bytes.
 
     Raises:
-      InputError: as `open_regular` does, or the file is larger.
+      InputError: see `open_regular`; or the file is larger.
     """
     with open_regular(path, what) as file:
         try:

@@ -1,6 +1,5 @@
-"""Reading somebody else's pickle without running it: dict, list, str and int, and nothing else, can be built; and,
-where asked for, NumPy arrays, as shapes and bytes. See pickle_machine.py.
-"""
+"""Read pickles of strangers without running them: only dict, list, str and int can be built and, on request, NumPy
+arrays as shapes and bytes. See pickle_machine.py."""
 
 import io
 
@@ -16,7 +15,7 @@ FOR_ARRAYS = """
 
 
 class Array(Built):
-    """What a pickled NumPy array of bytes holds: its shape and its bytes."""
+    """A pickled NumPy array of bytes: its shape and its bytes."""
 
     shape, data = (), b""
 
@@ -29,14 +28,14 @@ class Array(Built):
 
 
 class _Dtype(Built):
-    """A dtype, of which nothing is kept: whose bytes they are shows in the shape."""
+    """A dtype, ignored: the shape tells the size of its items."""
 
     def __setstate__(self, state):
         pass
 
 
 class _ArrayMachine(Machine):
-    """Builds tuples too, and `Array` where NumPy's is named: nothing of NumPy's is called."""
+    """Also builds tuples, and `Array` for NumPy's arrays; nothing of NumPy is called."""
 
     what, allowed = "dict, list, str, int and arrays", PLAIN + FOR_ARRAYS
     functions = {
@@ -59,15 +58,15 @@ class _ArrayMachine(Machine):
 
 
 def load_arrays(path, data=None):
-    """As `load`, with byte strings as bytes and each NumPy array as an `Array`; of `data` where it is given."""
+    """`load`, with byte strings as bytes and NumPy arrays as `Array`; reads `data` instead of the file if not None."""
     return _load(path, _ArrayMachine, data, encoding="bytes")
 
 
 def load(path):
-    """Read a pickle of dicts, lists, strs and ints; Python 2's byte strings are taken as UTF-8.
+    """Read a pickle of dicts, lists, strs and ints; Python 2's byte strings are decoded as UTF-8.
 
     Raises:
-      InputError: it is no pickle, is damaged, is too large, or would build anything else; with the position in bytes.
+      InputError: it is no pickle, is damaged, too large, or would build anything else; with the position in bytes.
     """
     return _load(path, Machine, encoding="utf-8", errors="surrogateescape")
 

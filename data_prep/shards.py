@@ -1,9 +1,8 @@
-"""Decoded photos on disk, a few dozen to a file, so that a killed build goes on where it stopped.
+"""Decoded photos on disk, a few dozen to a file, so that a killed build can resume.
 
-A shard is one header line of JSON, then the pixels of the photos that could be used; the header holds their SHA-256, so
-a shard that a power cut left half-written is seen and made again. It appears under its name only when whole. Its
-contents depend on its photos and the options alone, never on who made it, so a file put together from shards is the
-same for any number of workers.
+A shard is a header line of JSON, then the pixels of its usable photos; the header has their SHA-256, so a shard that a
+power cut left half-written is detected and remade. Shards are written atomically. Their content depends only on the
+photos and the options, so the resulting file is the same for any number of workers.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ REVISION = 2  # of decode.py and sources/demo.py: one more with each change of t
 
 
 class Job(NamedTuple):
-    """One shard to make: photos `start` to `stop` of a split."""
+    """A shard to make: photos `start` to `stop` of a split."""
 
     number: int
     split: str
@@ -33,7 +32,7 @@ class Job(NamedTuple):
 
 
 def plan_shards(photos: dict[str, list[Photo]]) -> list[Job]:
-    """Cut the splits into shards: small ones, so that little is lost and workers end together, but not too many."""
+    """Cut the splits into shards: small, so that little is lost and workers finish together, but not too many."""
     size = min(512, max(32, sum(map(len, photos.values())) // 2000))
     jobs = []
     for split, listed in photos.items():
@@ -43,7 +42,7 @@ def plan_shards(photos: dict[str, list[Photo]]) -> list[Job]:
 
 
 def decoder_versions() -> dict:
-    """What the pixels of a shard depend on beside the photo: shards of other versions are made again, never mixed."""
+    """Versions that the pixels of a shard depend on; shards of other versions are remade, never mixed."""
     import PIL
     from PIL import features
 
@@ -63,12 +62,12 @@ def shard_path(folder: Path, number: int) -> Path:
 def make_shard(
     path: Path, photos: list[Photo], image_size: int, fast: bool, begin=lambda position: None, left_out=None
 ) -> None:
-    """Decode (or draw) photos and put them on disk.
+    """Decode (or draw) photos and write them to disk.
 
     Args:
       begin: called with the position of each photo before it is decoded, and with their number before the shard is
-        written; it may end the process.
-      left_out: position -> reason of photos that are rejected without being decoded.
+        written; may end the process.
+      left_out: position -> reason of photos to reject without decoding.
     """
     kept, rejects, pixels, digests = [], [], [], []
     for position, photo in enumerate(photos):
@@ -99,7 +98,7 @@ def make_shard(
 
 
 class Shard(NamedTuple):
-    """Of one shard: positions kept, SHA-256 of their files ("" where there are none), (position, reason) of rejects,
+    """Content of a shard: positions kept, SHA-256 of their files ("" without a file), (position, reason) of rejects,
     and pixels, uint8 (k, S, S, 3)."""
 
     kept: list[int]
@@ -109,7 +108,7 @@ class Shard(NamedTuple):
 
 
 def read_shard(path: Path, image_size: int) -> Shard | None:
-    """A shard; None where it is not whole."""
+    """Read a shard; None if it is not whole."""
     try:
         with open(path, "rb") as file:
             header, block = json.loads(file.readline()), file.read()

@@ -1,7 +1,7 @@
-"""A tar's members and where each lies, in one pass over the headers; the archive is never unpacked.
+"""Members of a tar and their offsets, in one pass over the headers; nothing is unpacked.
 
-tarfile takes a damaged header, or a file cut short, for the end, and stops at the first end even where another tar
-follows. Here all of a file is accounted for: it is read whole or refused, with the position in bytes.
+tarfile takes a damaged or truncated header for the end, and stops at the first end even if another tar follows. Here
+every byte is accounted for: a file is read whole or refused, with the position in bytes.
 """
 
 import posixpath
@@ -16,8 +16,8 @@ ZEROS = bytes(1 << 16)
 
 
 class Member(NamedTuple):
-    """One member. `offset` and `size` are of its bytes, in the file; `kind` is "file", "folder", "hard link", "symbolic
-    link", "sparse file" or another word for what cannot be read; `link` is what a link names."""
+    """One member. `offset` and `size` locate its bytes in the file; `kind` is "file", "folder", "hard link", "symbolic
+    link", "sparse file" or another word for an unreadable kind; `link` is the name that a link points to."""
 
     name: str
     offset: int
@@ -30,7 +30,7 @@ class Member(NamedTuple):
         return self.kind == "folder"
 
     def followed(self, every: dict[str, list["Member"]]) -> tuple["Member | None", str]:
-        """The member whose bytes are this one's, links followed, and "" or why there is none.
+        """Resolve links: (the member that holds the bytes, "" or the reason why there is none).
 
         Args:
           every: all members by name.
@@ -53,12 +53,13 @@ class Member(NamedTuple):
 
 
 def members(path: str, file) -> Iterator[list[Member]]:
-    """The members of a file that holds one tar, or several end to end; a list for each.
+    """Members of a file of one tar, or of several concatenated; a list for each.
 
     Args:
-      path: what messages call it. file: opened for reading bytes, seekable.
+      path: name for messages.
+      file: opened for reading bytes, seekable.
     Raises:
-      InputError: it is no whole, uncompressed tar.
+      InputError: it is not a whole, uncompressed tar.
     """
     start = 0
     while True:
@@ -72,7 +73,7 @@ def members(path: str, file) -> Iterator[list[Member]]:
 
 
 def _one_tar(path: str, file, start: int) -> tuple[list[Member], int]:
-    """The members of the tar that begins at byte `start`, and where its end marks begin."""
+    """Members of the tar at byte `start`, and the position of its end marks."""
     found, position = [], start
     file.seek(start)
     try:
@@ -98,7 +99,7 @@ def _one_tar(path: str, file, start: int) -> tuple[list[Member], int]:
 
 
 def _next_data(file, start: int) -> int | None:
-    """Where the first byte from `start` on that is not zero stands; None where there is none."""
+    """Position of the first byte that is not zero from `start` on; None if there is none."""
     file.seek(start)
     while chunk := file.read(len(ZEROS)):
         if chunk != ZEROS[: len(chunk)]:

@@ -1,4 +1,4 @@
-"""Text from strangers: UTF-8, or UTF-16 and UTF-32 where their mark says so; lines that end as on any system."""
+"""Text from strangers: UTF-8, or UTF-16 and UTF-32 with a byte order mark; line ends of any system."""
 
 import codecs
 import re
@@ -16,7 +16,8 @@ _LINE_END = re.compile("\r\n|\r|\n")  # not str.splitlines, which also cuts at U
 
 
 class NotText(ValueError):
-    """Bytes that are no text; its message says why. `start` is the first byte that is not UTF-8, where that is why."""
+    """Bytes that are not text; the message is the reason. `start` is the first byte that is not UTF-8, if that is
+    it."""
 
     def __init__(self, reason: str, start: int | None = None):
         super().__init__(reason)
@@ -24,10 +25,10 @@ class NotText(ValueError):
 
 
 def decoded(data: bytes) -> str:
-    """The text of some bytes, its mark left out.
+    """Decode bytes, without the byte order mark.
 
     Raises:
-      NotText: no valid UTF-8 (or what its mark announces), or NUL characters in it, as UTF-16 without a mark has.
+      NotText: not valid UTF-8 (or what the mark announces), or it has NUL characters, as UTF-16 without a mark has.
     """
     mark, encoding = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", "utf-8"))
     try:
@@ -42,10 +43,10 @@ def decoded(data: bytes) -> str:
 
 
 def repaired(data: bytes) -> str:
-    """As `decoded`, but bytes that are not UTF-8 become U+FFFD.
+    """`decoded`, but bytes that are not UTF-8 become U+FFFD.
 
     Raises:
-      NotText: NUL characters in it, or not what its mark announces.
+      NotText: it has NUL characters, or is not what its mark announces.
     """
     try:
         return decoded(data)
@@ -63,5 +64,5 @@ def lines(text: str) -> list[str]:
 
 
 def is_blank(caption: str) -> bool:
-    """Whether a caption has nothing that can be seen: blanks, controls and marks alone."""
+    """Whether a caption has no visible character: only blanks, controls and marks."""
     return all(unicodedata.category(character)[0] in "ZC" for character in caption)

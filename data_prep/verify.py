@@ -1,4 +1,4 @@
-"""--verify: re-hash a file and say in one line what is wrong with it, if anything is."""
+"""--verify: re-hash a file and report in one line what is damaged, if anything."""
 
 from data_prep.digest import file_sha256
 from data_prep.errors import InputError
@@ -10,9 +10,9 @@ def verify(path) -> str:
     """Check the layout, the pixels of each split and every byte of the file.
 
     Returns:
-      one line that says what was found whole.
+      one line on what is whole.
     Raises:
-      InputError: the file is damaged, or was changed since it was built; says where, as far as can be told.
+      InputError: the file is damaged or was changed; says where, if possible.
     """
     info = describe(path)
     if info.file_sha256 is None:

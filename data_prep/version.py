@@ -1,4 +1,4 @@
-"""Which program this is: its version, and its commit where it runs from a checkout of its own."""
+"""Version of the program, and its commit if it runs from its git checkout."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def program_version() -> str:
-    """The version: of the source tree that this file lies in, else of the installed package."""
+    """Version of the source tree of this file, else of the installed package."""
     project = _own_project()
     if project is not None:
         return re.search(r'^version = "([^"]+)"', project, re.MULTILINE)[1]
@@ -25,10 +25,10 @@ def program_version() -> str:
 
 
 def commit() -> str | None:
-    """The program's own commit, with a word where files differ from it; None outside a git checkout of its own.
+    """Commit of the program, with a note if files differ from it; None outside its git checkout.
 
-    Installed into some folder of another project's checkout, or unpacked there, it has none: that commit would be the
-    other project's.
+    Installed or unpacked inside the checkout of another project it is None too: that commit would be the other
+    project's.
     """
     if _own_project() is None:
         return None
@@ -42,7 +42,7 @@ def commit() -> str | None:
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
-    """Give a parser --version."""
+    """Add --version to a parser."""
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the program's version and exit")
 
 
@@ -54,7 +54,7 @@ class _ShowVersion(argparse.Action):
 
 
 def _own_project() -> str | None:
-    """pyproject.toml beside the packages, where it is this program's."""
+    """Path of pyproject.toml beside the packages, if it is this program's."""
     try:
         text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -63,7 +63,7 @@ def _own_project() -> str | None:
 
 
 def _git(*words: str) -> str:
-    """What git says of this tree, whatever repository the environment names (a hook sets GIT_DIR)."""
+    """Output of git for this tree, whatever repository the environment names (a hook sets GIT_DIR)."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run(
         ["git", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=20

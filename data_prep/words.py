@@ -1,4 +1,4 @@
-"""The words of the captions, as nltk's WordPunctTokenizer cuts them (a regular expression; it needs no corpus).
+"""Words of the captions, by nltk's WordPunctTokenizer (a regular expression; it needs no corpus).
 
 Captions are lower-cased first. "A dog's ball." becomes a, dog, ', s, ball, and the full stop.
 """
@@ -11,10 +11,11 @@ from data_prep.errors import signals_held
 
 
 class WordCount:
-    """Words of one split's captions, counted as they come.
+    """Word counts of one split's captions.
 
     Attributes:
-      words: how often each word occurs. lengths: how many captions have each length, in words.
+      words: count of each word.
+      lengths: number of captions of each length, in words.
     """
 
     def __init__(self):
@@ -22,7 +23,7 @@ class WordCount:
         self.lengths: Counter[int] = Counter()
 
     def add(self, captions: tuple[bytes, ...], times: int = 1) -> None:
-        """Count the words of some captions; with times=-1 take them out again."""
+        """Count the words of captions; times=-1 subtracts them."""
         tokenize = _tokenizer()
         for caption in captions:
             words = tokenize(caption.decode().lower())
@@ -31,12 +32,12 @@ class WordCount:
                 self.words[word] += times
 
     def vocabulary(self) -> dict[str, int]:
-        """Each word and its count, the most frequent first, those of one count in alphabetical order."""
+        """Words and counts, the most frequent first, ties in alphabetical order."""
         counted = ((word, count) for word, count in self.words.items() if count > 0)
         return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
 
     def length_quantile(self, share: float) -> int:
-        """The length that this share of the captions does not exceed; 0 where there are none.
+        """Length that this share of the captions does not exceed; 0 without captions.
 
         By hand, as np.quantile takes counts as weights only from NumPy 2.0 on.
         """
@@ -49,7 +50,7 @@ class WordCount:
 
 
 def count_words(photos: dict[str, list], counts: dict[str, WordCount], step: int = 64) -> Iterator[bool]:
-    """Count the captions of every split into `counts`, a few photos at each step of this iterator."""
+    """Count the captions of every split into `counts`, a few photos at each step of the iterator."""
     for split, listed in photos.items():
         for start in range(0, len(listed), step):
             for photo in listed[start : start + step]:
@@ -59,7 +60,7 @@ def count_words(photos: dict[str, list], counts: dict[str, WordCount], step: int
 
 
 def _tokenizer():
-    """nltk's tokenizer, loaded when the first caption comes: importing nltk takes longer than decoding 100 photos."""
+    """nltk's tokenizer, imported for the first caption: importing nltk takes longer than decoding 100 photos."""
     if "nltk" in sys.modules:
         return sys.modules["nltk"].wordpunct_tokenize
     with signals_held():  # nltk's own `except` clauses around imports would take a Ctrl-C for a missing library

@@ -1,8 +1,8 @@
-"""FILE.h5.work: where a build keeps its shards, so that a killed one goes on. Nobody else's file is ever touched there.
+"""FILE.h5.work: the folder of a build's shards, so that a killed build can resume. No other program's file is touched.
 
-The folder is used only where it carries the marker that this program put there, or is empty; a link is not followed.
-What is removed in it is removed by name, and only names that a build gives: a folder for each key, shards in it, and
-their unfinished ones. Where anything else lies in it, the build refuses to start.
+The folder is used only if it has this program's marker, or is empty; a link is not followed. Only files with names of a
+build are removed: a folder for each key, its shards, and unfinished files. If there is anything else in it, the build
+refuses to start.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ SHARD = re.compile(r"[0-9]{6,}\.shard")
 
 @contextmanager
 def work_folder(out: Path, key: str) -> Iterator[tuple[Path, str]]:
-    """The folder of the shards of `key`: left behind when the work is interrupted, removed when it is done.
+    """Folder of the shards of `key`: kept if the build is interrupted, removed when it is done.
 
-    It lies in FILE.h5.work, which is locked; shards of other sources or options in there are removed.
+    It is in FILE.h5.work, which is locked; shards of other keys are removed.
 
     Yields:
-      the folder, and a note for the user where the file system has no locks, else "".
+      (the folder, a note for the user if the file system has no locks, else "").
     Raises:
-      InputError: another build is writing `out`, or FILE.h5.work is not this program's, or holds what is not.
+      InputError: another build is writing `out`, or FILE.h5.work is not this program's, or has other files in it.
     """
     work, busy = out.with_name(out.name + ".work"), f"{out}: another build is writing it"
     with contextlib.ExitStack() as stack:
@@ -56,7 +56,8 @@ def work_folder(out: Path, key: str) -> Iterator[tuple[Path, str]]:
 
 
 def _take(work: Path) -> None:
-    """Make the folder with its marker, or see that it is one of ours. FileNotFoundError: it was removed meanwhile."""
+    """Make the folder with its marker, or check that it is ours. Raises FileNotFoundError if it was removed
+    meanwhile."""
     with contextlib.suppress(FileExistsError):
         work.mkdir()
     if not stat.S_ISDIR(os.lstat(work).st_mode):
@@ -74,7 +75,7 @@ def _is_empty_file(path: Path) -> bool:
 
 
 def _is_marker(path: Path) -> bool:
-    """Whether it is our marker, or one that a kill cut short."""
+    """Whether it is our marker, or the start of one that a kill cut short."""
     status = os.lstat(path)
     return stat.S_ISREG(status.st_mode) and status.st_size <= len(MARK) and MARK.encode().startswith(path.read_bytes())
 
@@ -87,7 +88,7 @@ def _put_marker(work: Path) -> None:
 
 
 def _only_ours(work: Path, key: str) -> Path:
-    """See that nothing of anyone else's lies in the folder, remove shards of other keys, make that of `key`."""
+    """Check that the folder has only our files, remove shards of other keys, and make the folder of `key`."""
     entries = _entries(work)
     for name, mode in entries.items():
         if name in (MARKER, LOCK):
@@ -111,13 +112,13 @@ def _foreign(path: Path) -> InputError:
 
 
 def _entries(folder: Path) -> dict[str, int]:
-    """Name -> mode of each thing in a folder, links not followed."""
+    """Name -> mode of each entry of a folder, links not followed."""
     with os.scandir(folder) as entries:
         return {entry.name: entry.stat(follow_symlinks=False).st_mode for entry in entries}
 
 
 def _clear(folder: Path, *patterns: re.Pattern) -> None:
-    """Remove the files whose names are of a pattern."""
+    """Remove files whose names match a pattern."""
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(folder):
             if any(pattern.fullmatch(name) for pattern in patterns):
@@ -125,14 +126,14 @@ def _clear(folder: Path, *patterns: re.Pattern) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, unless something is left in it."""
+    """Remove a folder if it is empty."""
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
 def _leave(work: Path) -> None:
-    """Remove the folder where nothing but our own is left in it. The lock goes after the marker: whoever locks a new
-    one knows that the marker will not vanish any more."""
+    """Remove the folder if it has only our files. The lock goes after the marker: a process that locks a new file knows
+    that the marker will not vanish any more."""
     if set(os.listdir(work)) <= {MARKER, LOCK}:
         (work / MARKER).unlink(missing_ok=True)
         (work / LOCK).unlink(missing_ok=True)

@@ -1,10 +1,10 @@
-"""Processes that make shards: each is given one at a time, until there is none left.
+"""Worker processes that make shards, one at a time each.
 
-The parent alone hears Ctrl-C and SIGTERM and ends the workers; a worker whose parent was killed ends by itself before
-its next photo. Each notes which photo it is at, where the parent can read it. When a worker is killed (by the kernel,
-out of memory, or by a fault in a decoder), another one makes its shard anew; a photo at which two of them were killed
-is left out, with the reason. Where they are killed again and again and no photo gets done in between, it is not the
-photos' fault, and the build ends in one line.
+Only the parent handles Ctrl-C and SIGTERM, and ends the workers; a worker whose parent was killed exits before its next
+photo. Each worker records its current photo where the parent can read it. If a worker is killed (by the kernel, out of
+memory, or by a fault in a decoder), another one remakes its shard; a photo at which two workers were killed is left
+out, with the reason. If workers are killed repeatedly and no photo is done in between, it is not the photos' fault, and
+the build ends with one line.
 """
 
 import contextlib
@@ -39,11 +39,11 @@ def make_shards(
     """Make every shard of `jobs` with `workers` processes.
 
     Args:
-      meanwhile: work for this process while the others decode; advanced step by step, as long as it lasts.
+      meanwhile: an iterator of work for this process while the others decode.
     Yields:
-      the number of photos done, each time some are.
+      the number of photos done since the last time.
     Raises:
-      InputError: workers were killed again and again, or could not write.
+      InputError: workers were killed repeatedly, or could not write.
     """
     crew = _Crew(jobs, photos, folder, image_size, fast)
     try:
@@ -55,7 +55,7 @@ def make_shards(
 
 
 class _Worker:
-    """A process, our end of the pipe to it, the job it is at and, shared with it, the position of the photo."""
+    """A process, our end of its pipe, its current job and, in shared memory, the position of its current photo."""
 
     def __init__(self, arguments: tuple):
         self.job: Job | None = None
@@ -69,7 +69,7 @@ class _Worker:
 
 
 class _Crew:
-    """The workers, the jobs still to be given out, and what is known of photos at which workers were killed."""
+    """The workers, the jobs not yet assigned, and the photos at which workers were killed."""
 
     def __init__(self, jobs: list[Job], *arguments):
         self.left, self.arguments = deque(jobs), arguments
@@ -84,13 +84,13 @@ class _Crew:
         self._give(worker)
 
     def _give(self, worker: _Worker) -> None:
-        """Give a worker its next job, or let it go."""
+        """Assign a worker its next job, or let it exit."""
         worker.job = self.left.popleft() if self.left else None
         with contextlib.suppress(OSError):  # it was killed meanwhile: its pipe's end says so
             worker.pipe.send(worker.job and (worker.job, self.left_out[worker.job.number]))
 
     def listen(self, meanwhile: Iterator | None) -> Iterator[int]:
-        """What the workers report, until all of them are done."""
+        """Yield the reports of the workers until all are done."""
         while self.running:
             ready = wait(list(self.running), timeout=None if meanwhile is None else 0)
             if not ready and next(meanwhile, None) is None:
@@ -109,7 +109,7 @@ class _Crew:
                 yield message
 
     def _ended(self, worker: _Worker) -> None:
-        """A worker has ended: it had no job left, or it was killed, and another one takes its job."""
+        """Handle the exit of a worker: it had no job left, or it was killed and another one takes its job."""
         del self.running[worker.pipe]
         worker.pipe.close()
         worker.process.join()
@@ -138,7 +138,7 @@ class _Crew:
 
 
 def _work(pipe, position, parent: int, photos, folder, image_size, fast) -> None:
-    """A worker's life: shards, until it is given none or the parent is gone."""
+    """Main loop of a worker: make shards until there are no more jobs or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})

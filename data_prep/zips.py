@@ -1,6 +1,6 @@
-"""Zips read in place: an index of members by name, and where each lies.
+"""Zips read in place: members by name, and their locations.
 
-Names may be in cp437 or, with nothing that says so, in UTF-8, and may carry backslashes: each spelling is looked for.
+Names may be in cp437 or, without a flag, in UTF-8, and may have backslashes: each spelling is tried.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ UTF8, ENCRYPTED = 0x800, 0x1  # a member's flags
 
 
 class Zip:
-    """The index of a zip; hidden and system members are left out.
+    """Index of a zip, without hidden and system members.
 
     Raises:
       InputError: the index is damaged.
@@ -40,11 +40,11 @@ class Zip:
 
     @property
     def names(self) -> list[str]:
-        """The members' names as the index spells them."""
+        """The members' names as in the index."""
         return list(self._members)
 
     def read(self, name: str, limit: int) -> bytes:
-        """A member's bytes, at most `limit` of them. Raises InputError where it is larger or damaged."""
+        """Bytes of a member, at most `limit`. Raises InputError if it is larger or damaged."""
         info = self._members[name][-1]
         where = f"{self.path}/{name}"
         try:
@@ -57,10 +57,11 @@ class Zip:
         return data
 
     def locate(self, names: list[str], folder: str) -> tuple[dict[str, Location | str], list[str]]:
-        """Where photos lie, or why they are not to be had; and the photos in there that `names` does not mention.
+        """Location of each photo, or the reason why it cannot be read; and the photos that `names` does not mention.
 
         Args:
-          names: as a captions file has them. folder: a folder that they may lie in, anywhere in the zip.
+          names: as in a captions file.
+          folder: a folder that may hold them, anywhere in the zip.
         """
         spelt: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
         for infos in self._members.values():
@@ -91,7 +92,7 @@ class Zip:
 
 
 def _spellings(info: zipfile.ZipInfo) -> set[str]:
-    """A member's name as the index gives it, and read as UTF-8 where nothing says in which encoding it is."""
+    """A member's name as in the index, and decoded as UTF-8 if no flag gives its encoding."""
     names = {clean(info.filename)}
     if not info.flag_bits & UTF8 and not info.filename.isascii():
         with contextlib.suppress(UnicodeError):
