@@ -2,8 +2,8 @@
 
 The filter changes bits/dim, so the default is the exact path, equal to the byte to Pillow's own full decode and resize;
 `fast` lets the JPEG decoder shrink by 2, 4 or 8 first (Pillow's draft mode), about 1.5 grey levels off on average.
-What a file is, its content decides, not its name; metadata never decides over pixels: a photo that its texts, profiles
-or EXIF make unreadable is read without them. Whatever is wrong with a photo becomes `Rejected`, with a reason that does
+The format is recognised by content, not by name. Metadata never decides over pixels: a photo that texts, profiles or
+EXIF make unreadable is decoded without them. Whatever is wrong with a photo becomes `Rejected`, with a reason that does
 not depend on the machine or the run.
 """
 
@@ -80,7 +80,7 @@ def _decoded(data: bytes, image_size: int, fast: bool) -> np.ndarray:
 
 
 def resized(pixels: np.ndarray, image_size: int) -> np.ndarray:
-    """Pixels at hand, uint8 (S, S, 3) or grey (S, S, 1), by Lanczos: uint8 (image_size, image_size, 3)."""
+    """Resize decoded pixels, uint8 (S, S, 3) or grey (S, S, 1), with Lanczos: uint8 (image_size, image_size, 3)."""
     image = Image.fromarray(np.repeat(pixels, 3 // pixels.shape[2], axis=2))
     if image.width != image_size:
         image = image.resize((image_size, image_size), Image.Resampling.LANCZOS)

@@ -44,7 +44,7 @@ def listing(root, deep: bool = True) -> Listing:
     root, found = os.fspath(root), Listing()
     entered: dict[tuple[int, int], str] = {}
     waiting = [""]
-    while waiting:  # the real tree first, then what links lead to, then the links in there
+    while waiting:  # the real tree first, then linked folders, then the links inside those
         links: list[str] = []
         for folder in waiting:
             for path in _entered(root, folder, entered, found) if deep else [""]:

@@ -39,7 +39,7 @@ def is_system(name: str) -> bool:
 
 def split_in(text: str) -> str | None:
     """The split that a name has as a whole word: "cc3m-validation-0000" -> "val", "train2014" -> "train", "valley" ->
-    None. None, too, where its words name several."""
+    None. Also None if its words name several splits."""
     named = {SPLIT_WORDS[word] for word in _WORD.findall(text.lower())}
     return named.pop() if len(named) == 1 else None
 

@@ -1,4 +1,4 @@
-"""What a source says about each photo before any is decoded: its name, number, captions, and where its bytes lie.
+"""What a source lists of each photo before decoding: name, id, captions, and the location of its bytes.
 
 A source (sources/, one a file) fills a `Source`; nothing else knows where photos come from.
 Members of zip and tar archives are read in place, by their offset, so a process needs no archive's index.
@@ -114,7 +114,7 @@ class Source:
             self.lost_first.setdefault(reason, where)
 
     def add(self, other: "Source") -> None:
-        """Put another source's photos, split by split, and what it told, behind one's own."""
+        """Append another source's photos, split by split, and its counts and messages."""
         for split in SPLITS:
             self.photos[split] += other.photos[split]
         self.rejects += other.rejects
@@ -160,7 +160,7 @@ def locate_file(path: str) -> Location:
 
 
 def read_small(path: str, limit: int = 64 * 2**20) -> bytes:
-    """The bytes of a text beside a photo. Raises Rejected where they are not to be had, or are more than `limit`."""
+    """The bytes of a text beside a photo. Raises Rejected if it cannot be read or is larger than `limit`."""
     location = locate_file(path)
     if location.size > limit:
         raise Rejected(f"a text of more than {limit >> 20} MiB")
@@ -168,7 +168,7 @@ def read_small(path: str, limit: int = 64 * 2**20) -> bytes:
 
 
 def read_bytes(where: Location) -> bytes:
-    """The bytes of a photo's file. Raises Rejected where they are not to be had."""
+    """The bytes of a photo's file. Raises Rejected if it cannot be read."""
     if where.size > MAX_BYTES:
         raise Rejected(f"absurdly large file: {where.size / 2**20:,.0f} MiB (limit {MAX_BYTES >> 20})")
     try:

@@ -23,7 +23,7 @@ def read_celeba(source: Source, root: Path, folders: tuple[str, ...]) -> None:
     """Add CelebA's photos, in the splits of list_eval_partition.
 
     Args:
-      folders: inside `root`, where its files may lie.
+      folders: folders inside `root` that may hold the files.
     Raises:
       InputError: files are missing, or a line is malformed (with its number).
     """
@@ -76,7 +76,7 @@ def _finder(folder: Path) -> Callable[[list[str]], dict[str, Location | str]]:
 
 
 def _rows(source: Source, folder: Path, name: str) -> tuple[Path, dict[str, list[str]]]:
-    """{photo: its values} of a .csv or .txt, and under "" the names of the columns, where the file has them."""
+    """Values by photo from a .csv or .txt; the column names, if the file has them, under ""."""
     path = next((folder / (name + ending) for ending in (".txt", ".csv") if (folder / (name + ending)).is_file()), None)
     if path is None:
         raise InputError(f"{folder / name}.txt: cannot be read: no such file, nor a .csv")

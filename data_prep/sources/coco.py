@@ -127,7 +127,7 @@ def _read_set(source: Source, where: str, content, split: str, find: Find) -> No
 
 
 def _captions_of(source: Source, where: str, content, names: dict) -> dict[int | str, list[str]]:
-    """The captions of each id; those of no image, or of one with two file names, are counted."""
+    """Captions by image id. Captions without an image, or of an id with two file names, are counted instead."""
     captions: dict[int | str, list[str]] = {}
     for number, entry in enumerate(member(content, "annotations", list, where)):
         position = f"{where}: annotations[{number}]"
@@ -143,7 +143,7 @@ def _captions_of(source: Source, where: str, content, names: dict) -> dict[int |
 
 
 def _finder(root: Path, set_name: str, source: Source) -> Find | None:
-    """What finds a set's photos in its folder or zip; None where it has neither."""
+    """A function that locates a set's photos in its folder or zip; None if it has neither."""
     for folder in (root / set_name, root / "images" / set_name):
         if folder.is_dir():
             return lambda names: _in_folder(folder, names, source)
@@ -166,7 +166,7 @@ def _tell_unlisted(source: Source, where: Path, photos: list[str]) -> None:
 
 
 def _in_folder(folder: Path, names: list[str], source: Source) -> dict[str, Location | str]:
-    """Where photos lie in a folder: under their own name, or else under one that names.match takes for it."""
+    """Locate photos in a folder by their exact name, else by names.match."""
     found: dict[str, Location | str] = {}
     for name in names:
         leads_out = os.path.isabs(name) or ".." in clean(name).split("/")
@@ -191,7 +191,7 @@ def _in_folder(folder: Path, names: list[str], source: Source) -> dict[str, Loca
 
 
 def _read_karpathy(source: Source, root: Path) -> list[str]:
-    """Read ROOT/dataset_<name>.json where it is all there is. Returns what was read, for the label."""
+    """Read ROOT/dataset_<name>.json, used only without captions_<set>.json. Returns the names for the label."""
     files = sorted([*root.glob("dataset_*.json"), *root.glob("annotations/dataset_*.json")])
     if not files:
         return []

@@ -57,7 +57,7 @@ def read_ift6266(root) -> Source:
 
 
 def _photos(source: Source, folder: Path) -> list[str]:
-    """The photos of one folder, by name; what else is there is told."""
+    """List the photos of one folder by name; report its other files."""
     inside = listing(folder)
     source.rejects += [(f"{folder.name}/{name}", reason) for name, reason in inside.rejects]
     source.skipped += inside.skipped

@@ -51,7 +51,7 @@ LARGEST_ARCHIVE = 2**29  # bytes of CIFAR-10's, unpacked; it has 186 million
 
 
 class Pixels(NamedTuple):
-    """An image whose pixels are at hand: `data` is uint8 (side, side, channels), of one channel or three."""
+    """An image in memory: `data` is uint8 (side, side, channels), channels 1 or 3."""
 
     side: int
     channels: int
@@ -62,7 +62,7 @@ class ImageSet(NamedTuple):
     """A data set that is read here.
 
     Attributes:
-      folders: inside the root, where its files may lie.
+      folders: folders inside the root that may hold the files.
       side: of an image, pixels.
       channels: 1 for grey.
       captions: of its classes.
@@ -127,7 +127,7 @@ def _add(source: Source, name: str, own: ImageSet, splits: dict[str, list[tuple[
 
 
 def _find(root: Path, own: ImageSet, names: tuple[str, ...]) -> Path | None:
-    """The first of the files that is there; Kaggle puts each into a folder of its own name."""
+    """The first of the files that exists; Kaggle puts each into a folder of the same name."""
     places = [root / folder / inside for folder in own.folders for name in names for inside in (name, f"{name}/{name}")]
     return next((path for path in places if path.is_file()), None)
 

@@ -38,8 +38,8 @@ class Table:
     """What a captions file holds.
 
     Attributes:
-      captions: of each photo it names, in its order. splits: of those photos whose split it or a list beside it names.
-      lost: captions not read, by reason. files: what was read beside it.
+      captions: by photo name, in file order. splits: by photo name, from a split column or a list beside the file.
+      lost: number of captions not read, by reason. files: paths of all files read.
     """
 
     captions: dict[str, list[str]] = field(default_factory=dict)
@@ -161,7 +161,7 @@ def _read_json(table: Table, content, where: str) -> None:
 
 
 def read_karpathy(table: Table, content: dict, where: str) -> None:
-    """Add what a dataset_<name>.json of Karpathy and Fei-Fei's splits holds."""
+    """Add the captions and splits of a dataset_<name>.json (Karpathy and Fei-Fei's splits)."""
     for number, entry in enumerate(member(content, "images", list, where)):
         position = f"{where}: images[{number}]"
         name = member(entry, "filename", str, position)

@@ -131,7 +131,7 @@ def _read_shard(source: Source, path: str, split: str | None) -> bool:
 
 
 def open_shard(path: str):
-    """A shard's file, opened to be read. Raises InputError where it is none or is compressed."""
+    """Open a shard for reading. Raises InputError if it is no regular file or is compressed."""
     file = open_regular(path)
     lead = file.read(6)
     for mark, kind in ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")):
@@ -143,7 +143,7 @@ def open_shard(path: str):
 
 
 def _content(source: Source, path: str, segment: list[Member], stamp: int) -> _Shard:
-    """A tar's members by name; links are followed, what cannot be read is told."""
+    """A tar's members by name. Links are followed; unreadable members are reported."""
     content, shard = _Shard(), os.path.basename(path)
     every: dict[str, list[Member]] = defaultdict(list)
     for member in segment:
@@ -173,7 +173,7 @@ def _content(source: Source, path: str, segment: list[Member], stamp: int) -> _S
 
 
 def _refused(content: _Shard) -> tuple[dict[str, str], list[str]]:
-    """{name: why} of members whose samples cannot be told apart, and the images that are parts beside a plain photo."""
+    """Reasons by name for members of ambiguous samples, and the images that are parts beside a plain photo."""
     refused, parts = {}, []
     samples = defaultdict(list)  # by what stands before the last dot
     for name in [*content.photos, *content.texts]:
