@@ -123,7 +123,7 @@ def test_the_only_checkpoint_left_is_offered_and_no_run_begins_over_it(copied):
 
 def test_every_option_is_one_that_may_change_or_one_that_may_not():
     """(attack, 5; users' files, 21) Decided for each option by its field; this is what was decided."""
-    may_change = {name for name, key in Config.__dataclass_fields__.items() if key.metadata["may_change"]}
+    may_change = {name for name, key in Config.__dataclass_fields__.items() if key.metadata.get("may_change")}
     assert may_change == LENGTHS_AND_PLACES | SPEED_AND_SIGHT
     assert set(OTHER) == set(Config.__dataclass_fields__) - may_change
 

@@ -7,6 +7,7 @@ of the hole on the image's edge have no border and do not count.
 import numpy as np
 from scipy.ndimage import distance_transform_cdt
 
+from data_prep.hole import channels_first
 from inpaint import units
 from inpaint.shares import all_gathered, gather, my_share
 
@@ -21,13 +22,11 @@ def distances(hole, image_size):
     Returns:
       int64 (h, w), 1 for pixels that touch the border; all 0 if the hole is the whole image.
     """
-    top, left, h, w = hole
     inside = np.zeros((image_size, image_size), bool)
-    inside[top : top + h, left : left + w] = True
+    inside[channels_first(hole)] = True
     if inside.all():
-        return np.zeros((h, w), np.int64)
-    steps = distance_transform_cdt(inside, "chessboard")
-    return steps[top : top + h, left : left + w].astype(np.int64)
+        return np.zeros(hole[2:], np.int64)
+    return distance_transform_cdt(inside, "chessboard")[channels_first(hole)].astype(np.int64)
 
 
 def ring_means(pixels, hole, image_size):
