@@ -12,6 +12,7 @@ ENDING = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGU
 ONE_SIGNAL = 1.0  # seconds in which signals are one wish: after Ctrl-C a launcher sends its processes SIGTERM, too
 
 _outcome: int | None = None  # the exit code, once the work is over and told
+_ends_the_process = False  # whether this is a script, which ends with run_main
 
 
 class InputError(Exception):
@@ -39,6 +40,8 @@ def signals_held():
 def exit_on_signals():
     """Make a signal of ENDING print one line and exit with code 1 at once: for a script's first lines, before slow
     imports that would turn an exception into a traceback or swallow it."""
+    global _ends_the_process
+    _ends_the_process = True
     for number in _heard():
         signal.signal(number, _leave)
 
@@ -98,8 +101,8 @@ def run_main(main, argv=None, program=None):
     except (KeyboardInterrupt, Interrupted):  # a second one, while the first was told
         _outcome = 1
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, handler in before.items():  # Python's own end resets handlers, so that a late signal would kill
+            signal.signal(number, signal.SIG_IGN if _ends_the_process else handler)
     try:
         if sys.stdout:
             sys.stdout.flush()
