@@ -129,9 +129,12 @@ def _code_of(main, argv):
 
 def _refused(reason) -> int:
     """Say what is wrong with the command line, as argparse does; the exit code."""
+    from data_prep.printing import printable
+
     folder, script = os.path.split(sys.argv[0])
     program = f"python -m {os.path.basename(folder)}" if script == "__main__.py" else script
-    print(f"usage: {program} --help shows the options\n{program}: error:", *str(reason).split(), file=sys.stderr)
+    told = printable(" ".join(str(reason).split()))
+    print(f"usage: {program} --help shows the options\n{program}: error: {told}", file=sys.stderr)
     return 2
 
 

@@ -5,8 +5,8 @@ One rule for every command:
   whatever --overwrite says. Names are compared by the files they lead to, so links, `./` and case don't matter.
 - a target that is there already is replaced where it is recognisably an earlier output of the same kind, or empty.
   Anything else is left as it is: one line and exit code 1, or --overwrite.
-- a link is not followed: with --overwrite it is replaced itself, and what it leads to stays. A folder, pipe, socket or
-  device is never replaced.
+- a link to a file is not followed: with --overwrite it is replaced itself, and what it leads to stays. A folder, pipe,
+  socket or device, or a link to one, is never replaced.
 
 `check_outputs` is called before the work starts; `check_target` again when a file is moved into place.
 """
@@ -22,7 +22,13 @@ from pathlib import Path
 from data_prep.errors import CommandError, InputError
 from data_prep.recognise import Kind
 
-OTHER = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
+OTHER = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
 
 
 def check_outputs(
@@ -42,14 +48,18 @@ def check_outputs(
       CommandError: an output is an input, or two outputs are one file. InputError: see `check_target`.
     """
     outputs, beside = [(Path(path), kind) for path, kind in outputs], list(beside)
-    written: dict[tuple, Path] = {}
+    written, known = {}, {}
     for path, _ in outputs:
-        first = written.setdefault(identity(path), path)
+        first = written.setdefault(identity(path, known), path)
         if first is not path:
             raise CommandError(f"{first} and {path} are one file: each output needs its own")
+    for folder in {folder for parent in {path.parent for path, _ in outputs} for folder in _and_above(parent)}:
+        target = written.get(identity(folder, known))
+        if target is not None and not target.is_dir():  # one that is a folder is told below
+            raise CommandError(f"{target}: would be a file, and the folder of another output")
     for given in inputs:
-        if identity(given) in written:
-            raise CommandError(f"{written[identity(given)]}: would replace {given}, which is read")
+        if identity(given, known) in written:
+            raise CommandError(f"{written[identity(given, known)]}: would replace {given}, which is read")
     there = [path for path, kind in outputs if beside and os.path.lexists(path) and not kind.recognises(path)]
     if there:
         _refuse_sources(there, beside)
@@ -73,10 +83,11 @@ def check_target(path: str | Path, kind: Kind | None = None, overwrite: bool = F
         return _check_folder(path)
     except (OSError, ValueError) as error:  # a name too long, a file where a folder should be, a NUL in the name
         raise InputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
-    if stat.S_ISDIR(status.st_mode) or not path.name:
-        raise InputError(f"{path}: is a folder, not the name of a file to write")
-    if stat.S_IFMT(status.st_mode) in OTHER:
-        raise InputError(f"{path}: is {OTHER[stat.S_IFMT(status.st_mode)]}, not a file")
+    kind_of_file = stat.S_IFMT(status.st_mode)
+    if kind_of_file == stat.S_IFLNK and os.path.exists(path):
+        kind_of_file = stat.S_IFMT(os.stat(path).st_mode)
+    if kind_of_file in OTHER:
+        raise InputError(f"{path}: is {OTHER[kind_of_file]}, not the name of a file to write")
     if not overwrite:
         if stat.S_ISLNK(status.st_mode):
             raise InputError(f"{path}: is a link: name the file itself, or replace the link with --overwrite")
@@ -85,31 +96,51 @@ def check_target(path: str | Path, kind: Kind | None = None, overwrite: bool = F
     _check_folder(path)
 
 
-def identity(path: str | Path) -> tuple:
-    """The same for all names of one file, links and spellings alike, whether it is there or not."""
-    try:
+def identity(path: str | Path, known: dict | None = None) -> tuple:
+    """The same for all names of one file, links and spellings alike, whether it is there or not. `known` keeps what was
+    found of folders, for the next of many paths."""
+    with contextlib.suppress(OSError, ValueError):
         status = os.stat(path)
         return status.st_dev, status.st_ino
-    except (OSError, ValueError):
-        pass
-    place = Path(os.path.abspath(path))
-    with contextlib.suppress(OSError, ValueError):
-        place = Path(os.path.realpath(path))
-    for folder in place.parents:
+    folder, name = os.path.split(path)
+    if name in ("", ".", "..") or os.path.islink(path):
+        folder, name = os.path.split(_real(path))
+    known = {} if known is None else known
+    if folder not in known:
+        known[folder] = _place(_real(folder or "."))
+    *place, ignores_case = known[folder]
+    return *place, _one_case(name) if ignores_case else name
+
+
+def _real(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # a NUL in it, say
+        return os.path.abspath(path)
+
+
+def _place(path: str) -> tuple:
+    """Of a folder that need not be there, every link in its path resolved: the identity of the nearest folder that is,
+    the names below it, and whether case counts for nothing in them."""
+    names = []
+    while True:
         with contextlib.suppress(OSError, ValueError):
-            status, names = os.stat(folder), place.relative_to(folder).parts
-            if _ignores_case(folder):
-                names = (unicodedata.normalize("NFC", name).casefold() for name in names)
-            return status.st_dev, status.st_ino, *names
-    return (str(place),)
+            status, ignores_case = os.stat(path), _ignores_case(path)
+            return status.st_dev, status.st_ino, *(map(_one_case, names) if ignores_case else names), ignores_case
+        path, name = os.path.split(path)
+        names.insert(0, name)
 
 
-def _ignores_case(folder: Path) -> bool:
+def _one_case(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _ignores_case(folder: str) -> bool:
     """Whether a folder's file system takes names that differ only in case for one, as macOS's usual one does."""
     with contextlib.suppress(OSError):
         with os.scandir(folder) as entries:
             probe = next((entry.path for entry in entries if _swapped(entry.path) != entry.path), None)
-        probe = probe or str(folder)
+        probe = probe or folder
         if _swapped(probe) != probe:
             return os.path.lexists(_swapped(probe)) and os.path.samestat(os.lstat(probe), os.lstat(_swapped(probe)))
     return sys.platform == "darwin"
@@ -119,6 +150,10 @@ def _swapped(path: str) -> str:
     """A path with the other case in its last name."""
     folder, name = os.path.split(path)
     return os.path.join(folder, name.swapcase())
+
+
+def _and_above(folder: Path) -> list[Path]:
+    return [folder.absolute(), *folder.absolute().parents]
 
 
 def _refuse_sources(targets: list[Path], beside: list) -> None:

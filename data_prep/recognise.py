@@ -79,7 +79,8 @@ def _is_data(path: Path) -> bool:
     import h5py  # takes a while to load
 
     with h5py.File(path, "r", locking=False) as file:
-        return file.attrs["schema"] == 1 and len(file.attrs["source_sha256"]) == 64 and "file_sha256" in file
+        own = file.get("file_sha256", getlink=True) is not None  # a link to another file is not followed
+        return own and file.attrs["schema"] == 1 and len(file.attrs["source_sha256"]) == 64
 
 
 def _is_rejects(path: Path) -> bool:

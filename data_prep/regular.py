@@ -27,7 +27,7 @@ def open_regular(path: str | Path, what: str = "file") -> BinaryIO:
       InputError: it is missing, may not be read, or is a folder, a pipe, a socket or a device. It never waits.
     """
     try:
-        _check(path, os.stat(path), what)
+        _check(path, os.stat(path))
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except ValueError as error:  # a NUL in the name
         raise InputError(f"{path}: no such {what}") from error
@@ -36,7 +36,7 @@ def open_regular(path: str | Path, what: str = "file") -> BinaryIO:
             raise InputError(f"{path}: no such {what}") from error
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        _check(path, os.fstat(descriptor), what)  # again: the name may lead elsewhere by now
+        _check(path, os.fstat(descriptor))  # again: the name may lead elsewhere by now
         os.set_blocking(descriptor, True)
         return os.fdopen(descriptor, "rb")
     except BaseException:
@@ -60,7 +60,7 @@ def read_small(path: str | Path, limit: int, what: str = "file") -> bytes:
     return data
 
 
-def _check(path: str | Path, status: os.stat_result, what: str) -> None:
+def _check(path: str | Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         found = OTHER.get(stat.S_IFMT(status.st_mode), "something else")
-        raise InputError(f"{path}: is {found}, not a regular file, so no {what}")
+        raise InputError(f"{path}: is {found}, not a regular file")

@@ -77,7 +77,7 @@ def _check_plain(where: str, value, with_tensors: bool) -> None:
 
 
 def _check_optimizer(optimizer) -> None:
-    """By name what torch's optimizers give: `state`, number -> {name: tensor or number}, and `param_groups`."""
+    """By name what torch's optimizers give: `state`, number -> {name: tensor}, and `param_groups`."""
     parts = optimizer.values() if isinstance(optimizer, dict) else [None]
     for part in parts:
         state, groups = (part.get(key) for key in ("state", "param_groups")) if isinstance(part, dict) else (0, 0)
@@ -85,6 +85,15 @@ def _check_optimizer(optimizer) -> None:
             raise ValueError("damaged checkpoint: optimizer: no state of an optimizer")
         if type(groups) is not list or not all(map(_is_group, groups)):
             raise ValueError("damaged checkpoint: optimizer: no groups of parameters")
+        _check_shared("optimizer", [tensor for values in state.values() for tensor in values.values()])
+
+
+def _check_shared(where: str, tensors: list[torch.Tensor]) -> None:
+    """ValueError where tensors take far more memory, each by itself, than what is stored of them."""
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    stored = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    if sum(tensor.nbytes for tensor in tensors) > SHARED * sum(stored.values()):
+        raise ValueError(f"damaged checkpoint: {where}: tensors share their numbers and are larger than those")
 
 
 def _is_state(key, values) -> bool:
@@ -127,15 +136,11 @@ def _check_progress(progress: dict) -> None:
 
 def _check_weights(key: str, weights: dict) -> None:
     """Names with tensors of finite numbers, which take no more memory than what is stored of them."""
-    checked, stored, used = set(), {}, 0
+    checked = set()
     for name, value in weights.items():
         if type(name) is not str or not isinstance(value, torch.Tensor):
             raise ValueError(f"damaged checkpoint: {key}: {name!r:.60} is no tensor of real numbers")
-        storage = value.untyped_storage()
-        stored[storage.data_ptr()] = storage.nbytes()
-        used += value.nbytes
         if id(value) not in checked and not value.isfinite().all():
             raise ValueError(f"damaged checkpoint: {key}: {name!r:.60} holds numbers that are not finite")
         checked.add(id(value))
-    if used > SHARED * sum(stored.values()):
-        raise ValueError(f"damaged checkpoint: {key}: tensors share their numbers, and are larger than what is stored")
+    _check_shared(key, list(weights.values()))

@@ -83,12 +83,15 @@ def _of_zip(data: memoryview) -> object:
             raise Refused("damaged or foreign: a tensor's bytes are not there")
         return stored
 
-    return run(_TorchMachine(_pickle(found["data.pkl"]), storage, VIEWS * len(data)))
+    pickled = found["data.pkl"]
+    if len(pickled) > LARGEST_PICKLE:
+        raise Refused(f"more than {LARGEST_PICKLE:,} bytes beside its tensors")
+    return run(_TorchMachine(io.BytesIO(pickled), storage, VIEWS * len(data)))
 
 
 def _of_old_format(data: memoryview) -> object:
     """Pickles one after the other, the third of them the value, the fourth a list of storages; then their bytes."""
-    stream, storages = _pickle(data), {}
+    stream, storages = io.BytesIO(data), {}
 
     def storage(key: str, size: int) -> memoryview:
         if key not in storages:
@@ -116,12 +119,6 @@ def _of_old_format(data: memoryview) -> object:
         if stream.readinto(storages[key]) != len(storages[key]):
             raise Refused("damaged or foreign: cut short")
     return value
-
-
-def _pickle(data: memoryview) -> io.BytesIO:
-    if len(data) > LARGEST_PICKLE and data[:4] != b"\x80\x02\x8a\x0a":  # of the old format it is the whole file
-        raise Refused(f"more than {LARGEST_PICKLE:,} bytes beside its tensors")
-    return io.BytesIO(data)
 
 
 class _Storage:

@@ -13,7 +13,7 @@ from inpaint import evaluation as evaluation_module
 from inpaint import sampling, scoring
 from inpaint.dataset import Photos, binarized
 from inpaint.evaluation import evaluate
-from inpaint.swap import swap
+from inpaint.swap import shared_words, swap
 from inpaint.word_gain import comparisons_note, word_gains
 
 
@@ -197,7 +197,8 @@ def test_fixed_draws_of_an_image_follow_from_its_id_alone(photos):
 def test_a_swap_takes_the_least_shared_words_then_the_first_image():
     assert swap(["a dog runs", "a dog sits", "two cats sit", "a cat"], [0, 1, 2, 3]).tolist() == [2, 2, 0, 2]
     # clipped precision: the share of the other's words that one's own caption has too
-    assert swap(["a b c d e f g h", "a b", "a x y"], [0]).tolist() == [2]
+    assert swap(["a b c d", "a", "a b x y z w"], [0]).tolist() == [2]
+    assert shared_words("a b c d", "a a x") == 1 / 3 and shared_words("A, b", "a , x y") == 1 / 2
     assert swap(["a b", "x", "y"], [0]).tolist() == [1]
 
 

@@ -319,7 +319,7 @@ def test_a_killed_worker_is_started_again_by_torchrun_and_the_run_continues(demo
             os.kill(children(process.pid)[victim], signal.SIGKILL)
             wait_until(lambda restarts=restarts: continued() == restarts, process)
         before = (out / "last.pt").stat().st_mtime_ns
-        wait_until(lambda: (out / "last.pt").stat().st_mtime_ns > before, process)
+        wait_until(lambda: (out / "last.pt").stat().st_mtime_ns > before, process)  # it trains: a signal saves
         process.terminate()
         process.communicate(timeout=100)
     said = (tmp_path / "stderr").read_text()

@@ -25,6 +25,7 @@ from inpaint import checkpoints
 from inpaint.config import Config, from_dict, read_json
 from inpaint.processes import from_rank_0
 
+LOCK = "lock"
 CONTENT = {
     "data_sha256": "the photos of train",
     "val_sha256": "the photos of val",
@@ -59,16 +60,28 @@ def holding(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
 
         def take() -> str:
+            new = not folder.exists()
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
-            return stack.enter_context(held(folder / "lock", f"{folder}: another process is training in this folder"))
+            note = stack.enter_context(held(folder / LOCK, f"{folder}: another process is training in this folder"))
+            if new:
+                stack.callback(_leave_nothing, folder)
+            return note
 
         note = from_rank_0(take)
         if note:
             tell(note)
         yield
+
+
+def _leave_nothing(folder: Path) -> None:
+    """Remove a folder that was made for a run that was refused: all that lies in it is the lock."""
+    with contextlib.suppress(OSError):
+        if os.listdir(folder) == [LOCK]:
+            (folder / LOCK).unlink()
+            folder.rmdir()
 
 
 def tell(line: str) -> None:

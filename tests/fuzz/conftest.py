@@ -8,11 +8,17 @@ from PIL import Image
 from data_prep.h5file import describe
 
 LEAST = {  # cases that a file of tests must try
+    "test_fuzz_checkpoint_bombs": 100,
     "test_fuzz_checkpoints": 600,
     "test_fuzz_hdf5": 700,
+    "test_fuzz_hdf5_links": 600,
     "test_fuzz_options": 2000,
     "test_fuzz_outputs": 400,
     "test_fuzz_photos": 800,
+    "test_fuzz_pickle_bombs": 25,
+    "test_fuzz_plain_data": 200,
+    "test_fuzz_printed": 150,
+    "test_fuzz_special_files": 100,
     "test_fuzz_processes": 20,
     "test_fuzz_report": 250,
 }

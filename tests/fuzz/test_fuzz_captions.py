@@ -26,7 +26,7 @@ def test_every_text_beside_a_photo_is_kept_or_repaired(tmp_path, small):
     texts += [text.encode("utf-16") for text in TEXTS[:9]] + [bytes(range(256)), b"\xff\xfe\xfa", b"\r\n" * 500]
     texts += [data for _, data in damaged("é狗\U0001f600 a dog\n".encode() * 4, 60, "beside")]
     for number, text in enumerate(texts):
-        (folder / f"{number}.png").write_bytes(png("a"))
+        (folder / f"{number}.png").write_bytes(png(chr(number)))
         (folder / f"{number}.txt").write_bytes(text)
     out, grid = tmp_path / "out.h5", tmp_path / "grid.png"
     assert run("build", "--folder", folder, "--out", out, "--preview", grid, *small, name="texts").code == 0

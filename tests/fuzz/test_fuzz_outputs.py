@@ -106,6 +106,11 @@ def test_no_output_of_an_evaluation_replaces_what_it_reads(place, tmp_path, spel
             scratch.mkdir(parents=True)
             words = [option, spelled(place / name, spelling, scratch), *overwrite]
             unchanged(place, scratch, *command, *words, codes=(2,), name=f"{name} as {option}, {spelling}")
+        scratch = tmp_path / name / "unread"
+        scratch.mkdir()
+        path = spelled(place / "thesis.tex", spelling, scratch)  # no checkpoint at all, and not even opened
+        words = ["evaluate", place / "thesis.tex", "--data", place / name, "--json", path, *overwrite]
+        unchanged(place, scratch, *words, codes=(2,), name=f"thesis.tex as all, {spelling}")
     (tmp_path / "report").mkdir()
     shutil.copyfile(place / "good.h5", tmp_path / "report" / "report.html")
     command[-1] = spelled(tmp_path / "report" / "report.html", spelling, tmp_path)

@@ -203,8 +203,8 @@ def test_names_and_kinds_of_files_that_no_camera_makes(tmp_path, small):
         "CON",
         "é\x7f",
     ]
-    contents |= {f"{name}.png": contents["good-0.png"] for name in odd_names}
-    contents[os.fsdecode(b"latin-\xe9.png")] = contents["good-1.png"]
+    odd_files = [*(f"{name}.png" for name in odd_names), os.fsdecode(b"latin-\xe9.png")]
+    contents |= {name: encoded(picture(200 + seed, (SIZE, SIZE)), "PNG") for seed, name in enumerate(odd_files)}
     for name, data in contents.items():
         (folder / name).write_bytes(data)
     os.mkfifo(folder / "pipe.png")

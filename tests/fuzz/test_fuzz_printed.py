@@ -55,6 +55,7 @@ def test_no_command_prints_a_name_that_steers(good_file, checkpoint_file, photos
             ("evaluate", "--checkpoint", checkpoint_file, "--data", missing),
             ("evaluate", checkpoint_file, "--versus", missing, "--data", good_file),
             ("evaluate", checkpoint_file, "--no-such" + name),
+            ("evaluate", checkpoint_file, "--data", good_file, "--json", missing, "--grid", missing),
             ("evaluate", checkpoint_file, "--data", good_file, "--limit", 2, "--json", folder / f"{name}.json"),
             ("inpaint", "fill", missing, "--checkpoint", checkpoint_file, "--out", tmp_path / "filled"),
             ("inpaint", "fill", photo, "--checkpoint", checkpoint_file, "--samples", 1, "--out", folder / "filled"),

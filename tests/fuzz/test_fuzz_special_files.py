@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 
 import pytest
@@ -75,3 +76,13 @@ def test_a_run_is_resumed_from_regular_files_only(special, good_file, tmp_path):
         outcome = run("train", "--data", good_file, "--out", tmp_path / folder, "--resume")
         assert failed_in_one_line(outcome, tmp_path / folder / name), outcome.err
         CASES["special files"] += 1
+
+
+def test_a_report_reads_no_log_that_is_no_regular_file(special, good_file, checkpoint_file, tmp_path):
+    """(attack, 9)"""
+    path = tmp_path / "run" / "best.pt"
+    special(path.with_name("events.out.tfevents.1"))
+    shutil.copy(checkpoint_file, path)
+    words = ("--data", good_file, "--limit", 2, "--samples", 1, "--report", tmp_path / "report")
+    assert run("evaluate", path, *words).code == 0
+    CASES["special files"] += 1
