@@ -105,9 +105,13 @@ def test_config_json_that_is_lost_is_read_from_the_checkpoint(copied, capsys):
     assert step_of(folder) == 3
 
 
-def test_a_moved_run_continues_where_it_is_now(copied, a_run):
-    folder, _ = copied
-    train_inpaint.main(["--out", str(folder), "--resume", "--steps", "3"])
+def test_a_moved_run_continues_where_it_is_now(copied, a_run, tmp_path, monkeypatch):
+    """In the folder that a run goes to by itself, with a config.json that names the folder it was begun in."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs") / "contour-bernoulli"
+    folder.parent.mkdir()
+    copied[0].rename(folder)
+    train_inpaint.main(["--resume", "--steps", "3"])
     assert step_of(folder) == 3 and step_of(a_run[0]) == 2
 
 
