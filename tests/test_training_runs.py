@@ -105,9 +105,13 @@ def test_config_json_that_is_lost_is_read_from_the_checkpoint(copied, capsys):
     assert step_of(folder) == 3
 
 
-def test_a_moved_run_continues_where_it_is_now(copied, a_run):
-    folder, _ = copied
-    train_inpaint.main(["--out", str(folder), "--resume", "--steps", "3"])
+def test_a_moved_run_continues_where_it_is_now(copied, a_run, tmp_path, monkeypatch):
+    """In the folder that a run goes to by itself, with a config.json that names the folder it was begun in."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs") / "contour-bernoulli"
+    folder.parent.mkdir()
+    copied[0].rename(folder)
+    train_inpaint.main(["--resume", "--steps", "3"])
     assert step_of(folder) == 3 and step_of(a_run[0]) == 2
 
 
@@ -319,7 +323,7 @@ def test_a_killed_worker_is_started_again_by_torchrun_and_the_run_continues(demo
             os.kill(children(process.pid)[victim], signal.SIGKILL)
             wait_until(lambda restarts=restarts: continued() == restarts, process)
         before = (out / "last.pt").stat().st_mtime_ns
-        wait_until(lambda: (out / "last.pt").stat().st_mtime_ns > before, process)
+        wait_until(lambda: (out / "last.pt").stat().st_mtime_ns > before, process)  # it trains: a signal saves
         process.terminate()
         process.communicate(timeout=100)
     said = (tmp_path / "stderr").read_text()

@@ -79,8 +79,9 @@ def test_a_process_that_is_killed_is_told_at_once(batches):
 
 
 def test_one_killed_behind_its_time_is_told_though_its_batches_are_still_to_come(batches):
-    """(users' files, 22) At a second a step the batches in the pipes would hide it for long."""
-    with closing(loader(batches, 0, 2)) as feed:
+    """(users' files, 22) With a slow model the batches in the pipes would hide it for long."""
+    small = Batches(batches.photos, 1, 1)  # a pipe holds some of these
+    with closing(loader(small, 0, 2)) as feed:
         next(feed)
         time.sleep(0.5)
         os.kill(children(os.getpid(), b"")[-1], signal.SIGKILL)
