@@ -30,9 +30,15 @@ def join(sources: list[Source], limit: int | None = None) -> Source:
         for photo in joined.photos["train"]:
             drawn[photo.may_be_test and drawn_for_test(photo.image_id)].append(photo)
         joined.photos["test"], joined.photos["train"] = drawn[True], drawn[False]
-    for split in joined.photos:
-        joined.photos[split] = joined.photos[split][:limit]
+    compared = any(photo.known_by == "content" for photos in joined.photos.values() for photo in photos)
+    for split, photos in joined.photos.items():
+        joined.photos[split] = [_by_both(photo) if compared else photo for photo in photos[:limit]]
     return joined
+
+
+def _by_both(photo: Photo) -> Photo:
+    """Photos known by their id are compared by content as well where other sources have nothing else."""
+    return photo._replace(known_by="both") if photo.known_by == "id" else photo
 
 
 def drawn_for_test(image_id: int) -> bool:

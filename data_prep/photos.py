@@ -48,8 +48,8 @@ class Photo(NamedTuple):
     """One image of a source.
 
     `captions` are UTF-8; `where` is a Location, a demo.Scene to be drawn, or image_sets.Pixels. `known_by` is what
-    tells it from every other: its "id" (COCO's), its "content", or its "place" in a published set. `may_be_test`:
-    whether it may be drawn into a test split.
+    tells it from every other: its "id" (COCO's), its "content", "both", or its "place" in a published set.
+    `may_be_test`: whether it may be drawn into a test split.
     """
 
     file_name: str

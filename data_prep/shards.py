@@ -75,6 +75,7 @@ def make_shard(
         try:
             if position in (left_out or {}):
                 raise Rejected(left_out[position])
+            digest = ""  # of photos in memory, and of those that their id tells apart
             if isinstance(photo.where, Scene):
                 pixels.append(draw(photo.where))
             elif isinstance(photo.where, Pixels):
@@ -83,14 +84,14 @@ def make_shard(
             else:
                 data = read_bytes(photo.where)
                 pixels.append(decode(data, image_size, fast))
-                digests += [hashlib.sha256(data).hexdigest()]
+                digest = "" if photo.known_by == "id" else hashlib.sha256(data).hexdigest()
             kept.append(position)
+            digests.append(digest)
         except Rejected as reason:
             rejects.append((position, str(reason)))
         except MemoryError:
             rejects.append((position, "not enough memory to read it"))
     block = b"".join(image.tobytes() for image in pixels)
-    digests = digests if len(digests) == len(kept) else [""] * len(kept)  # drawn scenes and image sets have none
     header = {"kept": kept, "digests": digests, "rejects": rejects, "sha256": hashlib.sha256(block).hexdigest()}
     begin(len(photos))  # or the folder may be a later build's by now
     with replacing(path, durable=False) as temporary:  # its SHA-256 tells whether a power cut halved it

@@ -296,3 +296,12 @@ def test_a_pipe_in_place_of_a_captions_file_is_told_and_does_not_hang(tmp_path):
     (other / "annotations" / "captions_val2014.json").unlink()
     os.mkfifo(other / "annotations" / "captions_val2014.json")
     assert "is a pipe" in refusal(tmp_path, "--coco", other)
+
+
+def test_a_folders_photo_beside_drawn_scenes_is_compared_too(tmp_path):
+    """(users' files, 11) One shard holds photos of several sources."""
+    folder = put(tmp_path / "p", {"train/red.jpg": RED, "val/red.jpg": RED})
+    options = ("--folder", folder, "--demo", "--limit", "3", "--image-size", "64")
+    out = tmp_path / "o.h5"
+    assert run(*options, "--out", out).returncode == 0
+    assert "in two splits" in out.with_suffix(".rejects.csv").read_text()
