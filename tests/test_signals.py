@@ -34,6 +34,11 @@ sys.meta_path.insert(0, Slow())
 """  # an import that takes long, of the module `name`
 
 
+def test_these_signals_end_a_program():
+    """(users' files, 20: SIGHUP and SIGUSR1 save as SIGTERM does)"""
+    assert [number.name for number in ENDING] == ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"]
+
+
 @pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_signal_during_the_imports_is_one_line(program, number, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from training_commands import TORCHRUN, children, command, is_one_line, run, started, step_of, wait_until
 
+from data_prep.errors import ENDING
 from inpaint.dataset import Photos
 from inpaint.training import batches as preparing
 from inpaint.training import loading
@@ -145,6 +146,16 @@ def test_an_error_in_a_process_is_told(batches):
         next(feed)
 
 
+def test_a_loader_process_hears_no_signal_but_the_last(batches):
+    """A scheduler signals every process; only the one that trains may decide what comes then."""
+    with closing(loader(Batches(batches.photos, 16, 1), 0, 1)) as feed:
+        next(feed)
+        for number in ENDING:
+            os.kill(children(os.getpid(), b"")[-1], number)
+        for _ in range(5):
+            assert len(next(feed).captions) == 16
+
+
 def test_waiting_ends_when_the_run_is_stopped(batches):
     """A signal while a process hangs: the run is saved within a second, not after the patience is over."""
     began = time.monotonic()
@@ -220,7 +231,7 @@ def test_loader_processes_end_when_their_parent_is_killed(demo_file, tmp_path):
     wait_for_loaders(process, tmp_path)
     workers = children(process.pid)
     process.kill()
-    process.communicate()
+    process.wait()  # the pipes of its output are theirs, too
     wait_until(lambda: not any(map(alive, workers)), seconds=30)
 
 
