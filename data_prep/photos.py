@@ -159,14 +159,6 @@ def locate_file(path: str) -> Location:
     return Location(path, "file", 0, status.st_size, status.st_mtime_ns)
 
 
-def read_small(path: str, limit: int = 64 * 2**20) -> bytes:
-    """The bytes of a text beside a photo. Raises Rejected if it cannot be read or is larger than `limit`."""
-    location = locate_file(path)
-    if location.size > limit:
-        raise Rejected(f"a text of more than {limit >> 20} MiB")
-    return read_bytes(location)
-
-
 def read_bytes(where: Location) -> bytes:
     """The bytes of a photo's file. Raises Rejected if it cannot be read."""
     if where.size > MAX_BYTES:

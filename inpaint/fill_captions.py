@@ -10,7 +10,7 @@ from data_prep.listing import listing
 from data_prep.names import match
 from data_prep.pairing import NO_PHOTO, SIDECARS, pair
 from data_prep.photos import Source
-from data_prep.sources.folder import beside
+from data_prep.sources.sidecars import beside
 from data_prep.sources.tables import read_captions
 
 

@@ -286,6 +286,14 @@ def test_blank_captions_are_dropped_before_the_first_is_chosen(tmp_path):
     assert built.captions == {"a.jpg": ["real"], "b.jpg": []}
 
 
+def test_a_folders_json_is_read_where_the_text_is_blank_or_damaged(tmp_path):
+    """(users' files, 8 and 15)"""
+    files = {"0.jpg": RED, "0.txt": " \n\u200b", "0.json": '{"caption": "red"}'}
+    files |= {"1.jpg": BLUE, "1.txt": "\0\0", "1.json": '{"captions": ["", "blue"]}'}
+    built = build(tmp_path, "--folder", put(tmp_path / "p", files))
+    assert built.captions == {"0.jpg": ["red"], "1.jpg": ["blue"]}
+
+
 def test_a_captions_file_of_other_photos_ends_the_build(tmp_path):
     """(users' files: a captions source that matched no photo)"""
     root = put(tmp_path / "p", {"a.jpg": RED})

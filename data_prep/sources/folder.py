@@ -12,13 +12,12 @@ from collections import Counter
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.jsontext import parse
 from data_prep.listing import Listing, listing
 from data_prep.names import base, match, split_of_path
 from data_prep.pairing import NO_PHOTO, SIDECARS, pair, stem
-from data_prep.photos import Photo, Rejected, Source, hashed_id, locate_file, read_small
-from data_prep.sources.tables import Table, captions_in, read_captions
-from data_prep.texts import NotText, lines, repaired
+from data_prep.photos import Photo, Rejected, Source, hashed_id, locate_file
+from data_prep.sources.sidecars import beside
+from data_prep.sources.tables import Table, read_captions
 
 _USUAL = re.compile(
     r"metadata\.(jsonl|csv)|(captions?|labels|annotations)\.(txt|csv|tsv|jsonl|json)|results(_\d+)?\.(csv|token)"
@@ -147,22 +146,3 @@ def _by_photo(source: Source, photos: list[str], table: Table, where: str) -> tu
         source.lose(reason, where, count)
     listed, _ = match(table.splits, photos)
     return captions, {photo: table.splits[name] for name, photo in listed.items()}
-
-
-def beside(source: Source, root: Path, texts: list[str]) -> list[str]:
-    """The captions of the first of some sidecars that has any: a text's lines, a JSON's caption or captions. A damaged
-    one costs its own."""
-    for text in texts:
-        try:
-            data = read_small(str(root / text))
-            if text.lower().endswith(".json"):
-                found = captions_in(parse(data, text), text)
-            else:
-                found = [line.strip() for line in lines(repaired(data))]
-        except (Rejected, NotText, InputError) as error:
-            source.lose("damaged JSON" if isinstance(error, InputError) else str(error), text)
-            continue
-        found = [caption for caption in found if caption.strip()]
-        if found:
-            return found
-    return []

@@ -13,19 +13,17 @@ import os
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 
 from data_prep.errors import InputError
-from data_prep.jsontext import parse
 from data_prep.listing import listing
 from data_prep.names import NOT_READ, base, is_photo, is_system, split_in, split_of_path
 from data_prep.pairing import NO_PHOTO, SIDECARS, key, pair, stem
 from data_prep.photos import Location, Photo, Source, hashed_id
 from data_prep.regular import open_regular
-from data_prep.sources.tables import captions_in
+from data_prep.sources.sidecars import check_size, first_captions
 from data_prep.tar import Member, members
-from data_prep.texts import NotText, lines, repaired
 
-LONGEST_TEXT = 64 * 2**20  # bytes of a NAME.txt or NAME.json
 MOST_SHARDS = 1_000_000  # of one {00000..99999}
 LABELLED = 8  # shards that the label names one by one
 
@@ -120,7 +118,7 @@ def _read_shard(source: Source, path: str, split: str | None) -> bool:
                 )
             for name in photos:
                 texts = [content.texts[text] for text in paired.own.get(name, ())]
-                captions = _captions(source, path, file, texts)
+                captions = _captions(source, shard, file, texts)
                 own = split or split_of_path(name)
                 named = named and own is not None
                 file_name = f"{shard}/{name}"
@@ -213,23 +211,13 @@ def _tell(source: Source, shard: str, content: _Shard, refused: dict[str, str], 
             source.lose("JSON beside no photo" if reason == NO_PHOTO else reason, f"{shard}/{name}")
 
 
-def _captions(source: Source, path: str, file, texts: list[Member]) -> tuple[bytes, ...]:
-    """The captions of the first text that has any; a damaged one costs its own."""
-    for text in texts:
-        where = f"{os.path.basename(path)}/{text.name}"
-        if text.size > LONGEST_TEXT:
-            source.lose(f"a text of more than {LONGEST_TEXT >> 20} MiB", where)
-            continue
-        file.seek(text.offset)
-        data = file.read(text.size)
-        try:
-            if text.name.lower().endswith(".json"):
-                captions = source.captions(captions_in(parse(data, where), where))
-            else:
-                captions = source.captions(["\n".join(lines(repaired(data))).strip()])
-        except (NotText, InputError) as error:
-            source.lose("damaged JSON" if isinstance(error, InputError) else str(error), where)
-            continue
-        if captions:
-            return captions
-    return ()
+def _captions(source: Source, shard: str, file, texts: list[Member]) -> tuple[bytes, ...]:
+    """The captions of the first text that has any; a NAME.txt is one caption."""
+    readers = ((f"{shard}/{text.name}", partial(_read_text, file, text)) for text in texts)
+    return source.captions(first_captions(source, readers, lambda text: ["\n".join(text).strip()]))
+
+
+def _read_text(file, text: Member) -> bytes:
+    check_size(text.size)
+    file.seek(text.offset)
+    return file.read(text.size)
