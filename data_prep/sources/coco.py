@@ -177,7 +177,7 @@ def _in_folder(folder: Path, names: list[str], source: Source) -> dict[str, Loca
     missing = [name for name, location in found.items() if isinstance(location, str)]
     inside = listing(folder)
     if missing:
-        used = {name for name in names if name not in missing}
+        used = {name for name, location in found.items() if not isinstance(location, str)}
         others = [photo for photo in inside.photos if photo not in used]
         matched, _ = match(missing, others)
         for name, photo in matched.items():

@@ -114,7 +114,7 @@ def _read_shard(source: Source, path: str, split: str | None) -> bool:
             _tell(source, shard, content, refused, paired)
             if parts:
                 source.warnings.append(
-                    f"{shard}: {len(parts):,} images are parts of samples, beside their photos: {parts[0]}"
+                    f"{shard}: {len(parts):,} images are parts of samples, beside their photos: {next(iter(parts))}"
                 )
             for name in photos:
                 texts = [content.texts[text] for text in paired.own.get(name, ())]
@@ -170,9 +170,10 @@ def _content(source: Source, path: str, segment: list[Member], stamp: int) -> _S
     return content
 
 
-def _refused(content: _Shard) -> tuple[dict[str, str], list[str]]:
+def _refused(content: _Shard) -> tuple[dict[str, str], dict[str, None]]:
     """Reasons by name for members of ambiguous samples, and the images that are parts beside a plain photo."""
-    refused, parts = {}, []
+    refused: dict[str, str] = {}
+    parts: dict[str, None] = {}  # in order
     samples = defaultdict(list)  # by what stands before the last dot
     for name in [*content.photos, *content.texts]:
         samples[stem(name)].append(name)
@@ -187,7 +188,7 @@ def _refused(content: _Shard) -> tuple[dict[str, str], list[str]]:
         if reason:
             refused.update(dict.fromkeys(names, reason))
         elif photos and photos == names and key(photos[0]) != sample and key(photos[0]) in plain:
-            parts.append(photos[0])  # KEY.depth.png beside KEY.jpg
+            parts[photos[0]] = None  # KEY.depth.png beside KEY.jpg
     owners = defaultdict(list)
     for name in content.photos:
         if name not in refused and name not in parts:
