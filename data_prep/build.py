@@ -29,7 +29,7 @@ from data_prep.join import FIRST, join
 from data_prep.outputs import check_outputs
 from data_prep.photos import Location, Photo, Source
 from data_prep.recognise import DATA, REJECTS, REJECTS_HEADER, Kind
-from data_prep.shards import Job, decoder_versions, plan_shards, read_shard, shard_path
+from data_prep.shards import Job, Shard, decoder_versions, plan_shards, read_shard, shard_path
 from data_prep.words import WordCount, count_words
 from data_prep.work import work_folder
 from data_prep.workers import make_shards
@@ -185,14 +185,15 @@ def _assemble(
         return found
 
     rejects, contents = list(source.rejects), {}
-    twice = _twice(source, jobs, shard)
+    heads = {job: shard(job)._replace(pixels=None) for job in jobs}  # of all shards; pixels are read once more below
+    twice = _twice(source, heads)
     for split in SPLITS:
         own = [job for job in jobs if job.split == split]
         pixels = functools.partial(_pixels, own, shard, twice)
         content = contents[split] = SplitContent([], [], [], pixels)
         for job in own:
             listed = source.photos[split][job.start : job.stop]
-            found = shard(job)
+            found = heads[job]
             again = [(position, twice[place]) for position in found.kept if (place := (job.number, position)) in twice]
             for position in found.kept:
                 if (job.number, position) not in twice:
@@ -231,12 +232,12 @@ def _assemble(
     )
 
 
-def _twice(source: Source, jobs: list[Job], shard) -> dict[tuple[int, int], str]:
+def _twice(source: Source, heads: dict[Job, Shard]) -> dict[tuple[int, int], str]:
     """{(shard, position): reason} of photos whose content is already in an earlier split of FIRST."""
     first: dict[str, tuple[str, Photo]] = {}
     twice: dict[tuple[int, int], str] = {}
-    for job in sorted(jobs, key=lambda job: (FIRST.index(job.split), job.number)):
-        found = shard(job)
+    for job in sorted(heads, key=lambda job: (FIRST.index(job.split), job.number)):
+        found = heads[job]
         for position, digest in zip(found.kept, found.digests, strict=True):
             photo = source.photos[job.split][job.start + position]
             if not digest:
@@ -265,7 +266,6 @@ def _provenance(source: Source, digest: str, options: Options, rejected: int) ->
     """Attributes on the origin of the file: the same for the same source, options and libraries."""
     import h5py
     import nltk
-    import numpy as np
     import PIL
 
     grey = {"channels": 1} if source.channels == 1 else {}

@@ -152,7 +152,7 @@ def _build(sources, args, options: Options, all_demo: bool) -> Summary:
 
 
 def _report(summary: Summary) -> str:
-    """Print the summary of a build."""
+    """The summary of a build, lines of text."""
     lines = [f"{'split':<8}{'images':>10}{'captions':>10}{'words':>12}   words in a caption: median, 95 %, most"]
     for split, images in summary.images.items():
         words = summary.words[split]

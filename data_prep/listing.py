@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from data_prep.names import NOT_READ, TEXTS, is_photo, is_system
+from data_prep.names import NOT_READ, TEXTS, is_photo, is_system, not_read, skipped_as
 
 _LEAD = 64  # bytes that tell a photo from other files
 TABLES = (*TEXTS, ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".token")
-
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 
 
@@ -90,7 +89,7 @@ def _list_folder(root: str, folder: str, found: Listing, links: list[str]) -> No
     for entry in listed:
         path = _join(folder, entry.name)
         if is_system(entry.name):
-            found.skipped["._*" if entry.name.startswith("._") else entry.name] += 1
+            found.skipped[skipped_as(entry.name)] += 1
         elif _is_dir(entry):
             if entry.is_symlink():
                 links.append(path)
@@ -110,7 +109,7 @@ def _sort_file(file: str, path: str, found: Listing) -> None:
         if (kind := _sniffed(file)) and kind != "tiff":  # raw files are TIFFs inside, with a small preview
             found.photos.append(path)
         else:
-            found.rejects.append((path, f"{os.path.splitext(lower)[1]} files are not read: convert it to PNG or JPEG"))
+            found.rejects.append((path, not_read(path)))
     elif _sniffed(file):
         found.photos.append(path)
     else:

@@ -6,7 +6,7 @@ Every reader asks here, so that one list of endings and one way to match a name 
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 PHOTOS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
@@ -59,6 +59,21 @@ def clean(name: str) -> str:
 
 def _nfc(name: str) -> str:
     return unicodedata.normalize("NFC", clean(name))
+
+
+def some(names: Sequence[str], most: int = 12) -> str:
+    """The first names, for a line of the summary; dots stand for the rest."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def not_read(path: str) -> str:
+    """Why a file of an ending in NOT_READ is left out."""
+    return f"{path[path.rindex('.') :].lower()} files are not read: convert it to PNG or JPEG"
+
+
+def skipped_as(name: str) -> str:
+    """What a system file's own name is counted under; macOS writes a `._` file beside each other one."""
+    return "._*" if name.startswith("._") else name
 
 
 def base(path: str) -> str:

@@ -21,14 +21,7 @@ from pathlib import Path
 
 from data_prep.errors import CommandError, InputError
 from data_prep.recognise import Kind
-
-OTHER = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFBLK: "a device",
-    stat.S_IFCHR: "a device",
-}
+from data_prep.regular import OTHER
 
 
 def check_outputs(

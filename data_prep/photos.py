@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from data_prep.errors import InputError
 from data_prep.h5file import SPLITS
+from data_prep.names import some
 from data_prep.regular import open_regular
 from data_prep.texts import is_blank
 
@@ -74,7 +75,6 @@ class Source:
       skipped: hidden and system files passed over, by name.
       files: paths of what was read beside the photos, which no output may replace.
       warnings: lines for the user.
-      side: of its images, pixels, where all are squares of one size; None where not.
       channels: 1 where all its images are grey, else 3.
       draws_test: whether a test split may be drawn from its training images.
     """
@@ -89,7 +89,6 @@ class Source:
     skipped: Counter = field(default_factory=Counter)
     files: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    side: int | None = None
     channels: int = 3
     draws_test: bool = True
 
@@ -132,9 +131,7 @@ class Source:
         for reason, count in self.lost.items():
             lines.append(f"not read        {count:,} captions: {reason} ({self.lost_first[reason]})")
         if self.skipped:
-            names = ", ".join(name for name, _ in self.skipped.most_common(6)) + (
-                ", ..." if len(self.skipped) > 6 else ""
-            )
+            names = some([name for name, _ in self.skipped.most_common()], 6)
             lines.append(f"passed over     {self.skipped.total():,} hidden or system files and folders: {names}")
         return lines + [f"note            {warning}" for warning in self.warnings]
 

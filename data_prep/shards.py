@@ -100,12 +100,12 @@ def make_shard(
 
 class Shard(NamedTuple):
     """Content of a shard: positions kept, SHA-256 of their files ("" without a file), (position, reason) of rejects,
-    and pixels, uint8 (k, S, S, 3)."""
+    and pixels, uint8 (k, S, S, 3), None where only the head is kept."""
 
     kept: list[int]
     digests: list[str]
     rejects: list[tuple[int, str]]
-    pixels: np.ndarray
+    pixels: np.ndarray | None
 
 
 def read_shard(path: Path, image_size: int) -> Shard | None:

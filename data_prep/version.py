@@ -54,7 +54,7 @@ class _ShowVersion(argparse.Action):
 
 
 def _own_project() -> str | None:
-    """Path of pyproject.toml beside the packages, if it is this program's."""
+    """Text of pyproject.toml beside the packages, if it is this program's."""
     try:
         text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -200,18 +200,13 @@ def _read_karpathy(source: Source, root: Path) -> list[str]:
     path, table = files[0], Table()
     content = parse(_read_json_file(path), str(path))
     read_karpathy(table, content, str(path))
-    ids = {}
-    for entry in content["images"]:
-        folder = entry.get("filepath")
-        name = f"{folder}/{entry['filename']}" if isinstance(folder, str) and folder else entry["filename"]
-        ids[name] = entry.get("cocoid")
     source.files.append(str(path))
     found = _in_folder(root, list(table.captions), source)
     for name, captions in table.captions.items():
         if isinstance(found[name], str):
             source.rejects.append((name, found[name]))
             continue
-        number, known_by = (ids[name], "id") if isinstance(ids[name], int) else (hashed_id(name), "content")
+        number, known_by = (table.ids[name], "id") if name in table.ids else (hashed_id(name), "content")
         split = table.splits.get(name, "train")
         source.photos[split].append(Photo(name, number, source.captions(captions), found[name], known_by))
     if not any(source.photos.values()):

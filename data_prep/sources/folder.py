@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.listing import Listing, listing
-from data_prep.names import base, match, split_of_path
+from data_prep.names import base, match, some, split_of_path
 from data_prep.pairing import NO_PHOTO, SIDECARS, pair, stem
 from data_prep.photos import Photo, Rejected, Source, hashed_id, locate_file
 from data_prep.sources.sidecars import beside
@@ -63,9 +63,9 @@ def read_folder(root, captions_file=None) -> Source:
 
 def _tell(source: Source, inside: Listing, silent: Counter) -> None:
     if silent:
-        shown = ", ".join(sorted(silent)[:12]) + (", ..." if len(silent) > 12 else "")
         source.warnings.append(
-            f"{len(silent):,} folders name no split, so their {silent.total():,} photos are in train: {shown}"
+            f"{len(silent):,} folders name no split, so their {silent.total():,} photos are in train: "
+            f"{some(sorted(silent))}"
         )
     if inside.twice:
         link, first = inside.twice[0]

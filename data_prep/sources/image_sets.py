@@ -98,7 +98,7 @@ def read_image_set(name: str, root) -> Source:
     own, root = SETS[name], Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    source = Source(label=name, side=own.side, channels=own.channels)
+    source = Source(label=name, channels=own.channels)
     if name == "celeba":
         read_celeba(source, root, own.folders)
     else:

@@ -39,11 +39,13 @@ class Table:
 
     Attributes:
       captions: by photo name, in file order. splits: by photo name, from a split column or a list beside the file.
+      ids: COCO's number by photo name, where Karpathy's file has one.
       lost: number of captions not read, by reason. files: paths of all files read.
     """
 
     captions: dict[str, list[str]] = field(default_factory=dict)
     splits: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
     lost: Counter = field(default_factory=Counter)
     files: list[str] = field(default_factory=list)
 
@@ -161,7 +163,7 @@ def _read_json(table: Table, content, where: str) -> None:
 
 
 def read_karpathy(table: Table, content: dict, where: str) -> None:
-    """Add the captions and splits of a dataset_<name>.json (Karpathy and Fei-Fei's splits)."""
+    """Add the captions, splits and ids of a dataset_<name>.json (Karpathy and Fei-Fei's splits)."""
     for number, entry in enumerate(member(content, "images", list, where)):
         position = f"{where}: images[{number}]"
         name = member(entry, "filename", str, position)
@@ -170,6 +172,8 @@ def read_karpathy(table: Table, content: dict, where: str) -> None:
         captions = [member(sentence, "raw", str, f"{position}.sentences") for sentence in sentences]
         name = f"{folder}/{name}" if isinstance(folder, str) and folder else name
         table.add(name, captions, _split_named(entry.get("split")))
+        if isinstance(entry.get("cocoid"), int):
+            table.ids[name] = entry["cocoid"]
 
 
 def _read_coco(table: Table, content: dict, where: str) -> None:

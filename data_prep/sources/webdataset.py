@@ -17,7 +17,7 @@ from functools import partial
 
 from data_prep.errors import InputError
 from data_prep.listing import listing
-from data_prep.names import NOT_READ, base, is_photo, is_system, split_in, split_of_path
+from data_prep.names import NOT_READ, base, is_photo, is_system, not_read, skipped_as, some, split_in, split_of_path
 from data_prep.pairing import NO_PHOTO, SIDECARS, key, pair, stem
 from data_prep.photos import Location, Photo, Source, hashed_id
 from data_prep.regular import open_regular
@@ -58,8 +58,7 @@ def read_webdataset(paths: list) -> Source:
         names = [f"{names[0]} to {names[-1]}, {len(names)} shards"]
     source.label = f"webdataset ({', '.join(names)})"
     if silent:
-        shown = ", ".join(silent[:12]) + (", ..." if len(silent) > 12 else "")
-        source.warnings.append(f"{len(silent):,} shards name no split, so their photos are in train: {shown}")
+        source.warnings.append(f"{len(silent):,} shards name no split, so their photos are in train: {some(silent)}")
     return source
 
 
@@ -149,12 +148,11 @@ def _content(source: Source, path: str, segment: list[Member], stamp: int) -> _S
     for member in segment:
         name = member.name
         if any(is_system(part) for part in name.split("/") if part not in (".", "..", "")):
-            source.skipped[base(name) if not base(name).startswith("._") else "._*"] += not member.is_folder
+            source.skipped[skipped_as(base(name))] += not member.is_folder
             continue
         photo, text = is_photo(name), name.lower().endswith(SIDECARS)
         if name.lower().endswith(NOT_READ) and not member.is_folder:
-            ending = name[name.rindex(".") :].lower()
-            source.rejects.append((f"{shard}/{name}", f"{ending} files are not read: convert it to PNG or JPEG"))
+            source.rejects.append((f"{shard}/{name}", not_read(name)))
         if not (photo or text) or member.is_folder:
             continue
         content.twice[name] += 1

@@ -76,7 +76,7 @@ class Likelihood(nn.Module, ABC):
 
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:
         """`to_absolute` for likelihoods that read predictions."""
-        raise NotImplementedError(f"{type(self).__name__} reads no predictions")
+        raise ValueError(f"{type(self).__name__} reads no predictions")
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
