@@ -112,7 +112,7 @@ def of_recipe(name: str) -> Inpainter:
     if "--image-size" in words:
         side = int(words[words.index("--image-size") + 1])
     hole = (0, 0, side, side) if "full" in words else (side // 4, side // 4, side // 2, side // 2)
-    options = Config(**recipe["options"]).model_options()
+    options = Config(**recipe["options"]).network()
     return build(image_size=side, hole=hole, channels=1 if grey else 3, **options).eval()
 
 

@@ -3,9 +3,8 @@
     python benchmarks/training_speed.py [--data FILE.h5] [--rounds 7] [--steps 4]
 
 The baseline is the net as its description reads: NCHW, float32, every layer on all 64 x 64 pixels, torch's GRU, Adam,
-batch 16.
-Both sides begin from the same weights and see the same batches; rounds are interleaved and the median of the ratios is
-printed, with the first step's loss on both sides.
+batch 16. Both sides begin from the same weights and see the same batches; rounds are interleaved and the median of the
+ratios is printed, with the first step's loss on both sides.
 """
 
 import argparse

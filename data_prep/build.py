@@ -155,11 +155,11 @@ def _digests(source: Source, options: Options) -> tuple[str, str]:
     return listed.hexdigest(), key.hexdigest()
 
 
-def _check_disk(out: Path, photos: dict[str, list[Photo]], shards: int, total: int, image_size: int) -> None:
-    """Check that the disk has room for the missing shards and the file."""
+def _check_disk(out: Path, photos: dict[str, list[Photo]], missing: int, total: int, image_size: int) -> None:
+    """Check that the disk has room for the photos still missing and the file."""
     image = image_size * image_size * 3
     text = sum(sum(map(len, photo.captions)) + 100 for listed in photos.values() for photo in listed)
-    needed = shards * image + 2 * total * image + 2 * text + 2**20
+    needed = missing * image + 2 * total * image + 2 * text + 2**20
     free = shutil.disk_usage(out.parent).free
     if needed > free:
         raise InputError(f"{out}: needs {needed / 1e9:.2f} GB of disk while it is built, {free / 1e9:.2f} GB are free")

@@ -24,6 +24,7 @@ import os
 from data_prep.build import Options, Summary, build, check_photos, outputs_of
 from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, SPLITS, valid_hole
 from data_prep.outputs import check_outputs
+from data_prep.photos import NO_SPLIT
 from data_prep.printing import Parser, as_called, printable
 from data_prep.progress import Progress
 from data_prep.recognise import PREVIEW
@@ -61,8 +62,9 @@ def main(argv=None, program=None) -> int:
         check_outputs(outputs, *_files_given(args.sources), overwrite=args.overwrite)
         sources = [_in_split(_read(source, args), source["split"]) for source in args.sources]
         check_photos(outputs, sources, args.overwrite)
-        all_demo = all(source["kind"] == "demo" for source in args.sources)
-        summary = _build(sources, args, options, all_demo)
+        truth = TRUTH if all(source["kind"] == "demo" for source in args.sources) else None
+        with Progress(unit="img") as progress:
+            summary = build(sources, args.out, options, args.workers, truth, progress.set, args.overwrite)
         print(_report(summary))
         if args.preview:
             from data_prep.preview import preview
@@ -141,14 +143,8 @@ def _in_split(source, split: str | None):
     if split is not None:
         every = [photo._replace(may_be_test=False) for name in SPLITS for photo in source.photos[name]]
         source.photos = {name: every if name == split else [] for name in SPLITS}
-        source.warnings = [line for line in source.warnings if "name no split" not in line]
+        source.warnings = [line for line in source.warnings if NO_SPLIT not in line]
     return source
-
-
-def _build(sources, args, options: Options, all_demo: bool) -> Summary:
-    with Progress(unit="img") as progress:
-        truth = TRUTH if all_demo else None
-        return build(sources, args.out, options, args.workers, truth, progress.set, args.overwrite)
 
 
 def _report(summary: Summary) -> str:

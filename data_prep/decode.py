@@ -3,8 +3,8 @@
 The filter changes bits/dim, so the default is the exact path, equal to the byte to Pillow's own full decode and resize;
 `fast` lets the JPEG decoder shrink by 2, 4 or 8 first (Pillow's draft mode), about 1.5 grey levels off on average.
 The format is recognised by content, not by name. Metadata never decides over pixels: a photo that texts, profiles or
-EXIF make unreadable is decoded without them. Whatever is wrong with a photo becomes `Rejected`, with a reason that does
-not depend on the machine or the run.
+EXIF make unreadable is decoded without them. Whatever is wrong with a photo becomes `Rejected`, with the
+reason.
 """
 
 import io
@@ -104,7 +104,7 @@ def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
-        raise (_Damaged if kind else Rejected)("not an image" if not kind else f"damaged: no whole {kind}") from error
+        raise (_Damaged(f"damaged: no whole {kind}") if kind else Rejected("not an image")) from error
     except Image.DecompressionBombError as error:
         raise Rejected(f"absurdly large: more than {MAX_PIXELS:,} pixels") from error
 

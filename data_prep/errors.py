@@ -1,4 +1,4 @@
-"""Errors of users: one line on stderr and exit code 1, never a traceback. Signals that end a program likewise, from a
+"""Users' errors: one line on stderr and exit code 1, never a traceback. Signals that end a program likewise, from a
 script's first lines on."""
 
 import contextlib
@@ -9,7 +9,8 @@ import time
 
 # What ends a program: Ctrl-C, `kill`, a terminal that closes, a scheduler's warning. (The latter two: POSIX only.)
 ENDING = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, n))
-ONE_SIGNAL = 1.0  # seconds in which signals are one wish: after Ctrl-C a launcher sends its processes SIGTERM, too
+# Seconds within which further signals count as the same one: after Ctrl-C a launcher sends its processes SIGTERM, too.
+ONE_SIGNAL = 1.0
 
 _outcome: int | None = None  # the exit code, once the work is over and told
 _ends_the_process = False  # whether this is a script, which ends with run_main

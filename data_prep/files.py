@@ -2,8 +2,8 @@
 
 A kill or a power cut leaves the previous file; an exception, Ctrl-C or SIGTERM also removes the unfinished one. Several
 processes may write one path: each writes a separate unfinished file, and the last to finish wins. Unfinished files of
-killed processes are removed by the next process that writes into the folder. tempfile's
-names do not tell whose a file is, so nobody could remove them, and its files are for their owner alone (mode 0600).
+killed processes are removed by the next process that writes into the folder. tempfile's names do not tell whose a file
+is, so nobody could remove them, and its files are for their owner alone (mode 0600).
 """
 
 import contextlib

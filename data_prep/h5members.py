@@ -16,7 +16,7 @@ AT_ONCE = 2**28  # bytes, of texts of any length read together
 
 
 def member(where, group, name: str):
-    """Group or dataset `name` of a group, None if missing. Raises InputError if it is a link to another file."""
+    """Group or dataset `name` of a group, None if missing. Raises InputError if it is a link."""
     import h5py
 
     link = group.get(name, getlink=True)

@@ -59,7 +59,7 @@ def write(
         digest = _create(file, "file_sha256", (), "S64")
         digest[()] = BLANK
         offset = digest.id.get_offset()
-    _stamp(path, offset)
+    _write_hash(path, offset)
 
 
 def whole_file_sha256(path, offset: int) -> str:
@@ -67,7 +67,7 @@ def whole_file_sha256(path, offset: int) -> str:
     return file_sha256(path, (0, offset), (offset + len(BLANK), None), blank=BLANK)
 
 
-def _stamp(path, offset: int) -> None:
+def _write_hash(path, offset: int) -> None:
     digest = whole_file_sha256(path, offset).encode()
     with open(path, "r+b") as file:
         file.seek(offset)

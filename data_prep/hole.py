@@ -1,4 +1,5 @@
-"""The hole `(top, left, height, width)` as an index into arrays and tensors: the one place where it is sliced."""
+"""The hole `(top, left, height, width)` as an index into arrays and tensors: the one place
+in `data_prep` and `inpaint` where it is sliced."""
 
 
 def channels_first(hole):

@@ -13,8 +13,8 @@ FIRST = ("test", "val", "train")  # a photo that is in two splits stays in the f
 def join(sources: list[Source], limit: int | None = None) -> Source:
     """Join sources: concatenate splits, draw a test split from train if none has one, then apply `limit`.
 
-    A photo that is in two splits by COCO's id is kept in one, with a note; equal numbers of different photos are
-    changed. (Equal content is found after decoding, see build.py.)
+    A photo that is listed twice by COCO's id is kept in the first of FIRST, the other is a reject; equal numbers of
+    different photos are changed. (Equal content is found after decoding, see build.py.)
     """
     sources = [replace(source, photos=dict(source.photos), rejects=list(source.rejects)) for source in sources]
     _once_by_id(sources)

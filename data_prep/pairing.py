@@ -11,6 +11,7 @@ from data_prep.names import TEXTS, base
 
 SIDECARS = (*TEXTS, ".json")
 TWO_PHOTOS, TWO_TEXTS = "a text that two photos could own", "two texts that one photo could own"
+BY_KEY = 99  # rank of a pairing by key: after all pairings by stem
 NO_PHOTO, SECOND = "a text beside no photo", "a second text of one photo"
 _NORMS = (
     str,
@@ -100,5 +101,5 @@ def _pair_by_key(photos: list[str], texts: list[str], ranked: dict, result: Pair
         elif len(own) > 1 or len(same) > 1:
             result.lost += [(text, TWO_PHOTOS if len(own) > 1 else TWO_TEXTS) for text in same]
         else:
-            ranked[own[0]].append((*preference, 99, same[0]))
+            ranked[own[0]].append((*preference, BY_KEY, same[0]))
     return rest

@@ -20,7 +20,9 @@ from data_prep.names import some
 from data_prep.regular import open_regular
 from data_prep.texts import is_blank
 
+NO_SPLIT = "name no split"  # in a warning that --split answers
 MAX_BYTES = 256 * 2**20  # a photo's file; the largest real photos are a tenth of this
+FIRST_ID = {split: number * 1_000_000_000 for number, split in enumerate(SPLITS)}  # of images that have no file
 STORED, DEFLATED = 0, 8  # a zip member's compression methods
 
 
@@ -68,9 +70,9 @@ class Source:
     Attributes:
       label: the source in words, the same wherever it lies, for the file's attribute `source`.
       photos: the photos of each split, in order.
-      rejects: (file, reason) of photos listed but not to be had.
+      rejects: (file, reason) of photos listed that cannot be read.
       orphans: captions whose image the source does not list.
-      repaired: captions with U+FFFD in place of what was not Unicode or was NUL, or as they came.
+      repaired: captions that hold U+FFFD, put there for NUL or what was not Unicode, or there before.
       lost: how many captions, or texts of captions, were not read, by reason; `lost_first` has the first of each.
       skipped: hidden and system files passed over, by name.
       files: paths of what was read beside the photos, which no output may replace.
@@ -185,9 +187,11 @@ def _read_zip_member(file, where: Location) -> bytes:
     data = file.read(where.size)
     if where.method == DEFLATED:
         try:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_BYTES)
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_BYTES + 1)
         except zlib.error as error:
             raise Rejected("damaged zip member: cannot be inflated") from error
+        if len(data) > MAX_BYTES:
+            raise Rejected(f"absurdly large file: more than {MAX_BYTES >> 20} MiB unpacked")
     elif where.method != STORED:
         raise Rejected(f"zip compression method {where.method} is not supported")
     if zlib.crc32(data) != where.stamp:

@@ -35,9 +35,8 @@ def preview(path, out, overwrite: bool = False) -> None:
         split = info.splits[name]
         lines = [f"{name} {i}: {split.file_name[i]} (id {split.image_id[i]})"]
         for caption in split.captions_of(i)[:LINES]:
-            lines += textwrap.wrap(" ".join(caption[:1000].split()), 92, initial_indent="- ", subsequent_indent="  ")[
-                :2
-            ]
+            text = " ".join(caption[:1000].split())
+            lines += textwrap.wrap(text, 92, initial_indent="- ", subsequent_indent="  ")[:2]
         pen.multiline_text((columns, top), "\n".join(lines[:8]), INK, font, spacing=3)
     with replacing(out, PREVIEW, overwrite) as temporary:
         save_png(picture, temporary, "preview")

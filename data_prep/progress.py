@@ -16,12 +16,11 @@ class Progress:
       initial: number of items done before.
       shown: False for silence.
       leave: whether the finished bar stays on the terminal.
-      every: seconds between lines without a terminal.
     """
 
-    def __init__(self, total=None, unit="it", label="", initial=0, shown=True, leave=True, every=EVERY):
+    def __init__(self, total=None, unit="it", label="", initial=0, shown=True, leave=True):
         self.total, self.unit, self.label, self.done, self.note = total, unit, label, initial, ""
-        self.every, self.began, self.initial = every, time.monotonic(), initial
+        self.began, self.initial = time.monotonic(), initial
         self.bar, self.lines = None, shown and sys.stderr is not None and not sys.stderr.isatty()
         self.last = self.began
         if shown and not self.lines and sys.stderr is not None:
@@ -38,7 +37,7 @@ class Progress:
         if self.bar is not None:
             self.bar.total = self.total
             self.bar.update(count)
-        elif self.lines and time.monotonic() - self.last >= self.every:
+        elif self.lines and time.monotonic() - self.last >= EVERY:
             self.last = time.monotonic()
             self.write(self._line())
 

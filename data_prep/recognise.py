@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.metadata import PNG_MARK
+
 PROGRAM = "inpaint-from-caption"
 REJECTS_HEADER = ("file", "reason")
 GENERATOR = f'<meta name="generator" content="{PROGRAM}">'
 LARGEST_JSON = 64 * 2**20  # bytes; our own are a hundredth of this
 HEAD = 4096  # bytes that hold the mark of a page, and the first values of a checkpoint
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHECKPOINT_KEYS = (b"weights", b"averaged", b"config", b"progress")
 
 
@@ -61,7 +62,7 @@ def _json_object(path: Path) -> dict:
 def _software_of(path: Path) -> str | None:
     """The first `Software` text before a PNG's pixels."""
     with open(path, "rb") as file:
-        if file.read(8) != PNG_SIGNATURE:
+        if file.read(8) != PNG_MARK:
             return None
         while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
             length = int.from_bytes(head[:4], "big")

@@ -99,8 +99,8 @@ def make_shard(
 
 
 class Shard(NamedTuple):
-    """Content of a shard: positions kept, SHA-256 of their files ("" without a file), (position, reason) of rejects,
-    and pixels, uint8 (k, S, S, 3), None where only the head is kept."""
+    """Content of a shard: positions kept, SHA-256 of their files ("" without a file, and for photos that their id tells
+    apart), (position, reason) of rejects, and pixels, uint8 (k, S, S, 3), None where only the head is kept."""
 
     kept: list[int]
     digests: list[str]

@@ -17,7 +17,7 @@ _LINE_END = re.compile("\r\n|\r|\n")  # not str.splitlines, which also cuts at U
 
 class NotText(ValueError):
     """Bytes that are not text; the message is the reason. `start` is the first byte that is not UTF-8, if that is
-    it."""
+    the reason."""
 
     def __init__(self, reason: str, start: int | None = None):
         super().__init__(reason)
@@ -64,5 +64,5 @@ def lines(text: str) -> list[str]:
 
 
 def is_blank(caption: str) -> bool:
-    """Whether a caption has no visible character: only blanks, controls and marks."""
+    """Whether a caption has no visible character: only spaces, control and format characters."""
     return all(unicodedata.category(character)[0] in "ZC" for character in caption)

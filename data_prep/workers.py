@@ -61,7 +61,7 @@ class _Worker:
         self.job: Job | None = None
         self.position = _context.RawValue("q", 0)
         self.pipe, other = _context.Pipe()
-        with signals_held():  # the worker lets go of them when it has set its own handlers
+        with signals_held():  # the worker unblocks SIGINT and SIGTERM once it ignores them; the others stay blocked
             target = (other, self.position, os.getpid(), *arguments)
             self.process = _context.Process(target=_work, args=target, daemon=True)
             self.process.start()

@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.names import clean, is_photo, is_system, match
+from data_prep.names import NONE, clean, is_photo, is_system, match
 from data_prep.photos import Location
 from data_prep.regular import open_regular
 
@@ -80,7 +80,7 @@ class Zip:
         return found, [name for name, infos in known.items() if is_photo(name) and id(infos[0]) not in used]
 
     def _absent(self, reason: str) -> str:
-        return f"not in {self.path.name}" if reason == "no such file" else f"{reason} in {self.path.name}"
+        return f"not in {self.path.name}" if reason == NONE else f"{reason} in {self.path.name}"
 
     def _located(self, infos: list[zipfile.ZipInfo]) -> Location | str:
         info = infos[0]

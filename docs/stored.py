@@ -1,7 +1,7 @@
 """Stored figures and how pages write them: recipes/*.json, each with its results, and benchmarks/results/*.json.
 
 A result has at least `data`, `nats_per_image` and `stderr`. Of a benchmark, `command` and `machine` are what it ran as
-and on, where that is known, and `first_told` is the commit whose README told the figures first.
+and on, where that is known, and `first_told` is the commit whose README first gave the figures.
 """
 
 import json

@@ -49,7 +49,7 @@ def program() -> str:
 
 
 def console():
-    """What the installed `inpaint` runs. Raises SystemExit with the contract's exit codes."""
+    """What the installed `inpaint` runs. Raises SystemExit with the exit codes that docs/training.md lists."""
     exit_on_signals()  # from now on: importing torch takes seconds
     name = "".join(sys.argv[1:2])
     if name in COMMANDS:

@@ -167,15 +167,16 @@ def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]
     captions goes on where it stood.
 
     Returns: (names of copied weights, names of weights left at their initial values).
+    Raises: InputError, see `read`.
     """
     theirs = read(path)["averaged"]
     taken, fresh = [], []
     with torch.no_grad():
         for name, mine in model.state_dict().items():
             other = theirs.get(name)
-            if isinstance(other, torch.Tensor) and other.shape == mine.shape:
+            if other is not None and other.shape == mine.shape:
                 mine.copy_(other)
-            elif isinstance(other, torch.Tensor) and name.endswith("head.layers.0.weight") and _lacks_map(other, mine):
+            elif other is not None and name.endswith("head.layers.0.weight") and _lacks_map(other, mine):
                 mine[:, :-1].copy_(other)
                 mine[:, -1:].zero_()
             else:

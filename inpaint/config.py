@@ -41,7 +41,7 @@ def option(default: Any, text: str, *, may_change: bool = False, **rule: Any) ->
 
 @dataclass(frozen=True)
 class Places:
-    """Where a training run reads and writes."""
+    """Where a training run reads and writes. A base class of its own, so that these two options come first."""
 
     data: str | None = option(
         None,
@@ -84,7 +84,7 @@ class Config(NetworkOptions, Places):
     )
     lr: float = option(1.5e-3, "peak learning rate", low=0, metavar="X")
     caption_lr: float = option(
-        1.0, "the caption encoder learns at this share of the learning rate", low=0, high=10, metavar="X"
+        1.0, "the caption encoder learns at this fraction of the learning rate", low=0, high=10, metavar="X"
     )
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
     warmup: int = option(200, "steps over which the learning rate rises", low=0, metavar="STEPS")
@@ -169,10 +169,6 @@ class Config(NetworkOptions, Places):
             raise ValueError(f"{lengths[1]}: give one of epochs, steps and minutes, not {' and '.join(lengths)}")
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate: {self.accumulate} does not divide the batch size {self.batch_size}")
-
-    def model_options(self) -> dict:
-        """Arguments of `models.build`, less the image's size, hole and channels."""
-        return self.network()
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.listing import listing
-from data_prep.names import match
+from data_prep.names import NONE, match
 from data_prep.pairing import NO_PHOTO, SIDECARS, pair
 from data_prep.photos import Source
 from data_prep.sources.sidecars import beside
@@ -18,7 +18,7 @@ class Captions:
     """Maps a photo's path to its first caption that is not blank, "" for none.
 
     Attributes:
-      notes: one line for each caption that was skipped or repaired.
+      notes: lines on captions that were skipped or repaired.
 
     Args:
       paths: the photos.
@@ -50,8 +50,10 @@ class Captions:
             texts[names[photo]] += table.captions[name]
         if paths and not any(texts.values()):
             raise InputError(f"{captions_file}: has a caption for none of these photos")
-        doubtful = [name for name, reason in refused.items() if reason != "no such file"]
+        doubtful = [name for name, reason in refused.items() if reason != NONE]
         self.notes += [f"{captions_file}: {name!r}: {refused[name]}" for name in doubtful[:3]]
+        if len(doubtful) > 3:
+            self.notes.append(f"{captions_file}: {len(doubtful) - 3:,} more names are not used for like reasons")
         source = Source("")
         first = {path: self._first(source, path, found) for path, found in texts.items()}
         for reason, count in table.lost.items():

@@ -39,7 +39,7 @@ class Filled:
     Attributes:
       records: the content of NAME.json, a dict for each filled photo.
       rejects: (path, reason) of each photo left out.
-      notes: one line for each caption that was skipped or repaired.
+      notes: lines on captions that were skipped or repaired.
     """
 
     records: list
@@ -72,8 +72,8 @@ def fill(
       checkpoint: path of a checkpoint.
       out: the folder to write to; made if missing.
       caption: the caption of all photos, or None.
-      captions: a .jsonl, .csv or .tsv file of captions by file name, or None. Without `caption` and `captions`, a
-        photo's caption is the first line of NAME.txt beside it, if there is one.
+      captions: a captions file (sources/tables.py lists the formats), or None. Without `caption` and `captions`, the
+        first caption that is not blank in the text or JSON beside a photo (pairing.SIDECARS).
       samples: samples of each photo, at least 1.
       seed: the same seed, photo, caption, number of samples and checkpoint give the same samples.
       temperature: of sampling, at least 0.001. Log-likelihoods are always at temperature 1.

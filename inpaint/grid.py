@@ -17,6 +17,7 @@ TILE = 128  # tiles are enlarged by a whole factor to about this many pixels
 GAP = 6
 CAPTION_WIDTH = 260
 MAX_LINES = 8
+LINE = 16  # height of a line of text
 
 
 @dataclasses.dataclass
@@ -55,8 +56,8 @@ def draw(rows, hole, sample_is_mean=False):
     titles = headings(rows[0], sample_is_mean)
     font = ImageFont.load_default(13)
     step_x, step_y = width * scale + GAP, height * scale + GAP
-    top = 2 * GAP + 16
-    step_y = max(step_y, 3 * 16 + GAP)
+    top = 2 * GAP + LINE
+    step_y = max(step_y, 3 * LINE + GAP)
     columns = len(titles)
     canvas = Image.new("RGB", (GAP + columns * step_x + CAPTION_WIDTH + GAP, top + len(rows) * step_y), "white")
     pen = ImageDraw.Draw(canvas)
@@ -68,10 +69,10 @@ def draw(rows, hole, sample_is_mean=False):
             tile = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
             tile = tile.resize((width * scale, height * scale), Image.Resampling.NEAREST)
             canvas.paste(tile, (GAP + column * step_x, y))
-        lines = wrap(row.caption, CAPTION_WIDTH - GAP, font, min(MAX_LINES, (step_y - GAP) // 16)) or ["(no caption)"]
+        lines = wrap(row.caption, CAPTION_WIDTH - GAP, font, min(MAX_LINES, (step_y - GAP) // LINE)) or ["(no caption)"]
         colour = "black" if row.caption.strip() else "gray"
         for i, line in enumerate(lines):
-            pen.text((GAP + columns * step_x, y + 16 * i), line, fill=colour, font=font)
+            pen.text((GAP + columns * step_x, y + LINE * i), line, fill=colour, font=font)
     return canvas
 
 
@@ -94,7 +95,7 @@ def wrap(text, width, font, max_lines):
     lines = []
     while words:
         if len(lines) == max_lines:
-            lines[-1] = _fit(lines[-1] + " " + "." * 3, width, font)
+            lines[-1] = _fit(lines[-1] + " ...", width, font)
             break
         line = words.pop(0)
         while words and font.getlength(f"{line} {words[0]}") <= width:

@@ -1,4 +1,5 @@
-"""Command line of a training run: an option for each field of Config, over a recipe, over a resumed run's options."""
+"""Command line of a training run: an option for each field of Config. It wins over the
+recipe, the recipe over a resumed run's options."""
 
 import argparse
 import dataclasses

@@ -37,7 +37,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 @contextlib.contextmanager
-def memory_told() -> Iterator[None]:
+def out_of_memory_reported() -> Iterator[None]:
     """Turn out-of-memory errors of the block into InputError."""
     try:
         yield
@@ -53,12 +53,12 @@ def process_group() -> Iterator[int]:
 
     Raises: InputError if the block runs out of memory, or if another process has died.
     """
-    with memory_told(), _deaths_told(), _joined() as rank:
+    with out_of_memory_reported(), _lost_processes_reported(), _joined() as rank:
         yield rank
 
 
 @contextlib.contextmanager
-def _deaths_told() -> Iterator[None]:
+def _lost_processes_reported() -> Iterator[None]:
     """Turn communication errors of the block into InputError."""
     try:
         yield

@@ -26,8 +26,7 @@ def of_data(photos):
 
 def of_checkpoint(summary, checkpoint, photos):
     """Describe the checkpoint and its training: a list of (name, text)."""
-    progress, origin = checkpoint["progress"], checkpoint.get("provenance")
-    origin = origin if isinstance(origin, dict) else {}
+    progress, origin = checkpoint["progress"], checkpoint.get("provenance", {})
     rows = [("file", summary["checkpoint"]), ("sha256 of the file", summary["checkpoint_sha256"])]
     if {"step", "seconds"} <= progress.keys():
         rows.append(("trained", f"{progress['step']:,} steps in {progress['seconds'] / 60:.1f} minutes"))

@@ -9,15 +9,17 @@ import zipfile
 import pytest
 from data_makers import coco, encoded, jpegs, picture, write_json
 
+import data_prep.photos
 from data_prep.errors import InputError
 from data_prep.join import join
-from data_prep.photos import Source, hashed_id, read_bytes
+from data_prep.photos import Rejected, Source, hashed_id, read_bytes
 from data_prep.restricted_pickle import load
 from data_prep.sources.coco import read_coco
 from data_prep.sources.folder import read_folder
 from data_prep.sources.ift6266 import PICKLE, read_ift6266
-from data_prep.sources.tables import read_table
+from data_prep.sources.tables import read_captions
 from data_prep.sources.webdataset import read_webdataset
+from data_prep.zips import Zip
 
 
 def listed(source):
@@ -111,6 +113,17 @@ def test_malformed_coco_json_is_told_by_file_and_position(tmp_path, content, com
     with pytest.raises(InputError) as error:
         read_coco(root)
     assert "captions_train.json" in str(error.value) and complaint in str(error.value)
+
+
+def test_a_zip_member_too_large_once_unpacked_is_called_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_prep.photos, "MAX_BYTES", 2**20)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jpg", bytes(2**20 + 1))
+        archive.writestr("b.jpg", bytes(2**20))
+    found, _ = Zip(tmp_path / "a.zip").locate(["a.jpg", "b.jpg"], "a")
+    with pytest.raises(Rejected, match="absurdly large file: more than 1 MiB unpacked"):
+        read_bytes(found["a.jpg"])
+    assert read_bytes(found["b.jpg"]) == bytes(2**20)
 
 
 def test_a_damaged_zip_is_told_by_name(tmp_path):
@@ -258,7 +271,7 @@ def test_captions_come_from_one_file_too(tmp_path, name):
 def test_a_malformed_captions_file_is_told_by_line(tmp_path, name, content, complaint):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as error:
-        read_table(tmp_path / name)
+        read_captions(tmp_path / name)
     assert str(error.value).startswith(str(tmp_path / name)) and complaint in str(error.value)
 
 
@@ -266,7 +279,7 @@ def test_a_caption_may_be_a_megabyte_and_hold_anything(tmp_path):
     caption = "\0 🐈 שלום " * 100_000
     line = json.dumps({"file_name": "a.jpg", "caption": caption}) + "\n"
     (tmp_path / "c.jsonl").write_text(line)
-    assert read_table(tmp_path / "c.jsonl") == {"a.jpg": [caption]}
+    assert read_captions(tmp_path / "c.jsonl").captions == {"a.jpg": [caption]}
 
 
 # WebDataset

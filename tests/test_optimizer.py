@@ -70,7 +70,7 @@ def test_muon_in_float32_steps_as_torch_s_does_but_for_bfloat16(shape):
 def test_a_slow_part_moves_by_its_share_and_the_rest_as_ever():
     models = [fresh_model(use_captions=True), fresh_model(use_captions=True)]
     before = copy.deepcopy(models[0].state_dict())
-    shares = [{}, {"slow": models[1].caption_encoder, "share": 0.25}]
+    shares = [{}, {"slow": models[1].caption_encoder, "lr_scale": 0.25}]
     for model, how in zip(models, shares, strict=True):
         optimizer = Optimizer(model, **settings(), **how)
         optimizer.set_lr(2e-3)

@@ -33,6 +33,12 @@ def test_names_with_dots_keep_their_own_captions(tmp_path):
     assert "1 captions: a text beside no photo (photo.txt)" in built.said
 
 
+def test_a_text_beside_a_photo_is_no_list_of_a_split(tmp_path):
+    """Flickr8k's lists are named Flickr_8k.testImages.txt; latestimages.txt ends alike."""
+    files = {"latestimages.jpg": RED, "latestimages.txt": "the latest"}
+    assert build(tmp_path, "--folder", put(tmp_path / "p", files)).captions == {"latestimages.jpg": ["the latest"]}
+
+
 def test_sidecars_of_other_names_are_read(tmp_path):
     """(users' files, 9)"""
     files = {

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from PIL import Image
@@ -186,6 +187,14 @@ def test_non_finite_steps_are_skipped_counted_and_finally_stop_the_run(demo_file
         trainer.run()
     assert trainer.progress["skipped"] == 20
     assert_same(trainer.learner.model.state_dict(), before)
+
+
+def test_a_run_whose_nats_on_val_are_not_finite_is_not_called_done(demo_file, tmp_path, monkeypatch):
+    config = Config(data=str(demo_file), out=str(tmp_path), size="xs", batch_size=2, steps=1, val_limit=2)
+    trainer = Trainer(config, torch.device("cpu"))
+    monkeypatch.setattr("inpaint.training.trainer.score", lambda *_, **__: (numpy.array([1.0, numpy.nan]), 1.0))
+    with pytest.raises(InputError, match="nats on val are nan: the run has diverged"):
+        trainer.run()
 
 
 @pytest.mark.parametrize("likelihood", models.LIKELIHOODS)

@@ -18,14 +18,13 @@ from data_prep.listing import listing
 from data_prep.names import base, clean, is_system, match, split_in
 from data_prep.photos import Location, Photo, Rejected, Source, hashed_id, locate_file
 from data_prep.regular import read_small
-from data_prep.sources.tables import Table, read_karpathy
+from data_prep.sources.tables import TWO_NAMES, Table, read_karpathy
 from data_prep.zips import Zip
 
 PREFIX, SUFFIX = "captions_", ".json"
 LARGEST_JSON = 512 * 2**20  # bytes; COCO's are a fifth of this
-TWO_NAMES = "of an id with two file names"
 
-Find = Callable[[list[str]], dict[str, Location | str]]  # file names -> where each lies, or why it is not to be had
+Find = Callable[[list[str]], dict[str, Location | str]]  # file names -> where each lies, or why it cannot be read
 
 
 def read_coco(root) -> Source:

@@ -17,7 +17,7 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.h5file import HOLE, IMAGE_SIZE, SPLITS
-from data_prep.photos import Photo, Source
+from data_prep.photos import FIRST_ID, Photo, Source
 
 SHAPES = ("square", "circle", "triangle", "cross")
 COLOURS = {
@@ -62,7 +62,6 @@ TRUTH = {
 }
 COUNTS = {"train": 5000, "val": 500, "test": 500}  # of train unless more are asked for
 MOST_SCENES = 1_000_000
-FIRST_ID = {split: number * 1_000_000_000 for number, split in enumerate(SPLITS)}
 
 
 class Background(NamedTuple):

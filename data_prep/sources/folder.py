@@ -15,16 +15,15 @@ from data_prep.errors import InputError
 from data_prep.listing import Listing, listing
 from data_prep.names import base, match, some, split_of_path
 from data_prep.pairing import NO_PHOTO, SIDECARS, pair, stem
-from data_prep.photos import Photo, Rejected, Source, hashed_id, locate_file
+from data_prep.photos import NO_SPLIT, Photo, Rejected, Source, hashed_id, locate_file
 from data_prep.sources.sidecars import beside
-from data_prep.sources.tables import Table, read_captions
+from data_prep.sources.tables import LIST_OF_SPLIT, Table, read_captions
 
 _USUAL = re.compile(
     r"metadata\.(jsonl|csv)|(captions?|labels|annotations)\.(txt|csv|tsv|jsonl|json)|results(_\d+)?\.(csv|token)"
     r"|.*[._-]token\.txt|.*\.token|dataset_\w+\.json|captions_\w+\.json",
     re.IGNORECASE,
 )
-_LIST_OF_SPLIT = re.compile(r".*(train|dev|val|test)images\.txt", re.IGNORECASE)
 
 
 def read_folder(root, captions_file=None) -> Source:
@@ -64,7 +63,7 @@ def read_folder(root, captions_file=None) -> Source:
 def _tell(source: Source, inside: Listing, silent: Counter) -> None:
     if silent:
         source.warnings.append(
-            f"{len(silent):,} folders name no split, so their {silent.total():,} photos are in train: "
+            f"{len(silent):,} folders {NO_SPLIT}, so their {silent.total():,} photos are in train: "
             f"{some(sorted(silent))}"
         )
     if inside.twice:
@@ -86,7 +85,7 @@ def _captions(
             raise InputError(f"{captions_file}: none of its names is a photo in {root}")
         return captions, splits
     captions, splits, used = _usual_tables(source, root, inside)
-    texts = [text for text in inside.texts if text not in used and not _LIST_OF_SPLIT.fullmatch(base(text))]
+    texts = [text for text in inside.texts if text not in used and not LIST_OF_SPLIT.fullmatch(base(text))]
     sidecars = [text for text in texts if text.lower().endswith(SIDECARS)]
     unread = [text for text in texts if not text.lower().endswith(SIDECARS)]
     if unread:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.errors import InputError
-from data_prep.photos import SPLITS, Photo, Source
+from data_prep.photos import FIRST_ID, Photo, Source
 from data_prep.regular import read_small
 from data_prep.restricted_pickle import load_arrays
 from data_prep.sources.celeba import read_celeba
@@ -45,7 +45,6 @@ THINGS = (
     "a ship",
     "a truck",
 )
-FIRST_ID = {split: number * 1_000_000_000 for number, split in enumerate(SPLITS)}
 LARGEST = 2**31  # bytes of pixels that a file may hold
 LARGEST_ARCHIVE = 2**29  # bytes of CIFAR-10's, unpacked; it has 186 million
 

@@ -1,9 +1,9 @@
 """Captions of many photos in one file, of any format that people have: read to {photo's name: captions}.
 
 - JSON Lines: {"file_name": NAME, "caption": TEXT} or "captions": [TEXT, ...] a line; Hugging Face's metadata.jsonl.
-- A table (.csv, .tsv, .txt), its columns named by the first line: the usual names of both are understood, several
-  caption columns (caption_0 ... caption_4) too; the delimiter is found (comma, semicolon, tab, |). A .tsv has no
-  quotes.
+- A table (.csv, .tsv, .txt), its columns named by the first line: the usual names of the name and caption columns are
+  understood, several caption columns (caption_0 ... caption_4) too; the delimiter is found (comma, semicolon, tab, |).
+  A .tsv has no quotes.
 - Flickr8k's token file: NAME.jpg#k TAB caption; the lists of its splits lie beside it.
 - JSON: COCO's captions_<set>.json, Karpathy's dataset_<name>.json, a list of objects, or {NAME: caption or captions}.
 """
@@ -28,8 +28,9 @@ FILE_KEYS = (
 CAPTION_KEYS = ("caption", "captions", "text", "sentence", "comment", "raw", "sentences", "texts", "description")
 _NUMBERED = re.compile(r"(?:caption|text|sentence|comment|raw|description)s?[ _-]?(\d+)")
 _TOKEN = re.compile(r"(\S.*)#(\d+)\t(.*)")
-_LIST_OF_SPLIT = re.compile(r".*(?:^|[._-])(train|dev|val|test)images\.txt", re.IGNORECASE)
+LIST_OF_SPLIT = re.compile(r".*(?:^|[._-])(train|dev|val|test)images\.txt", re.IGNORECASE)
 LARGEST = 2**29  # bytes of a captions file
+TWO_NAMES = "of an id with two file names"
 _DELIMITERS = ",\t;|"
 
 
@@ -53,11 +54,6 @@ class Table:
         self.captions.setdefault(name, []).extend(found)
         if split:
             self.splits[name] = split
-
-
-def read_table(path) -> dict[str, list[str]]:
-    """For each photo that a captions file names, in its order, the captions in theirs. Raises: as `read_captions`."""
-    return read_captions(path).captions
 
 
 def read_captions(path) -> Table:
@@ -190,7 +186,7 @@ def _read_coco(table: Table, content: dict, where: str) -> None:
         if len(own) == 1:
             table.add(next(iter(own)), [caption])
         else:
-            table.lost["of an id with two file names" if own else "of an id without an image"] += 1
+            table.lost[TWO_NAMES if own else "of an id without an image"] += 1
 
 
 def _read_tokens(table: Table, path: Path, text: str) -> None:
@@ -203,7 +199,7 @@ def _read_tokens(table: Table, path: Path, text: str) -> None:
             raise InputError(f"{path}: line {number}: not NAME#number, a tab and a caption")
         table.add(clean(parts[1]), [parts[3]])
     for beside in sorted(path.parent.iterdir()):
-        listed = _LIST_OF_SPLIT.fullmatch(beside.name)
+        listed = LIST_OF_SPLIT.fullmatch(beside.name)
         if listed and beside.is_file():
             try:
                 names = lines(decoded(read_small(beside, LARGEST)))
@@ -270,7 +266,7 @@ def _cell(text: str) -> list[str]:
         try:
             found = parse(text.encode("utf-8", "surrogatepass"), "")
         except InputError:
-            return [text]
+            return [text.strip()]
         if isinstance(found, list) and all(isinstance(caption, str) for caption in found):
             return found
     return [text.strip()]

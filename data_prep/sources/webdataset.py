@@ -19,7 +19,7 @@ from data_prep.errors import InputError
 from data_prep.listing import listing
 from data_prep.names import NOT_READ, base, is_photo, is_system, not_read, skipped_as, some, split_in, split_of_path
 from data_prep.pairing import NO_PHOTO, SIDECARS, key, pair, stem
-from data_prep.photos import Location, Photo, Source, hashed_id
+from data_prep.photos import NO_SPLIT, Location, Photo, Source, hashed_id
 from data_prep.regular import open_regular
 from data_prep.sources.sidecars import check_size, first_captions
 from data_prep.tar import Member, members
@@ -58,7 +58,7 @@ def read_webdataset(paths: list) -> Source:
         names = [f"{names[0]} to {names[-1]}, {len(names)} shards"]
     source.label = f"webdataset ({', '.join(names)})"
     if silent:
-        source.warnings.append(f"{len(silent):,} shards name no split, so their photos are in train: {some(silent)}")
+        source.warnings.append(f"{len(silent):,} shards {NO_SPLIT}, so their photos are in train: {some(silent)}")
     return source
 
 

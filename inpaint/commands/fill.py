@@ -10,14 +10,14 @@ import sys
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint.filling import PRECISIONS, fill
-from inpaint.processes import memory_told
+from inpaint.processes import out_of_memory_reported
 from models.sampling import COLDEST
 
 
 def main(argv=None, program=None):
     """Run the command line `argv` (sys.argv[1:] if None); `program` is what was typed before it, for --help."""
     args = parse(argv, program)
-    with memory_told():
+    with out_of_memory_reported():
         return run(args)
 
 

@@ -1,10 +1,13 @@
 """Train an inpainting model.
 
-    python train_inpaint.py --use-captions                          on the demo set, which it draws itself
+    # on the demo set, which it draws itself
+    python train_inpaint.py --use-captions
     python train_inpaint.py --data coco.h5 --use-captions --minutes 60 --out runs/coco
     python train_inpaint.py --data coco.h5 --recipe ift6266-2017 --out runs/2017
-    python train_inpaint.py --data coco.h5 --out runs/coco --resume goes on where it was stopped, or begins
-    torchrun --nproc-per-node 2 train_inpaint.py --data coco.h5 ... several processes, one batch
+    # goes on where it was stopped, or begins
+    python train_inpaint.py --data coco.h5 --out runs/coco --resume
+    # several processes, one batch
+    torchrun --nproc-per-node 2 train_inpaint.py --data coco.h5 --out runs/coco
 
 RUN_DIR gets best.pt, last.pt, config.json and a TensorBoard log: `tensorboard --logdir runs`.
 """

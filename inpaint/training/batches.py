@@ -3,8 +3,8 @@
 Step s holds the images at positions s B to (s + 1) B of an endless stream: one permutation of the training set after
 another, each keyed by (seed, epoch). The choice of caption, augmentation and caption dropout are keyed by (seed, epoch,
 image). No random state passes from batch to batch, so batches do not depend on workers, processes or interruptions, and
-each of several processes can take its share of the same batch. torch's samplers keep a
-state instead, and its DistributedSampler pads the shares.
+each of several processes can take its share of the same batch. torch's samplers keep a state instead, and its
+DistributedSampler pads the shares.
 """
 
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ class Batches:
         self.rank, self.world = rank, world
         top, left, h, w = photos.hole
         after = photos.image_size - top - h, photos.image_size - left - w
-        self._room = -np.array(after), np.array((top, left))  # how far up and left, down and right
+        self._room = -np.array(after), np.array((top, left))  # the furthest moves up and left, and down and right
         self._orders: dict[int, np.ndarray] = {}
 
     def epoch_of(self, step: int) -> float:
@@ -101,8 +101,8 @@ class Batches:
     def members(self, step: int) -> list[tuple[int, int]]:
         """(epoch, image) of each image of the global batch."""
         first = step * self.batch_size
-        positions = [divmod(position, len(self.photos)) for position in range(first, first + self.batch_size)]
-        return [(epoch, int(self._order(epoch)[place])) for epoch, place in positions]
+        positions = [divmod(number, len(self.photos)) for number in range(first, first + self.batch_size)]
+        return [(epoch, int(self._order(epoch)[position])) for epoch, position in positions]
 
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:

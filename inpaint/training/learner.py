@@ -44,7 +44,7 @@ class Learner:
             config.beta2,
             kind=config.optimizer,
             slow=model.caption_encoder,
-            share=config.caption_lr,
+            lr_scale=config.caption_lr,
         )
         self._network = model
 
@@ -87,11 +87,11 @@ class Learner:
         """Accumulate the gradients of the batch's parts. Returns nats per image of this process's images."""
         config = self.config
         h, w = batch.center.shape[2:]
-        share = len(batch.captions) // config.accumulate
+        images = len(batch.captions) // config.accumulate  # of a part
         total = 0.0
         for part in range(config.accumulate):
             torch.manual_seed(_mixed(config.seed, step, part, self.rank))  # dropout, keyed like everything else
-            rows = slice(part * share, (part + 1) * share)
+            rows = slice(part * images, (part + 1) * images)
             last = part == config.accumulate - 1
             sync = contextlib.nullcontext() if self.world == 1 or last else self._network.no_sync()
             with sync:
@@ -101,8 +101,8 @@ class Learner:
                         batch.center[rows],
                         batch.captions[rows],
                         known=batch.known[rows],
-                    )  # (share, 3, h, w)
-                nats = -log_prob.sum() / (share * config.accumulate)  # per image
+                    )  # (images, 3, h, w)
+                nats = -log_prob.sum() / (images * config.accumulate)  # per image
                 (nats / (h * w)).backward()
             total += nats.item()
         return total

@@ -31,8 +31,8 @@ class Optimizer:
       weight_decay: on weights of two dimensions or more; decoupled [3], except RMSProp's.
       beta2: second-moment decay of AdamW and RMSProp.
       kind: one of OPTIMIZERS.
-      slow: submodule trained at `share` times the learning rate; None for none.
-      share: see `slow`.
+      slow: submodule trained at `lr_scale` times the learning rate; None for none.
+      lr_scale: see `slow`.
     """
 
     def __init__(
@@ -43,19 +43,19 @@ class Optimizer:
         beta2: float,
         kind: str = "muon",
         slow: nn.Module | None = None,
-        share: float = 1.0,
+        lr_scale: float = 1.0,
     ):
         self._lr = lr
         self._hidden: list[tuple[nn.Parameter, nn.Parameter]] = []
-        slow_ones = set() if slow is None or share == 1 else set(map(id, slow.parameters()))
+        slow_ones = set() if slow is None or lr_scale == 1 else set(map(id, slow.parameters()))
         others, by_muon = [], []
-        for is_slow, scale in ((False, 1.0), (True, share)):
+        for is_slow, scale in ((False, 1.0), (True, lr_scale)):
             parameters = [p for p in model.parameters() if (id(p) in slow_ones) == is_slow]
             hidden = [p for p in parameters if kind == "muon" and is_hidden(p)]
             chosen = set(map(id, hidden))
             rest = [p for p in parameters if id(p) not in chosen]
             pairs = [(p, nn.Parameter(_as_matrix(p.detach(), p))) for p in hidden]  # each shares its p's memory
-            common = {"lr": lr * scale, "share": scale}
+            common = {"lr": lr * scale, "share": scale}  # "share" as in checkpoints
             others += [
                 {"params": [p for p in rest if p.dim() > 1], "weight_decay": weight_decay, **common},
                 {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0, **common},

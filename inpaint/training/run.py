@@ -133,10 +133,9 @@ def content_of(info: FileInfo) -> dict[str, str]:
 
 def other_content(saved: dict, content: dict[str, str]) -> list[str]:
     """Keys of CONTENT that differ from the checkpoint's; keys that an older checkpoint lacks do not count."""
-    origin = saved.get("provenance")
-    origin = origin if isinstance(origin, dict) else {}
-    heard = saved["config"].get("use_captions", True)
-    names = [name for name in CONTENT if heard or name != "captions_sha256"]
+    origin = saved.get("provenance", {})
+    uses_captions = saved["config"].get("use_captions", True)
+    names = [name for name in CONTENT if uses_captions or name != "captions_sha256"]
     return [name for name in names if name in origin and origin[name] != content[name]]
 
 
@@ -181,7 +180,7 @@ class Stop:
         def remember(number, frame):
             self.reason = self.reason or signal.Signals(number).name
 
-        ignored = {number for number in (getattr(signal, "SIGHUP", None),) if number and _is_ignored(number)}
+        ignored = {signal.SIGHUP} if _is_ignored(signal.SIGHUP) else set()
         before = {number: signal.signal(number, remember) for number in ENDING if number not in ignored}
         try:
             yield

@@ -73,7 +73,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         geometry = {"image_size": self.train.image_size, "hole": self.train.hole, "channels": self.train.channels}
         try:
-            model = build(**geometry, **config.model_options())
+            model = build(**geometry, **config.network())
         except ValueError as error:
             raise InputError(f"{config.data}: no model for its images: {error}") from error
         self.learner = Learner(model.to(device), config, device)
@@ -245,6 +245,10 @@ class Trainer:
         captions = self.val.first_captions(indices)
         nats, images_per_second = score(self.learner.averaged, self.val, indices, captions, batch_size=64)
         mean = float(nats.mean())
+        if not math.isfinite(mean):
+            raise InputError(
+                f"{self.folder}: step {step}: nats on val are {mean}: the run has diverged, use a lower --lr"
+            )
         if self.log:
             self.log.validation(step, self.val, indices, mean, images_per_second)
             self.shown.write(f"step {step}: {mean:.2f} nats/image on {len(indices)} val images")
