@@ -7,10 +7,10 @@ that a codec comes to a conditional code, and no exact one: a blank hole costs a
 hole helps it with the border, which is why more effort can look worse. JPEG XL is measured where the package
 pillow-jxl-plugin is installed.
 
-Photos stored as JPEGs of 64 x 64 and decoded hold less than photos: the eight-by-eight blocks and rounded frequencies
-are there for a model to find, and no codec measured here looks for them. Give the folder of the photos behind a file
-and the program says what they are: decoded JPEGs, with their quality and their size as files, or larger photos that
-were only resized. Resized photos are measured a second time, saved as JPEGs and decoded: what that saves is JPEG's doing.
+Photos that were stored as JPEGs of 64 x 64 carry JPEG's traces, 8 x 8 blocks of rounded frequencies. A model can learn
+them; the codecs here don't know them. Given the folder of the photos behind a file, the program says what they are:
+decoded JPEGs, of which quality and how large as files, or larger photos that were only resized. Resized photos are
+measured a second time, saved as JPEGs and decoded, so that the difference is JPEG's alone.
 """
 
 import argparse
@@ -145,7 +145,7 @@ def measured(images: np.ndarray, hole: tuple[int, int, int, int], before: dict |
 
     Args:
       images: (N, H, W, 3) uint8.
-      before: the bits by image of the same photos before they were JPEGs, to tell what JPEG saves.
+      before: the bits by image of the same photos before they were JPEGs, to tell what JPEG adds.
     """
     codecs = [{"codec": "uniform", "bits_per_dim": 8.0}]
     codecs.append({"codec": "channel histograms", "bits_per_dim": round(histogram_bits_per_dim(images, hole), 4)})
@@ -157,8 +157,8 @@ def measured(images: np.ndarray, hole: tuple[int, int, int, int], before: dict |
         bits[name] = codec_bits(images, hole, how)
         codecs.append({"codec": name} | dict(zip(("bits_per_dim", "stderr"), mean_of(bits[name]), strict=True)))
         if before:
-            saved = mean_of(before[name] - bits[name])
-            codecs[-1]["below_resized"] = dict(zip(("mean", "stderr"), saved, strict=True))
+            added = mean_of(bits[name] - before[name])
+            codecs[-1]["over_resized"] = dict(zip(("mean", "stderr"), added, strict=True))
     return codecs, bits
 
 
@@ -199,10 +199,9 @@ def table(result: dict) -> str:
     for codec in result["codecs"]:
         line = f"  {codec['codec']:28}{codec['bits_per_dim']:6.2f}"
         line += f" ± {codec['stderr']:.2f}" if "stderr" in codec else ""
-        if "below_resized" in codec:
-            line += (
-                f"   below the resized: {codec['below_resized']['mean']:.3f} ± {codec['below_resized']['stderr']:.3f}"
-            )
+        if "over_resized" in codec:
+            added = codec["over_resized"]
+            line += f"   over the same only resized: {added['mean']:+.3f} ± {added['stderr']:.3f}"
         lines.append(line)
     return "\n".join(lines)
 
@@ -252,8 +251,8 @@ def main(argv=None):
             raise InputError(f"{data}: no images in {', '.join(options.split)}")
         for split in splits:
             results += measure(info, folder, split, options.limit, options.jpegs)
-    if options.jpegs and not options.jpegs.exists():
-        raise InputError(f"--jpegs {options.jpegs}: nothing to write: no photos are known to be resized")
+    if options.jpegs and all(result["photos"]["kind"] != RESIZED for result in results):
+        raise InputError(f"--jpegs {options.jpegs}: none written: no photos are known to be only resized")
     if options.json:
         command = shlex.join([os.path.basename(sys.argv[0]), *(sys.argv[1:] if argv is None else argv)])
         print(json.dumps({"command": command, "software": versions(), "results": results}, indent=1))

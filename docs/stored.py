@@ -1,7 +1,11 @@
 """Stored figures and how pages write them: recipes/*.json, each with its results, and benchmarks/results/*.json.
 
 A result has at least `data`, `nats_per_image` and `stderr`. Of a benchmark, `command` and `machine` are what it ran as
-and on, where that is known, and `first_told` is the commit whose README told the figures first.
+and on, where that is known, and `commit` is its program's, or `first_told` the one whose README told the figures first.
+
+A result on Flickr8k's photos may hold the same checkpoint's figures on other photos, as objects with `images`,
+`nats_per_image`, `stderr` (nats an image) and `bits_per_dim`: `clean`, on photos that were only resized, and
+`clean_jpeg`, on the same photos saved as JPEGs of quality 95 and decoded.
 """
 
 import json
@@ -23,6 +27,12 @@ def recipes() -> list[dict]:
 
 def benchmark(name: str) -> dict:
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def codec_set(data: str, split: str, kind: str) -> dict:
+    """The codecs' figures on one set of photos, which are `decoded JPEGs` or `only resized`."""
+    sets = benchmark("codecs")["results"]
+    return next(s for s in sets if (s["data"], s["split"], s["photos"]["kind"]) == (data, split, kind))
 
 
 def on_photos(recipe: dict) -> list[dict]:
@@ -47,6 +57,11 @@ def bits(run: dict, digits: int = 3) -> str:
     """Bits per dim with their standard error."""
     stderr = run["stderr"] * run["bits_per_dim"] / run["nats_per_image"]
     return f"{run['bits_per_dim']:.{digits}f} ± {stderr:.{digits}f}"
+
+
+def codec_bits(codec: dict) -> str:
+    """Bits per dim of a codec, with their standard error where they have one."""
+    return f"{codec['bits_per_dim']:.2f}" + (f" ± {codec['stderr']:.2f}" if "stderr" in codec else "")
 
 
 def nats(run: dict, digits: int = 2) -> str:

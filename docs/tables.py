@@ -14,10 +14,28 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from stored import ROOT, benchmark, bits, gain, how, in_unit, link, nats, on_photos, published, recipe, recipes, seconds
+from stored import (
+    ROOT,
+    benchmark,
+    bits,
+    codec_bits,
+    codec_set,
+    gain,
+    how,
+    in_unit,
+    link,
+    nats,
+    on_photos,
+    published,
+    recipe,
+    recipes,
+    seconds,
+)
 
 MARKED = re.compile(r"(<!-- table: ([a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 COMPARED = "fashion-threshold"  # the recipe that trained decoders for equal time
+SPLIT = "val"  # of Flickr8k: where the models that stand beside codecs were scored
+CODECS = "[`codecs.py`](benchmarks/codecs.py)"
 SPEEDS = ("build_speed", "training_speed", "caption_encoder", "muon_precision")
 GAINS = ("caption gain over none", "over another's")
 TABLES = {}
@@ -114,14 +132,52 @@ def demo_truth():
 
 @table
 def bits_per_dim():
-    rows = []
-    for codec in benchmark("codecs")["results"]:
-        figure = f"{codec['bits_per_dim']:.2f}" + (f" ± {codec['stderr']:.2f}" if "stderr" in codec else "")
-        rows.append((codec["bits_per_dim"], [codec["codec"], figure, "", "[`codecs.py`](benchmarks/codecs.py)"]))
+    codecs = codec_set("flickr8k", SPLIT, "decoded JPEGs")["codecs"]
+    rows = [(codec["bits_per_dim"], [codec["codec"], codec_bits(codec), "", CODECS]) for codec in codecs]
     for source in recipes():
         runs = [run for run in on_photos(source) if "bits_per_dim" in run]
         rows += [(run["bits_per_dim"], [link(source), bits(run), gain(run), how(run)]) for run in runs]
     return ("model or codec", "bits/dim", "caption gain, nats an image", "how"), [row for _, row in sorted(rows)[::-1]]
+
+
+@table
+def clean():
+    """Codecs and models on photos that were only resized, on the same as JPEGs, and on Flickr8k's JPEGs."""
+    sets = [("clean", "val", "only resized"), ("clean", "val", "decoded JPEGs"), ("flickr8k", SPLIT, "decoded JPEGs")]
+    rows = []
+    for resized, jpeg, flickr in zip(*(codec_set(*which)["codecs"] for which in sets), strict=True):
+        figures = [codec_bits(resized), codec_bits(jpeg), _added(jpeg), codec_bits(flickr)]
+        rows.append((resized["bits_per_dim"], [resized["codec"], *figures, CODECS]))
+    for source in recipes():
+        for run in (run for run in on_photos(source) if "clean" in run):
+            jpeg = run.get("clean_jpeg", {})
+            figures = [bits(run["clean"]), bits(jpeg) if jpeg else "", _added(jpeg), bits(run)]
+            rows.append((run["clean"]["bits_per_dim"], [link(source), *figures, how(run)]))
+    head = ("model or codec", "only resized", "the same as JPEGs", "JPEG adds, paired", "Flickr8k's JPEGs", "how")
+    return head, [row for _, row in sorted(rows)[::-1]]
+
+
+def _added(jpeg: dict) -> str:
+    if "over_resized" not in jpeg:
+        return ""
+    return f"{jpeg['over_resized']['mean']:+.3f} ± {jpeg['over_resized']['stderr']:.3f}"
+
+
+@table
+def photos():
+    """The sets of photos that codecs and models were measured on, and what they are."""
+    rows = []
+    for one in benchmark("codecs")["results"]:
+        kind = one["photos"]
+        size, files = "64 x 64", f"{kind['bits_per_dim_as_files']:.2f}" if "bits_per_dim_as_files" in kind else ""
+        what = kind["kind"]
+        if "quality" in kind:
+            what += f", quality {kind['quality']}"
+        if "shorter_side" in kind:
+            least, middle, most = kind["shorter_side"]
+            size = f"{least} to {most}, median {middle}"
+        rows.append([f"{one['data']}, {one['split']}", f"{one['images']:,}", what, size, files])
+    return ("set", "photos", "what they are", "shorter side of the stored photo", "bits/dim as files"), rows
 
 
 # docs/lineage.md
