@@ -125,12 +125,11 @@ def originals(folder: Path, names: list[str], images: np.ndarray, data: str | Pa
 def kind_of_photos(files: list[bytes], image_size: int, folder: Path) -> dict:
     """What the photos behind a file are. Raises InputError for both kinds in one folder."""
     photos = [Image.open(io.BytesIO(file)) for file in files]
-    stored = {photo.size == (image_size, image_size) for photo in photos}
-    if stored == {True} and all(photo.format == "JPEG" for photo in photos):
+    if all(photo.size == (image_size, image_size) and photo.format == "JPEG" for photo in photos):
         qualities = {quality_of(photo) for photo in photos}
         quality = qualities.pop() if len(qualities) == 1 else None
         return {"kind": DECODED, "quality": quality, "bits_per_dim_as_files": as_files(files, image_size)}
-    if stored == {False} and min(min(photo.size) for photo in photos) >= 2 * image_size:
+    if min(min(photo.size) for photo in photos) >= 2 * image_size:
         return {"kind": RESIZED, "shorter_side": [f([min(p.size) for p in photos]) for f in (min, _median, max)]}
     side = f"{image_size} x {image_size}"
     raise InputError(f"{folder}: neither JPEGs of {side} alone, nor photos alone that are twice as large and more")
