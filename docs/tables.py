@@ -153,7 +153,14 @@ def clean():
             jpeg = run.get("clean_jpeg", {})
             figures = [bits(run["clean"]), bits(jpeg) if jpeg else "", _added(jpeg), bits(run)]
             rows.append((run["clean"]["bits_per_dim"], [link(source), *figures, how(run)]))
-    head = ("model or codec", "only resized", "the same as JPEGs", "JPEG adds, paired", "Flickr8k's JPEGs", "how")
+    head = (
+        "model or codec",
+        "only resized",
+        "the same as JPEGs",
+        "JPEG adds, paired",
+        f"Flickr8k's JPEGs, {SPLIT}",
+        "how",
+    )
     return head, [row for _, row in sorted(rows)[::-1]]
 
 
@@ -169,7 +176,7 @@ def photos():
     rows = []
     for one in benchmark("codecs")["results"]:
         kind = one["photos"]
-        size, files = "64 x 64", f"{kind['bits_per_dim_as_files']:.2f}" if "bits_per_dim_as_files" in kind else ""
+        size, files = "64", f"{kind['bits_per_dim_as_files']:.2f}" if "bits_per_dim_as_files" in kind else ""
         what = kind["kind"]
         if "quality" in kind:
             what += f", quality {kind['quality']}"
