@@ -64,6 +64,38 @@ def codec_bits(codec: dict) -> str:
     return f"{codec['bits_per_dim']:.2f}" + (f" ± {codec['stderr']:.2f}" if "stderr" in codec else "")
 
 
+def added(jpeg: dict) -> str:
+    """Bits per dim that JPEG adds to photos, paired; nothing where that was not measured."""
+    if "over_resized" not in jpeg:
+        return ""
+    return f"{jpeg['over_resized']['mean']:+.3f} ± {jpeg['over_resized']['stderr']:.3f}"
+
+
+def clean_codecs(split: str) -> list[tuple[float, list[str]]]:
+    """Each codec's bits per dim on the clean set, and its cells: name, clean, as JPEGs, JPEG adds, Flickr8k."""
+    sets = [("clean", "val", "only resized"), ("clean", "val", "decoded JPEGs"), ("flickr8k", split, "decoded JPEGs")]
+    rows = []
+    for one, jpeg, flickr in zip(*(codec_set(*which)["codecs"] for which in sets), strict=True):
+        cells = [one["codec"], codec_bits(one), codec_bits(jpeg), added(jpeg), codec_bits(flickr)]
+        rows.append((one["bits_per_dim"], cells))
+    return rows
+
+
+def jpeg_cells(run: dict) -> list[str]:
+    """A model's bits per dim on the clean set as JPEGs, and what JPEG adds; nothing where that was not measured."""
+    jpeg = run.get("clean_jpeg", {})
+    return [bits(jpeg) if jpeg else "", added(jpeg)]
+
+
+def photo_set(one: dict) -> list[str]:
+    """Cells for a set of photos: name, count, what they are, shorter side of the stored photos, bits/dim as files."""
+    kind, cells = one["photos"], [f"{one['data']}, {one['split']}", f"{one['images']:,}"]
+    if kind["kind"] == "only resized":
+        least, median, most = kind["shorter_side"]
+        return [*cells, kind["kind"], f"{least} to {most}, median {median}", ""]
+    return [*cells, f"{kind['kind']}, quality {kind['quality']}", "64", f"{kind['bits_per_dim_as_files']:.2f}"]
+
+
 def nats(run: dict, digits: int = 2) -> str:
     """Nats per image with their standard error."""
     return f"{run['nats_per_image']:,.{digits}f} ± {run['stderr']:.{digits}f}"

@@ -18,14 +18,17 @@ from stored import (
     ROOT,
     benchmark,
     bits,
+    clean_codecs,
     codec_bits,
     codec_set,
     gain,
     how,
     in_unit,
+    jpeg_cells,
     link,
     nats,
     on_photos,
+    photo_set,
     published,
     recipe,
     recipes,
@@ -143,48 +146,20 @@ def bits_per_dim():
 @table
 def clean():
     """Codecs and models on photos that were only resized, on the same as JPEGs, and on Flickr8k's JPEGs."""
-    sets = [("clean", "val", "only resized"), ("clean", "val", "decoded JPEGs"), ("flickr8k", SPLIT, "decoded JPEGs")]
-    rows = []
-    for resized, jpeg, flickr in zip(*(codec_set(*which)["codecs"] for which in sets), strict=True):
-        figures = [codec_bits(resized), codec_bits(jpeg), _added(jpeg), codec_bits(flickr)]
-        rows.append((resized["bits_per_dim"], [resized["codec"], *figures, CODECS]))
+    rows = [(figure, [*cells, CODECS]) for figure, cells in clean_codecs(SPLIT)]
     for source in recipes():
         for run in (run for run in on_photos(source) if "clean" in run):
-            jpeg = run.get("clean_jpeg", {})
-            figures = [bits(run["clean"]), bits(jpeg) if jpeg else "", _added(jpeg), bits(run)]
-            rows.append((run["clean"]["bits_per_dim"], [link(source), *figures, how(run)]))
-    head = (
-        "model or codec",
-        "only resized",
-        "the same as JPEGs",
-        "JPEG adds, paired",
-        f"Flickr8k's JPEGs, {SPLIT}",
-        "how",
-    )
+            cells = [link(source), bits(run["clean"]), *jpeg_cells(run), bits(run), how(run)]
+            rows.append((run["clean"]["bits_per_dim"], cells))
+    head = ("model or codec", "only resized", "as JPEGs", "JPEG adds, paired", f"Flickr8k's JPEGs, {SPLIT}", "how")
     return head, [row for _, row in sorted(rows)[::-1]]
-
-
-def _added(jpeg: dict) -> str:
-    if "over_resized" not in jpeg:
-        return ""
-    return f"{jpeg['over_resized']['mean']:+.3f} ± {jpeg['over_resized']['stderr']:.3f}"
 
 
 @table
 def photos():
     """The sets of photos that codecs and models were measured on, and what they are."""
-    rows = []
-    for one in benchmark("codecs")["results"]:
-        kind = one["photos"]
-        size, files = "64", f"{kind['bits_per_dim_as_files']:.2f}" if "bits_per_dim_as_files" in kind else ""
-        what = kind["kind"]
-        if "quality" in kind:
-            what += f", quality {kind['quality']}"
-        if "shorter_side" in kind:
-            least, middle, most = kind["shorter_side"]
-            size = f"{least} to {most}, median {middle}"
-        rows.append([f"{one['data']}, {one['split']}", f"{one['images']:,}", what, size, files])
-    return ("set", "photos", "what they are", "shorter side of the stored photo", "bits/dim as files"), rows
+    head = ("set", "photos", "what they are", "shorter side of the stored photo", "bits/dim as files")
+    return head, [photo_set(one) for one in benchmark("codecs")["results"]]
 
 
 # docs/lineage.md
