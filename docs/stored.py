@@ -1,7 +1,11 @@
 """Stored figures and how pages write them: recipes/*.json, each with its results, and benchmarks/results/*.json.
 
 A result has at least `data`, `nats_per_image` and `stderr`. Of a benchmark, `command` and `machine` are what it ran as
-and on, where that is known, and `first_told` is the commit whose README first gave the figures.
+and on, where that is known, and `commit` is its program's, or `first_told` the one whose README first gave them.
+
+A result on Flickr8k's photos may hold the same checkpoint's figures on other photos, as objects with `images`,
+`nats_per_image`, `stderr` (nats an image) and `bits_per_dim`: `clean`, on photos that were only resized, and
+`clean_jpeg`, on the same photos saved as JPEGs of quality 95 and decoded.
 """
 
 import json
@@ -23,6 +27,12 @@ def recipes() -> list[dict]:
 
 def benchmark(name: str) -> dict:
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def codec_set(data: str, split: str, kind: str) -> dict:
+    """The codecs' figures on one set of photos, which are `decoded JPEGs` or `only resized`."""
+    sets = benchmark("codecs")["results"]
+    return next(s for s in sets if (s["data"], s["split"], s["photos"]["kind"]) == (data, split, kind))
 
 
 def on_photos(recipe: dict) -> list[dict]:
@@ -47,6 +57,43 @@ def bits(run: dict, digits: int = 3) -> str:
     """Bits per dim with their standard error."""
     stderr = run["stderr"] * run["bits_per_dim"] / run["nats_per_image"]
     return f"{run['bits_per_dim']:.{digits}f} ± {stderr:.{digits}f}"
+
+
+def codec_bits(codec: dict) -> str:
+    """Bits per dim of a codec, with their standard error where they have one."""
+    return f"{codec['bits_per_dim']:.2f}" + (f" ± {codec['stderr']:.2f}" if "stderr" in codec else "")
+
+
+def added(jpeg: dict) -> str:
+    """Bits per dim that JPEG adds to photos, paired; nothing where that was not measured."""
+    if "over_resized" not in jpeg:
+        return ""
+    return f"{jpeg['over_resized']['mean']:+.3f} ± {jpeg['over_resized']['stderr']:.3f}"
+
+
+def clean_codecs(split: str) -> list[tuple[float, list[str]]]:
+    """Each codec's bits per dim on the clean set, and its cells: name, clean, as JPEGs, JPEG adds, Flickr8k."""
+    sets = [("clean", "val", "only resized"), ("clean", "val", "decoded JPEGs"), ("flickr8k", split, "decoded JPEGs")]
+    rows = []
+    for one, jpeg, flickr in zip(*(codec_set(*which)["codecs"] for which in sets), strict=True):
+        cells = [one["codec"], codec_bits(one), codec_bits(jpeg), added(jpeg), codec_bits(flickr)]
+        rows.append((one["bits_per_dim"], cells))
+    return rows
+
+
+def jpeg_cells(run: dict) -> list[str]:
+    """A model's bits per dim on the clean set as JPEGs, and what JPEG adds; nothing where that was not measured."""
+    jpeg = run.get("clean_jpeg", {})
+    return [bits(jpeg) if jpeg else "", added(jpeg)]
+
+
+def photo_set(one: dict) -> list[str]:
+    """Cells for a set of photos: name, count, what they are, shorter side of the stored photos, bits/dim as files."""
+    kind, cells = one["photos"], [f"{one['data']}, {one['split']}", f"{one['images']:,}"]
+    if kind["kind"] == "only resized":
+        least, median, most = kind["shorter_side"]
+        return [*cells, kind["kind"], f"{least} to {most}, median {median}", ""]
+    return [*cells, f"{kind['kind']}, quality {kind['quality']}", "64", f"{kind['bits_per_dim_as_files']:.2f}"]
 
 
 def nats(run: dict, digits: int = 2) -> str:

@@ -122,11 +122,55 @@ def test_a_new_result_comes_into_the_tables(monkeypatch):
     assert tables.bits_per_dim()[1][-1][1] == "3.000 ± 0.010"
 
 
+def test_a_result_s_figures_on_the_clean_set_come_into_its_table(monkeypatch):
+    scored = {"images": 120, "nats_per_image": 6388.0, "stderr": 106.47, "bits_per_dim": 3.0}
+    kept = tables.recipes()
+    (run,) = [
+        run for recipe in kept if recipe["name"] == "pixelcnn" for run in recipe["results"] if run["minutes"] == 110
+    ]
+    run["clean"] = scored
+    monkeypatch.setattr(tables, "recipes", lambda: kept)
+    head, rows = tables.clean()
+    (row,) = [row for row in rows if "pixelcnn" in row[0]]
+    assert row[1:] == ["3.000 ± 0.050", "", "", tables.bits(run), tables.how(run)]
+    assert rows.index(row) == len(rows) - 1  # the best is the last
+    run["clean_jpeg"] = scored | {"bits_per_dim": 2.5, "over_resized": {"mean": -0.5, "stderr": 0.01}}
+    (row,) = [row for row in tables.clean()[1] if "pixelcnn" in row[0]]
+    assert row[1:4] == ["3.000 ± 0.050", "2.500 ± 0.042", "-0.500 ± 0.010"] and len(row) == len(head)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
+def test_codecs_stand_beside_what_the_photos_are(name):
+    text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
+    flickr = tables.codec_set("flickr8k", tables.SPLIT, "decoded JPEGs")["photos"]
+    files = f"{flickr['bits_per_dim_as_files']:.2f} bits/dim as files"
+    assert f"decoded JPEGs (64 x 64, quality {flickr['quality']}: {files})" in text
+
+
+def test_readme_s_figures_of_jpeg_xl_are_the_stored_ones():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    sets = [
+        ("flickr8k", tables.SPLIT, "decoded JPEGs"),
+        ("clean", "val", "only resized"),
+        ("clean", "val", "decoded JPEGs"),
+    ]
+    figures = [
+        tables.codec_bits(codec)
+        for which in sets
+        for codec in tables.codec_set(*which)["codecs"]
+        if codec["codec"] == "JPEG XL lossless, effort 7"
+    ]
+    told = re.search(
+        r"JPEG XL lossless needs (.+?) bits/dim .* JPEG XL needs (.+?), on .* decoded (\d.+?)\.(?: |$)", text
+    )
+    assert list(told.groups()) == figures
+
+
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_a_benchmark_s_figures_name_a_command_that_exists_and_stand_in_a_table(path):
     stored = json.loads(path.read_text(encoding="utf-8"))
     assert f'"{path.stem}"' in (ROOT / "docs" / "tables.py").read_text(encoding="utf-8")
-    assert {"results", "first_told"} <= stored.keys() and stored["results"]
+    assert {"commit", "first_told"} & stored.keys() and stored["results"]
     written = {run.get("command", stored.get("command")) for run in stored["results"]}
     commands = [command for line in written for command in commands_in(line)]
     assert len(commands) == len(written) and all(located(program) for program, _ in commands)
