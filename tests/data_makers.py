@@ -63,5 +63,5 @@ def run(*arguments, **options):
 
 
 def is_one_line(done, code=1):
-    """Whether a command failed with the exit codes that docs/training.md lists: the exit code, and one line on stderr."""
+    """Whether a command failed with the exit code and one line on stderr, as docs/training.md says."""
     return done.returncode == code and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
