@@ -6,6 +6,7 @@
 import copy
 import html
 import json
+import math
 
 import numpy as np
 import pytest
@@ -57,11 +58,12 @@ def side(folder, name):
 
 
 def nats_of(photos, model, captions):
-    """float64 (IMAGES,): the mean over each image's captions, each scored by itself."""
-    images = np.arange(IMAGES)
+    """float64 (IMAGES,): the mean over each image's captions; None to score without."""
     if captions is None:
-        return scoring.score(model, photos, images, None)[0]
-    return np.array([scoring.score(model, photos, np.full(len(t), i), t)[0].mean() for i, t in enumerate(captions)])
+        return scoring.score(model, photos, np.arange(IMAGES), None)[0]
+    images = np.array([i for i in range(IMAGES) for _ in captions[i]])
+    nats, _ = scoring.score(model, photos, images, [text for texts in captions for text in texts])
+    return np.array([nats[images == i].mean() for i in range(IMAGES)])
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +188,9 @@ def test_the_gain_over_a_captionless_model_says_whether_the_budgets_are_equal(de
     assert found["budget"]["images"] == 38_400 and found["budget"]["at_step"] == 3
     shown = capsys.readouterr().out
     assert "trained for             2,400 steps, 16 images a step; the other 2,400 steps, 16 images a step" in shown
-    assert "budget:" not in shown
-    longer = saved(
-        tmp_path / "longer.pt", 0, {"steps": 4800, "batch_size": 16, "lr": 1.0}, use_captions=False, size="s"
-    )
+    assert "budget:" not in shown and "of the two sides" not in shown
+    config = {"steps": 4800, "batch_size": 16, "lr": 1.0}
+    longer = saved(tmp_path / "longer.pt", 0, config, best=math.inf, use_captions=False, size="s")
     out = ["--report", tmp_path / "report", "--samples", 1, "--overwrite"]
     versus = evaluated(demo_file, tmp_path, folder / "use0.pt", "--versus", longer, *out, limit=2)["versus"]
     assert versus["equal_budget"] is False and versus["other_options"] == ["size"]
@@ -197,6 +198,7 @@ def test_the_gain_over_a_captionless_model_says_whether_the_budgets_are_equal(de
     page = html.unescape((tmp_path / "report" / "report.html").read_text(encoding="utf-8"))
     for text in (shown, page):
         assert "not an equal budget: part of the difference may be the training's length" in text
+        assert "of the two sides only this one was chosen on val" in text
         assert "they differ in size" in text and "the other 4,800 steps" in text
 
 
@@ -236,4 +238,4 @@ def test_only_the_best_on_this_very_val_was_chosen_on_it(demo_file, folder):
     assert sides.chosen_on(here, val) and not sides.chosen_on(here, test)
     assert not sides.chosen_on(here | {"provenance": {"val_sha256": "0" * 64}}, val)
     assert not sides.chosen_on(here | {"weights": {"a": None}}, val)  # last.pt
-    assert not sides.chosen_on(here | {"progress": {"best": float("inf")}}, val)  # nothing was evaluated
+    assert not sides.chosen_on(here | {"progress": {"best": math.inf}}, val)  # nothing was evaluated

@@ -121,6 +121,9 @@ def budget_lines(summary):
     if not versus["equal_budget"]:
         found = "an unknown" if versus["equal_budget"] is None else "not an equal"
         lines.append(("warning", f"{found} budget: part of the difference may be the training's length"))
+    if versus["chosen_on_this_split"] != summary["chosen_on_this_split"]:
+        chosen = "the other" if versus["chosen_on_this_split"] else "this one"
+        lines.append(("warning", f"of the two sides only {chosen} was chosen on {summary['split']}"))
     if versus["other_options"]:
         differ = ", ".join(versus["other_options"])
         lines.append(("note", f"beside captions, length and seed they differ in {differ}"))
