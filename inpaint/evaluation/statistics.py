@@ -56,13 +56,11 @@ def mean_and_ci95(values, seed=0, resamples=10_000):
     mean = float(values.mean())
     if n < LEAST_IMAGES or not np.isfinite(values).all():
         return {"mean": mean, "ci95": None}
-    if np.ptp(values) == 0:  # BCa divides by their spread
-        return {"mean": mean, "ci95": [float(values[0])] * 2}
     options = {"n_resamples": resamples, "confidence_level": widened(n), "rng": seed}
     options["batch"] = max(1, 2**20 // n)  # bounds the memory at 2^20 draws, whatever n is
     method = "BCa" if n <= MOST_FOR_BCA else "percentile"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a BCa that is not defined, as if all resampled means were on one side
+        warnings.simplefilter("ignore")  # of a BCa that is not defined: NaN, for equal values
         low, high = bootstrap((values,), np.mean, method=method, **options).confidence_interval
     if not (math.isfinite(low) and math.isfinite(high)):
         low, high = bootstrap((values,), np.mean, method="percentile", **options).confidence_interval
