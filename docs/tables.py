@@ -277,6 +277,30 @@ def sampling_parts():
     return ("decoder", "centers", *parts), rows
 
 
+# docs/evaluation.md
+
+
+def coverage(kind: str) -> list[tuple[dict, dict[str, str]]]:
+    """What was simulated, and the share of intervals that hold the truth; `kind` is a key that its results have."""
+    found = [run for run in benchmark("interval_coverage")["results"] if kind in run]
+    return [(run, {name: f"{share:.3f}" for name, share in run["holds"].items()}) for run in found]
+
+
+@table
+def interval_coverage():
+    runs = coverage("values")
+    rows = [[run["values"], f"{run['images']}", *shares.values()] for run, shares in runs]
+    return ("values", "images", *runs[0][1]), rows
+
+
+@table
+def seed_coverage():
+    runs = coverage("seeds")
+    sides = {1: "caption gain", 2: "difference of two models"}
+    rows = [[sides[run["sides"]], f"{run['seeds']}", f"{run['spread']}", *shares.values()] for run, shares in runs]
+    return ("gain", "seeds a side", "trainings differ by", *runs[0][1]), rows
+
+
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page would change")

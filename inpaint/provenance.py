@@ -28,6 +28,8 @@ def of_checkpoint(summary, checkpoint, photos):
     """Describe the checkpoint and its training: a list of (name, text)."""
     progress, origin = checkpoint["progress"], checkpoint.get("provenance", {})
     rows = [("file", summary["checkpoint"]), ("sha256 of the file", summary["checkpoint_sha256"])]
+    for number, one in enumerate(summary.get("checkpoints", [])[1:], 2):
+        rows.append((f"checkpoint {number}", f"{one['checkpoint']}, sha256 {one['checkpoint_sha256']}"))
     if {"step", "seconds"} <= progress.keys():
         rows.append(("trained", f"{progress['step']:,} steps in {progress['seconds'] / 60:.1f} minutes"))
     rows += [(name.replace("_", " "), str(value)) for name, value in origin.items()]
@@ -47,4 +49,4 @@ def of_evaluation(evaluation):
             rows.append((package, version(package)))
     rows.append(("commit", commit() or "unknown: not run from a git checkout"))
     rows.append(("processes", str(rank_and_world()[1])))
-    return [*rows, ("seed of samples, swaps and bootstrap", str(evaluation.seed))]
+    return [*rows, ("seed of samples, captions lent and bootstrap", str(evaluation.seed))]

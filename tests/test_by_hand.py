@@ -15,6 +15,7 @@ from data_prep.h5file import describe
 from data_prep.photos import hashed_id
 from inpaint.dataset import Photos
 from inpaint.evaluation import image_quality
+from inpaint.evaluation.caption_figures import CaptionOptions
 from inpaint.evaluation.figures import evaluate
 
 # `printf %d ID | sha256sum`: the first 16 digits are a number that ends in 0 when divided by 10
@@ -147,12 +148,13 @@ class ByHand(torch.nn.Module):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
 def test_every_figure_of_every_image_by_hand(photos, batch_size):
-    evaluation = evaluate(ByHand(), photos, batch_size=batch_size)
-    first = [f"first of {number}" for number in range(5)]
-    assert evaluation.captions == [*first[:3], "", first[4]]
+    evaluation = evaluate(ByHand(), photos, batch_size=batch_size, options=CaptionOptions("first"))
+    first = [[f"first of {number}"] for number in range(5)]
+    assert evaluation.captions == [*first[:3], [], first[4]]
     assert evaluation.nats.tolist() == [21, 21, 21, 25, 21]
     assert evaluation.nats_none.tolist() == [25] * 5
-    assert evaluation.gain_over_none.tolist() == [4] * 4 and evaluation.gain_over_swapped.tolist() == [0] * 4
+    assert evaluation.gain_over("none").tolist() == [4] * 4
+    assert evaluation.gain_over("swapped").tolist() == evaluation.gain_over("unlike").tolist() == [0] * 4
     assert evaluation.levels == 8 and evaluation.truth is None
 
     # 48 of 49 pixels are 10 off; of the fourth photo, which has no caption, none is
@@ -169,6 +171,47 @@ def test_every_figure_of_every_image_by_hand(photos, batch_size):
     # of the 24 pixels of the first ring two are in the second row, of the 16 of the second five, further in none
     np.testing.assert_allclose(evaluation.ring_nats[0], [6 / 24, 15 / 16, 0, 0])
     np.testing.assert_allclose(evaluation.ring_nats[3], [10 / 24, 15 / 16, 0, 0])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_all_captions_of_an_image_are_scored_and_averaged_by_hand(photos, batch_size):
+    """A photo's first caption costs 21 nats, its last 23, none 25; the fourth has no caption."""
+    evaluation = evaluate(ByHand(), photos, batch_size=batch_size, options=CaptionOptions("all", 3))
+    assert evaluation.captions[:2] == [["first of 0", "last of 0"], ["first of 1", "last of 1"]]
+    assert evaluation.captions[3] == [] and len(evaluation.captions) == 5
+    assert evaluation.nats.tolist() == [22, 22, 22, 25, 22]
+    assert [nats.tolist() for nats in evaluation.caption_nats] == [[21, 23]] * 3 + [[]] + [[21, 23]]
+    assert evaluation.gain_over("none").tolist() == [3] * 4
+
+    # each is lent two captions; over all four photos, four firsts and four lasts
+    assert [len(lent) for lent in evaluation.lent] == [2, 2, 2, 0, 2]
+    assert sorted(image for lent in evaluation.lent for image in lent) == [0, 0, 1, 1, 2, 2, 4, 4]
+    assert all(image not in lent for image, lent in enumerate(evaluation.lent))
+    swapped = evaluation.nats_swapped[[0, 1, 2, 4]]
+    assert set(swapped) <= {21, 22, 23} and swapped.sum() == 4 * 22 and np.isnan(evaluation.nats_swapped[3])
+    assert evaluation.gain_over("swapped").tolist() == (swapped - 22).tolist()
+
+    # the unlike one is a first caption, and is compared with the first: 21 nats both
+    assert evaluation.gain_over("unlike").tolist() == [0] * 4
+
+    # the mean probability of three captions of others, of which some are firsts
+    ways = [-np.log((np.exp(-21) * firsts + np.exp(-23) * (3 - firsts)) / 3) for firsts in range(4)]
+    mixture = evaluation.nats_mixture[[0, 1, 2, 4]]
+    assert all(min(abs(nats - np.array(ways))) < 1e-9 for nats in mixture)
+    assert evaluation.gain_over("mixture") == pytest.approx(mixture - 22)
+
+    nats = np.zeros((7, 7))
+    nats[1] = 3
+    nats[6, 0] = (4 * 1 + 4) / 5  # on average one nat in four photos, four in one
+    np.testing.assert_allclose(evaluation.pixel_nats, nats)
+    np.testing.assert_allclose(evaluation.ring_nats[0], [7 / 24, 15 / 16, 0, 0])
+    np.testing.assert_allclose(evaluation.ring_nats[3], [10 / 24, 15 / 16, 0, 0])
+    assert evaluation.psnr[0] == pytest.approx(10 * math.log10(255**2 / (100 * 48 / 49)))  # with the first
+
+
+def test_without_other_captions_there_is_no_mixture(photos):
+    assert np.isnan(evaluate(ByHand(), photos).nats_mixture).all()
+    assert len(evaluate(ByHand(), photos).gain_over("mixture")) == 0
 
 
 def ssim_by_hand(level):

@@ -16,6 +16,7 @@ from data_prep.errors import InputError
 from data_prep.files import write_json
 from inpaint import shares
 from inpaint.evaluation import image_quality
+from inpaint.evaluation.caption_figures import CaptionOptions
 from inpaint.evaluation.figures import evaluate
 from inpaint.evaluation.scoring import score
 from inpaint.evaluation.summary import summarise, table
@@ -43,8 +44,8 @@ class FakePhotos:
     def images(self, indices):
         return self.border[indices], self.center[indices]
 
-    def first_captions(self, indices):
-        return [self.captions[i] for i in indices]
+    def captions_of(self, index):
+        return [self.captions[index]] if self.captions[index] else []
 
 
 class ByCaption(torch.nn.Module):
@@ -74,21 +75,33 @@ def test_gains_are_paired_and_leave_out_images_without_a_caption():
     evaluation = evaluate(ByCaption(), FakePhotos(["yes", "no", "", "yes", "no", ""]))
     assert evaluation.nats.tolist() == [96, 240, 192, 96, 240, 192]
     assert evaluation.nats_none.tolist() == [192] * 6
-    assert evaluation.gain_over_none.tolist() == [96, -48, 96, -48]
-    assert evaluation.gain_over_swapped.tolist() == [144, -144, 144, -144]
-    assert evaluation.swapped[[2, 5]].tolist() == [-1, -1]
+    assert evaluation.gain_over("none").tolist() == [96, -48, 96, -48]
+    assert evaluation.gain_over("swapped").tolist() == [144, -144, 144, -144]
+    assert evaluation.gain_over("unlike").tolist() == [144, -144, 144, -144]
+    assert [evaluation.lent[i] for i in (2, 5)] == [[], []] and evaluation.unlike[[2, 5]].tolist() == [-1, -1]
     summary = summarise(evaluation)
     assert summary["images"] == 6 and summary["captioned_images"] == 4
     assert summary["nats_per_image"]["mean"] == 176
     assert summary["caption_gain_nats_per_image"]["over_none"]["mean"] == 24
-    low, high = summary["caption_gain_nats_per_image"]["over_none"]["ci95"]
+    assert summary["caption_gain_nats_per_image"]["over_none"]["ci95"] is None  # of four images
+    many = summarise(evaluate(ByCaption(), FakePhotos(["yes", "no", ""] * 10)))
+    low, high = many["caption_gain_nats_per_image"]["over_none"]["ci95"]
     assert low < 24 < high
 
 
 def test_own_caption_is_scored_before_the_limit_cuts_who_can_lend_one():
     evaluation = evaluate(ByCaption(), FakePhotos(["yes", "no"]), limit=1)
-    assert evaluation.swapped.tolist() == [1]
-    assert evaluation.gain_over_swapped.tolist() == [144]
+    assert evaluation.lent == [[1]] and evaluation.unlike.tolist() == [1]
+    assert evaluation.gain_over("swapped").tolist() == [144]
+
+
+def test_what_is_lent_to_an_image_does_not_depend_on_how_many_are_scored():
+    photos = FakePhotos([f"caption {number}" for number in range(30)])
+    for options in (CaptionOptions(), CaptionOptions("first", 4)):
+        few = evaluate(ByCaption(), photos, limit=3, options=options)
+        many = evaluate(ByCaption(), photos, options=options)
+        assert few.lent == many.lent[:3] and few.unlike.tolist() == many.unlike[:3].tolist()
+        np.testing.assert_array_equal(few.nats_mixture, many.nats_mixture[:3])
 
 
 def test_model_without_captions_is_scored_once_and_has_no_gain():
@@ -102,7 +115,8 @@ def test_model_without_captions_is_scored_once_and_has_no_gain():
 
 def test_photos_without_any_caption_have_no_gain_to_report():
     summary = summarise(evaluate(ByCaption(), FakePhotos(["", ""])))
-    assert summary["caption_gain_nats_per_image"] == {"over_none": None, "over_swapped": None}
+    gains = summary["caption_gain_nats_per_image"]
+    assert gains == dict.fromkeys(["over_none", "over_swapped", "over_unlike", "over_mixture"])
     assert "none of these images has one" in table(summary)
 
 
@@ -190,7 +204,8 @@ def test_command_writes_the_contracts_json_and_a_grid_and_two_processes_agree_wi
     assert contract <= set(one)
     assert (one["schema"], one["split"], one["images"], one["uses_captions"]) == (1, "val", 7, True)
     assert set(one["nats_per_image"]) == {"mean", "stderr"}
-    assert set(one["caption_gain_nats_per_image"]["over_swapped"]) == {"mean", "ci95"}
+    assert set(one["caption_gain_nats_per_image"]["over_swapped"]) == {"mean", "ci95", "of"}
+    assert one["of"] == "this checkpoint" and one["seeds"] == 1 and one["split_images"] == 12
     pixels_by_ring = [124 - 8 * ring for ring in range(16)]  # 32 x 32, from the outside in
     assert np.dot(pixels_by_ring, one["nats_per_pixel_by_ring"]) / 1024 == pytest.approx(one["nats_per_pixel"])
     assert one["versus"]["likelihood"] == "gaussian"

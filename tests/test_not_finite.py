@@ -18,8 +18,11 @@ from inpaint import checkpoints, filling
 from inpaint.commands import evaluate as command
 from inpaint.dataset import Photos
 from inpaint.evaluation import scoring, versus
+from inpaint.evaluation.caption_figures import CaptionOptions
 from inpaint.evaluation.figures import evaluate
 from models import Inpainter
+
+FIRST = CaptionOptions("first")
 
 
 def shell(main, *arguments):
@@ -85,10 +88,17 @@ def test_weights_whose_products_overflow_are_one_line(demo_file, checkpoint, hug
 def test_the_one_image_is_named(demo_file, spoil, value):
     spoil(value)
     with pytest.raises(InputError) as refused:
-        evaluate(fresh_model(), Photos(demo_file, "test"), limit=5, batch_size=2, name="runs/best.pt")
+        evaluate(fresh_model(), Photos(demo_file, "test"), limit=5, batch_size=2, name="runs/best.pt", options=FIRST)
     shown = str(refused.value)
     assert shown.startswith("runs/best.pt: not fit for use: its nats of image 2 of ")
     assert f"test (demo_test_000000002): {-value}" in shown and "1 of 5 images" in shown
+
+
+def test_an_image_counts_once_however_many_of_its_captions_are_not_finite(demo_file, checkpoint, huge):
+    photos = Photos(demo_file, "val")
+    assert len(photos.captions_of(0)) > 1
+    with pytest.raises(InputError, match="image 0 of .* 2 of 2 images are not finite"):
+        evaluate(checkpoints.load(huge), photos, limit=2)
 
 
 def test_nats_without_or_with_a_swapped_caption_count_too(demo_file, spoil):
@@ -96,10 +106,10 @@ def test_nats_without_or_with_a_swapped_caption_count_too(demo_file, spoil):
     own = photos.first_captions(np.arange(5))
     spoil(float("nan"), lambda captions: not any(captions))
     with pytest.raises(InputError, match="its nats without a caption of image 2 of"):
-        evaluate(fresh_model(), photos, limit=5)
+        evaluate(fresh_model(), photos, limit=5, options=FIRST)
     spoil(float("nan"), lambda captions: all(captions) and captions != own)
     with pytest.raises(InputError, match="its nats with another image's caption of image 2 of"):
-        evaluate(fresh_model(), photos, limit=5)
+        evaluate(fresh_model(), photos, limit=5, options=FIRST)
 
 
 @pytest.mark.filterwarnings("error")
@@ -123,10 +133,10 @@ def test_a_mean_that_is_not_finite_is_told_too(demo_file, monkeypatch, value):
 
 def test_the_other_model_of_a_comparison_is_named(demo_file, spoil):
     photos, model = Photos(demo_file, "val"), fresh_model()
-    evaluation = evaluate(model, photos, limit=4)
+    evaluation = evaluate(model, photos, limit=4, options=FIRST)
     spoil(float("inf"))
     with pytest.raises(InputError, match="^other.pt: not fit for use: its nats of image 2 of .*: -inf"):
-        versus.compare(evaluation, model, photos, "other.pt")
+        versus.compare(evaluation, [("other.pt", model)], photos)
 
 
 def test_finite_figures_pass():

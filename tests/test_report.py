@@ -24,7 +24,7 @@ from inpaint.report import plots as report_plots
 from inpaint.report.training_curve import Curve, read_curve
 from inpaint.sampling import grid_rows
 
-IMAGES = 20
+IMAGES = 24
 
 
 class Page(HTMLParser):
@@ -168,7 +168,7 @@ def test_one_image_or_no_captions_make_a_page_too(demo_file, tmp_path, options):
     assert "None here: no TensorBoard log" in shown
     if model.uses_captions:
         assert "no bits per dim" in shown and "floor of the cross-entropy" in shown
-        assert "No word is in 10 captions or more." in shown
+        assert "No word is in the captions of 20 images or more." in shown
     else:
         assert shown.count("This model takes no captions.") == 2 and "bits per dim" in shown
 
@@ -196,20 +196,28 @@ def test_text_of_others_stays_text():
 
 
 def test_words_are_counted_once_an_image_and_come_with_their_images_gains():
-    captions = ["A dog, a Dog!"] * 6 + ["a cat"] * 7 + ["rare"] * 4
-    gains = np.array([5.0, 7.0] * 3 + [1.0] * 7 + [99.0] * 4)
-    found = word_gains(captions, gains, min_images=5)
-    assert [(gain.word, gain.images) for gain in found] == [("dog", 6), ("a", 13), ("cat", 7)]
-    assert [gain.mean for gain in found] == pytest.approx([6, 43 / 13, 1])
+    captions = [["A dog, a Dog!"]] * 22 + [["a cat"]] * 23 + [["rare"]] * 19
+    gains = [[5.0], [7.0]] * 11 + [[1.0]] * 23 + [[99.0]] * 19
+    found = word_gains(captions, gains)
+    assert [(gain.word, gain.images) for gain in found] == [("dog", 22), ("a", 45), ("cat", 23)]
+    assert [gain.mean for gain in found] == pytest.approx([6, 155 / 45, 1])
     low, high = found[0].ci95
     assert 5 <= low < 6 < high <= 7
     assert found[2].ci95 == [1, 1]
 
 
+def test_a_word_s_gain_is_that_of_the_captions_that_have_it_each_image_once():
+    """Of three captions two have the dog, and gain 3 on average; the cat's gains 10."""
+    captions = [["a dog", "my dog", "a cat"]] * 20 + [["a dog"]] * 20
+    gains = [[2.0, 4.0, 10.0]] * 20 + [[7.0]] * 20
+    found = {gain.word: (gain.images, gain.mean) for gain in word_gains(captions, gains)}
+    assert found == {"dog": (40, 5.0), "cat": (20, 10.0), "my": (20, 4.0), "a": (40, 6.5)}
+
+
 def test_many_intervals_come_with_what_chance_alone_would_give():
     rng = np.random.default_rng(0)
-    captions = [" ".join(f"w{word}" for word in np.flatnonzero(rng.random(60) < 0.3)) for _ in range(200)]
-    found = word_gains(captions, rng.normal(size=200))
+    captions = [[" ".join(f"w{word}" for word in np.flatnonzero(rng.random(60) < 0.3))] for _ in range(200)]
+    found = word_gains(captions, rng.normal(size=(200, 1)))
     assert len(found) == 60
     off_zero = sum(not gain.ci95[0] <= 0 <= gain.ci95[1] for gain in found)
     note = comparisons_note(found)

@@ -27,7 +27,7 @@ def test_edge_of_the_image_is_no_border():
 def test_hole_that_is_the_whole_image_has_no_rings():
     assert not distances((0, 0, 8, 8), 8).any()
     assert ring_means(np.ones((5, 8, 8)), (0, 0, 8, 8), 8).shape == (5, 0)
-    where = PixelNats((0, 0, 8, 8), 8, 1)
+    where = PixelNats((0, 0, 8, 8), 8, np.arange(1))
     where.add(np.array([0]), -torch.ones(1, 3, 8, 8))
     pixels, by_ring = where.gathered()
     assert (pixels == 3).all() and by_ring.shape == (1, 0)
@@ -44,7 +44,7 @@ def test_ring_means_are_means_over_the_pixels_at_each_distance(hole):
 def test_pixels_and_rings_add_up_to_the_nats_per_image_in_any_batches():
     hole, log_prob = (4, 4, 8, 8), -torch.rand(7, 3, 8, 8)
     nats = -log_prob.double().sum(dim=(1, 2, 3)).numpy()
-    where = PixelNats(hole, 16, 7)
+    where = PixelNats(hole, 16, np.arange(7))
     for positions in ([5, 0], [1, 2, 3, 4], [6]):
         where.add(np.array(positions), log_prob[positions])
     pixels, by_ring = where.gathered()
@@ -55,7 +55,7 @@ def test_pixels_and_rings_add_up_to_the_nats_per_image_in_any_batches():
 
 def test_maps_of_several_processes_are_added_up(monkeypatch):
     hole, log_prob = (4, 4, 8, 8), -torch.rand(5, 3, 8, 8)
-    alone, shares = PixelNats(hole, 16, 5), [PixelNats(hole, 16, 5) for _ in range(2)]
+    alone, shares = PixelNats(hole, 16, np.arange(5)), [PixelNats(hole, 16, np.arange(5)) for _ in range(2)]
     alone.add(np.arange(5), log_prob)
     expected, _ = alone.gathered()
     for rank, share in enumerate(shares):

@@ -11,10 +11,10 @@ from PIL import Image
 
 from inpaint import sampling
 from inpaint.dataset import Photos, binarized
-from inpaint.evaluation import figures as evaluation_module
-from inpaint.evaluation import scoring
+from inpaint.evaluation import caption_figures, scoring
+from inpaint.evaluation.caption_figures import CaptionOptions
 from inpaint.evaluation.figures import evaluate
-from inpaint.evaluation.swap import shared_words, swap
+from inpaint.evaluation.lending import lend, shared_words, some_of_others, unlike
 from inpaint.evaluation.word_gain import comparisons_note, word_gains
 
 
@@ -23,16 +23,17 @@ def photos(demo_file):
     return Photos(demo_file, "val")
 
 
-def test_the_seed_reaches_swaps_and_is_kept_for_the_bootstrap(photos, monkeypatch):
+def test_the_seed_reaches_what_is_lent_and_is_kept_for_the_bootstrap(photos, monkeypatch):
     asked = []
+    for real in (lend, unlike, some_of_others):
 
-    def remembered(captions, indices, seed=0):
-        asked.append(seed)
-        return swap(captions, indices, seed)
+        def remembered(*arguments, real=real):
+            asked.append((real.__name__, arguments[-1]))
+            return real(*arguments)
 
-    monkeypatch.setattr(evaluation_module, "swap", remembered)
-    found = evaluate(fresh_model(), photos, limit=3, seed=11)
-    assert asked == [11] and found.seed == 11
+        monkeypatch.setattr(caption_figures, real.__name__, remembered)
+    found = evaluate(fresh_model(), photos, limit=1, seed=11, options=CaptionOptions("all", 2))
+    assert asked == [("lend", 11), ("some_of_others", 11), ("unlike", 11)] and found.seed == 11
 
 
 def test_images_without_a_caption_are_not_scored_again(photos, monkeypatch):
@@ -43,12 +44,15 @@ def test_images_without_a_caption_are_not_scored_again(photos, monkeypatch):
         scored[label] = (indices.tolist(), captions)
         return real(model, photos, indices, captions, *arguments, label=label, **options)
 
-    monkeypatch.setattr(evaluation_module, "score", remembered)
-    monkeypatch.setattr(photos, "first_captions", lambda indices: [["a", "", "b c", ""][i % 4] for i in indices])
+    monkeypatch.setattr(caption_figures, "score", remembered)
+    monkeypatch.setattr(photos, "captions_of", lambda i: [["a"], [], ["b c", "d"], [""]][i] if i < 4 else [])
     found = evaluate(fresh_model(), photos, limit=4)
-    assert scored["own caption"] == ([0, 1, 2, 3], ["a", "", "b c", ""])
+    assert scored["own captions"] == ([0, 1, 2, 2, 3], ["a", "", "b c", "d", ""])
     assert scored["no caption"] == ([0, 2], ["", ""])
-    assert scored["swapped caption"] == ([0, 2], ["b c", "a"])
+    assert scored["unlike caption"] == ([0, 2], ["b c", "a"])
+    images, texts = scored["swapped captions"]  # the one caption of the first image, and one of the third's to it
+    assert images == [0, 2] and texts[0] in ("b c", "d") and texts[1] == "a"
+    assert "random captions" not in scored
     assert (found.nats_none[[1, 3]] == found.nats[[1, 3]]).all() and (
         found.nats_none[[0, 2]] != found.nats[[0, 2]]
     ).all()
@@ -63,13 +67,14 @@ def test_a_split_s_name_and_levels_are_the_evaluation_s(demo_file):
 def test_nats_without_captions_keep_their_own_images(photos):
     """Each image's nats without a caption are those that scoring it alone gives."""
     model = fresh_model()
-    found = evaluate(model, photos, limit=4)
+    found = evaluate(model, photos, limit=4, options=CaptionOptions("first"))
     alone = [scoring.score(model, photos, np.array([i]), [""])[0][0] for i in range(4)]
     assert found.nats_none == pytest.approx(alone, abs=1e-4) and np.ptp(alone) > 1
-    lent = [
-        scoring.score(model, photos, np.array([i]), photos.first_captions([found.swapped[i]]))[0][0] for i in range(4)
-    ]
-    assert found.nats_swapped == pytest.approx(lent, abs=1e-4)
+    for chosen, nats in ((found.unlike, found.nats_unlike), ([lent[0] for lent in found.lent], found.nats_swapped)):
+        alone = [
+            scoring.score(model, photos, np.array([i]), photos.first_captions([chosen[i]]))[0][0] for i in range(4)
+        ]
+        assert nats == pytest.approx(alone, abs=1e-4)
 
 
 def test_the_floor_of_a_grey_image_counts_its_one_channel(tmp_path):
@@ -195,26 +200,26 @@ def test_fixed_draws_of_an_image_follow_from_its_id_alone(photos):
     assert torch.equal(fixed, binarized(stored, "fixed", np.random.default_rng([1764, number % 2**64]), 3))
 
 
-def test_a_swap_takes_the_least_shared_words_then_the_first_image():
-    assert swap(["a dog runs", "a dog sits", "two cats sit", "a cat"], [0, 1, 2, 3]).tolist() == [2, 2, 0, 2]
+def test_an_unlike_caption_shares_the_least_shared_words_then_is_the_first_image_s():
+    assert unlike(["a dog runs", "a dog sits", "two cats sit", "a cat"], [0, 1, 2, 3]).tolist() == [2, 2, 0, 2]
     # clipped precision: the share of the other's words that one's own caption has too
-    assert swap(["a b c d", "a", "a b x y z w"], [0]).tolist() == [2]
+    assert unlike(["a b c d", "a", "a b x y z w"], [0]).tolist() == [2]
     assert shared_words("a b c d", "a a x") == 1 / 3 and shared_words("A, b", "a , x y") == 1 / 2
-    assert swap(["a b", "x", "y"], [0]).tolist() == [1]
+    assert unlike(["a b", "x", "y"], [0]).tolist() == [1]
 
 
-def test_a_swap_s_candidates_follow_from_seed_and_image():
+def test_an_unlike_caption_s_candidates_follow_from_seed_and_image():
     captions = [f"w{number}" for number in range(200)]  # any two share nothing: the first candidate by number is taken
     for seed in (0, 5):
         drawn = [np.random.default_rng([seed, i]).choice(200, size=8) for i in (3, 4)]
-        assert swap(captions, [3, 4], seed).tolist() == [
+        assert unlike(captions, [3, 4], seed).tolist() == [
             min(set(some.tolist()) - {i}) for some, i in zip(drawn, (3, 4), strict=True)
         ]
 
 
 def test_words_are_listed_from_the_largest_gain_then_by_the_alphabet():
-    captions = ["Zebra apple ."] * 3 + ["mango, mango"] * 3 + ["kiwi"] * 2
-    found = word_gains(captions, np.array([1.0, 2, 3, 4, 4, 4, 9, 9]), min_images=3)
+    captions = [["Zebra apple ."]] * 3 + [["mango, mango"]] * 3 + [["kiwi"]] * 2
+    found = word_gains(captions, np.array([1.0, 2, 3, 4, 4, 4, 9, 9])[:, None], min_images=3)
     assert [(gain.word, gain.images, gain.mean) for gain in found] == [
         ("mango", 3, 4),
         ("apple", 3, 2),
@@ -223,13 +228,13 @@ def test_words_are_listed_from_the_largest_gain_then_by_the_alphabet():
 
 
 def test_the_seed_of_a_word_s_interval_is_the_one_given():
-    gains = np.random.default_rng(0).normal(size=40)
-    intervals = [word_gains(["dog"] * 40, gains, seed)[0].ci95 for seed in (1, 1, 2)]
+    gains = np.random.default_rng(0).normal(size=(40, 1))
+    intervals = [word_gains([["dog"]] * 40, gains, seed)[0].ci95 for seed in (1, 1, 2)]
     assert intervals[0] == intervals[1] != intervals[2]
 
 
 def test_one_interval_in_twenty_leaves_out_zero_by_chance():
-    gains = [word_gains(["w"] * 20, np.full(20, value))[0] for value in (1.0, -1.0)]
+    gains = [word_gains([["w"]] * 20, np.full((20, 1), value))[0] for value in (1.0, -1.0)]
     note = comparisons_note(gains)
     assert note.startswith("2 words are compared") and "some 0.1 of these" in note and "; 2 do." in note
     assert "some 5 of these" in comparisons_note(gains * 50)

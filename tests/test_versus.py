@@ -13,6 +13,8 @@ from inpaint.evaluation import versus
 from inpaint.evaluation.figures import evaluate
 from inpaint.evaluation.statistics import mean_and_ci95
 
+IMAGES = 20
+
 
 @pytest.fixture(scope="module")
 def photos(demo_file):
@@ -21,25 +23,25 @@ def photos(demo_file):
 
 @pytest.fixture(scope="module")
 def evaluation(photos):
-    return evaluate(fresh_model(0), photos, limit=6)
+    return evaluate(fresh_model(0), photos, limit=IMAGES)
 
 
 def a_summary(low, high, better_on=0.75):
-    gain = {"mean": (low + high) / 2, "ci95": [low, high]}
+    gain = {"mean": (low + high) / 2, "ci95": [low, high], "of": "these checkpoints"}
     return {"checkpoint": "A.pt", "versus": {"checkpoint": "B.pt", "gain_nats_per_image": gain, "better_on": better_on}}
 
 
 def test_model_against_itself_differs_by_nothing(photos, evaluation):
-    found = versus.compare(evaluation, fresh_model(0), photos, "same.pt")
+    found = versus.compare(evaluation, [("same.pt", fresh_model(0))], photos)[0]
     assert found["gain_nats_per_image"]["mean"] == pytest.approx(0, abs=1e-3)
     assert found["gain_nats_per_image"]["ci95"] == pytest.approx([0, 0], abs=1e-3)
     assert found["nats_per_image"]["mean"] == pytest.approx(evaluation.nats.mean())
 
 
 def test_difference_is_the_other_s_nats_minus_one_s_own_image_by_image(photos, evaluation):
-    others = evaluate(fresh_model(1), photos, limit=6)
-    found = versus.compare(evaluation, fresh_model(1), photos, "other.pt")
-    there_and_back = versus.compare(others, fresh_model(0), photos, "one.pt")
+    others = evaluate(fresh_model(1), photos, limit=IMAGES)
+    found = versus.compare(evaluation, [("other.pt", fresh_model(1))], photos)[0]
+    there_and_back = versus.compare(others, [("one.pt", fresh_model(0))], photos)[0]
     expected = mean_and_ci95(others.nats - evaluation.nats, evaluation.seed)
     assert found["gain_nats_per_image"]["mean"] == pytest.approx(expected["mean"])
     assert found["gain_nats_per_image"]["ci95"] == pytest.approx(expected["ci95"])
@@ -49,9 +51,9 @@ def test_difference_is_the_other_s_nats_minus_one_s_own_image_by_image(photos, e
 
 def test_each_model_is_scored_with_captions_if_it_takes_them(photos, evaluation):
     without = fresh_model(2, use_captions=False)
-    found = versus.compare(evaluation, without, photos, "without.pt")
+    found = versus.compare(evaluation, [("without.pt", without)], photos)[0]
     assert found["uses_captions"] is False
-    nats = -without.log_prob(*photos.images(np.arange(6))).detach().double().sum(dim=(1, 2, 3)).numpy()
+    nats = -without.log_prob(*photos.images(np.arange(IMAGES))).detach().double().sum(dim=(1, 2, 3)).numpy()
     assert found["nats_per_image"]["mean"] == pytest.approx(nats.mean())
 
 
@@ -59,9 +61,13 @@ def test_verdict_says_in_words_who_is_better():
     assert versus.verdict(a_summary(1, 3)).startswith("positive: A.pt is the better one; on 75% of the images A.pt")
     assert versus.verdict(a_summary(-3, -1)).startswith("negative: B.pt is the better one")
     assert "do not tell the two apart" in versus.verdict(a_summary(-1, 3))
-    one_image = a_summary(1, 3)
-    one_image["versus"]["gain_nats_per_image"]["ci95"] = None
-    assert "one image" in versus.verdict(one_image)
+    few = a_summary(1, 3)
+    few["versus"]["gain_nats_per_image"]["ci95"] = None
+    assert versus.verdict(few) == "under 20 images cannot tell two models apart"
+    seeds = a_summary(-1, 3)
+    assert "these images do not tell" in versus.verdict(seeds)
+    seeds["versus"]["gain_nats_per_image"]["of"] = "training, 3 and 3 seeds"
+    assert "these trainings do not tell" in versus.verdict(seeds)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,7 @@ def test_command_compares_two_checkpoints_and_adds_it_to_the_json(demo_file, tmp
     save_fresh(tmp_path / "a.pt", 0)
     save_fresh(tmp_path / "b.pt", 1)
     a, b, out = str(tmp_path / "a.pt"), str(tmp_path / "b.pt"), str(tmp_path / "out.json")
-    command.main([a, "--versus", b, "--data", str(demo_file), "--limit", "5", "--json", out, "--device", "cpu"])
+    command.main([a, "--versus", b, "--data", str(demo_file), "--limit", "20", "--json", out, "--device", "cpu"])
     figures = json.loads((tmp_path / "out.json").read_text())
     assert figures["versus"]["checkpoint"] == b
     gain = figures["versus"]["gain_nats_per_image"]
@@ -110,8 +116,8 @@ def test_command_refuses_before_it_scores_anything(demo_file, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["a.pt", "--checkpoint", "b.pt"], ["a.pt", "b.pt"]])
-def test_exactly_one_checkpoint_is_wanted(arguments, capsys):
+@pytest.mark.parametrize("arguments", [[], ["a.pt", "--checkpoint", "b.pt"], ["--versus", "b.pt", "a.pt"]])
+def test_checkpoints_are_wanted_in_one_way(arguments, capsys):
     with pytest.raises(SystemExit) as left:
         command.main(arguments)
     assert left.value.code == 2
@@ -119,4 +125,6 @@ def test_exactly_one_checkpoint_is_wanted(arguments, capsys):
 
 
 def test_checkpoint_may_be_given_with_or_without_its_option():
-    assert command.parse(["a.pt"]).checkpoint == command.parse(["--checkpoint", "a.pt"]).checkpoint == "a.pt"
+    for names in (["a.pt"], ["a.pt", "b.pt", "c.pt"]):
+        assert command.parse(names).checkpoints == command.parse(["--checkpoint", *names]).checkpoints == names
+        assert command.parse([*names, "--versus", "d.pt", "e.pt"]).versus == ["d.pt", "e.pt"]

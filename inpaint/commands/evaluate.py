@@ -3,6 +3,7 @@
 python evaluate.py --checkpoint runs/demo/best.pt
 python evaluate.py --checkpoint FILE.pt --data FILE.h5 --split val --json OUT.json --grid OUT.png
 python evaluate.py A.pt --versus B.pt                               two models on the same photos, paired
+python evaluate.py A1.pt A2.pt A3.pt --versus B1.pt B2.pt B3.pt     the same over three seeds of each
 python evaluate.py A.pt --report DIR                                all of it on one page, DIR/report.html
 torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        sooner, the same to 1e-4 nats
 """
@@ -18,10 +19,11 @@ from data_prep.outputs import check_outputs
 from data_prep.printing import Parser, printable
 from data_prep.recognise import EVALUATION, GRID, PAGE, REPORT
 from data_prep.version import add_version
-from inpaint import checkpoints, grid
+from inpaint import grid
 from inpaint.dataset import Photos
-from inpaint.evaluation import versus
-from inpaint.evaluation.figures import evaluate
+from inpaint.evaluation import sides, statistics, versus
+from inpaint.evaluation.caption_figures import SCORED, CaptionOptions
+from inpaint.evaluation.figures import evaluate, mean_of
 from inpaint.evaluation.summary import summarise, table
 from inpaint.processes import pick_device, process_group
 from inpaint.sampling import grid_rows, some_indices
@@ -35,26 +37,33 @@ def parse(argv, program=None):
         description="Score a checkpoint: nats per image, what a caption is worth, PSNR and SSIM, a grid of samples.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("given", nargs="?", metavar="FILE.pt", help="the checkpoint, another way to give it")
-    parser.add_argument("--checkpoint", metavar="FILE.pt", help="best.pt or last.pt of a run")
-    parser.add_argument("--versus", metavar="B.pt", help="score this checkpoint on the same photos, and compare")
+    parser.add_argument("given", nargs="*", metavar="FILE.pt", help="the checkpoint, another way to give it")
+    several = "best.pt or last.pt of a run, or of several that differ in their seed alone: their mean"
+    parser.add_argument("--checkpoint", nargs="+", metavar="FILE.pt", help=several)
+    against = "score this checkpoint, or its seeds, on the same photos, and compare"
+    parser.add_argument("--versus", nargs="+", metavar="B.pt", default=[], help=against)
     parser.add_argument("--data", metavar="FILE.h5", help="photos to score; default: the file it was trained from")
     parser.add_argument("--split", default="val", choices=SPLITS, help="which of the file's splits")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="score the first N images only")
+    scored = "score an image with all of its captions, and take the mean, or with its first alone"
+    parser.add_argument("--captions", default="all", choices=SCORED, help=scored)
+    mixture = "gain over the mean probability with K random captions, too; K more scorings of each image"
+    parser.add_argument("--mixture", type=at_least(1, 1000), default=0, metavar="K", help=mixture)
     parser.add_argument("--json", metavar="OUT.json", help="write the figures there")
     parser.add_argument("--grid", metavar="OUT.png", help=f"write samples of {GRID_ROWS} images there")
     parser.add_argument("--report", metavar="DIR", help="write all of it as one page there, report.html")
     parser.add_argument("--samples", type=at_least(1, 100), default=4, metavar="K", help="samples a row of the grid")
-    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of samples, swaps and bootstrap")
+    seeded = "of samples, captions lent and bootstrap"
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help=seeded)
     once = "images at once; moves an image's nats by less than 1e-4"
     parser.add_argument("--batch-size", type=at_least(1), default=64, metavar="N", help=once)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
     add_version(parser)
     args = parser.parse_args(argv)
-    if (args.given is None) == (args.checkpoint is None):
-        parser.error("give one checkpoint, as FILE.pt or --checkpoint FILE.pt")
-    args.checkpoint = args.checkpoint or args.given
+    if bool(args.given) == bool(args.checkpoint):
+        parser.error("give the checkpoints, as FILE.pt or --checkpoint FILE.pt")
+    args.checkpoints = args.checkpoint or args.given
     return args
 
 
@@ -76,31 +85,60 @@ def main(argv=None, program=None):
     check_written(args, args.data)
     device = pick_device(args.device)
     with process_group() as rank:
-        checkpoint = checkpoints.read(args.checkpoint)
-        model = checkpoints.rebuild(checkpoint, args.checkpoint).to(device).eval()
-        binarize, other = checkpoints.binarize_of(checkpoint), None
-        if args.versus:
-            against = checkpoints.read(args.versus)
-            other = checkpoints.rebuild(against, args.versus).to(device).eval()
-            versus.check_comparable(model, args.checkpoint, other, args.versus)
-            if checkpoints.binarize_of(against) != binarize:
-                raise InputError(f"{args.versus}: cannot be compared with {args.checkpoint}: binarized in another way")
-        check_written(args, data_file(args, checkpoint))
-        photos = Photos(data_file(args, checkpoint), args.split, binarize)
-        check_fit(args.checkpoint, model, photos)
+        side, other = sides.read(args.checkpoints), sides.read(args.versus)
+        one = side[0]
+        for theirs in other[:1]:
+            versus.check_comparable(one.model, one.name, theirs.model, theirs.name)
+            if theirs.binarize != one.binarize:
+                raise InputError(f"{theirs.name}: cannot be compared with {one.name}: binarized in another way")
+        check_written(args, data_file(args, one.checkpoint))
+        photos = Photos(data_file(args, one.checkpoint), args.split, one.binarize)
+        check_fit(one.name, one.model, photos)
+        for trained in (*side, *other):
+            trained.model.to(device)
         options = {"batch_size": args.batch_size, "progress": rank == 0}
-        evaluation = evaluate(model, photos, limit=args.limit, seed=args.seed, name=args.checkpoint, **options)
-        named = {
-            "schema": 1,
-            "checkpoint": args.checkpoint,
-            "checkpoint_sha256": checkpoint.sha256,
-            "binarize": binarize,
-        }
-        summary = {**named, **summarise(evaluation)}
+        asked = {"limit": args.limit, "seed": args.seed, "options": CaptionOptions(args.captions, args.mixture)}
+        evaluation = mean_of([evaluate(t.model, photos, name=t.name, **asked, **options) for t in side])
+        summary = named(side, evaluation, photos) | summarise(evaluation)
         if other:
-            summary["versus"] = versus.compare(evaluation, other, photos, args.versus, **options)
+            compare(side, other, evaluation, photos, summary, options)
         if rank == 0:
-            write(args, model, photos, checkpoint, evaluation, summary)
+            write(args, one.model, photos, one.checkpoint, evaluation, summary)
+
+
+def named(side, evaluation, photos):
+    """What the JSON says of the evaluated checkpoints: the first by itself, and all in `checkpoints`."""
+    each = [
+        {
+            "checkpoint": trained.name,
+            "checkpoint_sha256": trained.checkpoint.sha256,
+            "seed": trained.seed,
+            "nats_per_image": float(figures.nats.mean()),
+            "over_none": float(gain.mean()) if len(gain := figures.gain_over("none")) else None,
+        }
+        for trained, figures in zip(side, evaluation.trainings, strict=True)
+    ]
+    return {
+        "schema": 1,
+        "checkpoint": side[0].name,
+        "checkpoint_sha256": side[0].checkpoint.sha256,
+        "checkpoints": each,
+        "seeds": len(side),
+        "of": statistics.subject([len(side)]),
+        "binarize": side[0].binarize,
+        "chosen_on_this_split": any(sides.chosen_on(trained.checkpoint, photos) for trained in side),
+        "budget": sides.budget(side[0].checkpoint),
+    }
+
+
+def compare(side, other, evaluation, photos, summary, options):
+    """Add the comparison with the other side to the summary."""
+    models = [(trained.name, trained.model) for trained in other]
+    found, fair = versus.compare(evaluation, models, photos, **options)
+    found["chosen_on_this_split"] = any(sides.chosen_on(trained.checkpoint, photos) for trained in other)
+    summary["versus"] = found | {"budget": sides.budget(other[0].checkpoint), **sides.compare_budgets(side, other)}
+    if fair is not None:
+        summary["caption_gain_nats_per_image"]["over_captionless"] = fair
 
 
 def write(args, model, photos, checkpoint, evaluation, summary):
@@ -127,9 +165,9 @@ def write(args, model, photos, checkpoint, evaluation, summary):
 def check_written(args, data):
     """See that the files asked for may be written: over no input, and over earlier ones of their kind only."""
     outputs = [(args.json, EVALUATION), (args.grid, GRID), (args.report and Path(args.report, PAGE), REPORT)]
-    inputs = [path for path in (args.checkpoint, args.versus, data) if path]
+    inputs = [path for path in (*args.checkpoints, *args.versus, data) if path]
     with contextlib.suppress(OSError, ValueError):  # the report's curve is read from the run's log
-        inputs += sorted(Path(args.checkpoint).parent.glob("events.out.tfevents.*"))
+        inputs += sorted(Path(args.checkpoints[0]).parent.glob("events.out.tfevents.*"))
     check_outputs([(path, kind) for path, kind in outputs if path], inputs, overwrite=args.overwrite)
 
 
@@ -139,7 +177,7 @@ def data_file(args, checkpoint):
         return args.data
     trained_from = checkpoint["config"].get("data")
     if not isinstance(trained_from, str) or not Path(trained_from).is_file():
-        raise InputError(f"{args.checkpoint}: its data file {trained_from} is not there any more; give --data")
+        raise InputError(f"{args.checkpoints[0]}: its data file {trained_from} is not there any more; give --data")
     return trained_from
 
 

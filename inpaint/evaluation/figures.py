@@ -1,7 +1,8 @@
 """Figures of a model on held-out photos, and what captions gain.
 
-Each photo is scored three times: with its first caption, without one, and with another image's. A caption is worth tens
-of nats while photos differ by hundreds, so gains are paired by image, with a bootstrap interval.
+Each photo is scored with its captions, without one, and with other images'. A caption is worth tens of nats while
+photos differ by hundreds, so gains are paired by image. Figures of several trainings that differ in their seed alone
+are put together here too.
 """
 
 import dataclasses
@@ -10,12 +11,14 @@ import numpy as np
 
 from inpaint import units
 from inpaint.evaluation import image_quality
-from inpaint.evaluation.rings import PixelNats
-from inpaint.evaluation.scoring import check_finite, score
-from inpaint.evaluation.swap import swap
+from inpaint.evaluation.caption_figures import CaptionOptions, Scorer, nats_by_caption
+from inpaint.evaluation.scoring import check_finite
 from inpaint.inference import device_of, evaluating
 from inpaint.shares import gather, my_share
 from models.likelihoods import LEVELS
+
+ALL_CAPTIONS = CaptionOptions()
+GAINS = ("none", "swapped", "unlike", "mixture")
 
 
 @dataclasses.dataclass
@@ -24,27 +27,35 @@ class Evaluation:
 
     Attributes:
       channels: 1 for grey images, else 3.
+      split_images: number of images in the whole split.
       indices: int64 (n,), the images of the split.
-      captions: the images' first captions, "" for none.
-      nats: float64 (n,), nats per image with the image's caption (if it has one and the model takes captions).
+      options: the `CaptionOptions`.
+      captions: for each image the list of its captions that are scored; empty for none.
+      nats: float64 (n,), nats per image, mean over its captions (if it has some and the model takes captions).
+      caption_nats: for each image float64 (number of its captions,), nats with each; empty if it was scored without.
       nats_none: float64 (n,), without a caption; equal to `nats` for images scored without one there, too.
-      nats_swapped: float64 (n,), with the caption of image `swapped`; NaN if that is -1.
-      swapped: int64 (n,), the image whose caption was swapped in, -1 for none.
+      nats_swapped: float64 (n,), with captions of the images `lent`, mean over them; NaN if there are none.
+      lent: for each image the list of the images whose captions were lent to it at random, one for each of its own.
+      nats_unlike: float64 (n,), with the first caption of image `unlike`; NaN if that is -1.
+      unlike: int64 (n,), the image whose caption is most unlike one's own among a few, -1 for none.
+      nats_mixture: float64 (n,), minus the log of the mean probability over random captions of others; NaN for none.
       floor: float64 (n,), the entropy of the Bernoulli targets.
       pixel_nats: float64 (h, w), nats of each pixel of the hole, scored as `nats`, mean over images.
       ring_nats: float64 (n, R), nats per pixel of each ring of the hole, see rings.py.
-      psnr, ssim: float64 (n,), of the mean; NaN for a decoder without a one-pass mean.
+      psnr, ssim: float64 (n,), of the mean with the first caption; NaN for a decoder without a one-pass mean.
       images_per_second: of log_prob, over all processes.
       truth: `Photos.truth`; None if it is unknown, or if the model sees fewer than 256 levels.
-      seed: of the swapped captions and the bootstrap.
+      seed: of the captions lent and the bootstrap.
       levels: number of levels of a sub-pixel that the model sees; 256, or fewer if it quantizes.
       proper: whether `nats` is a likelihood of those levels (all but bernoulli on more than two).
+      parts: the evaluations that this one is the mean of, see `mean_of`; empty for that of one checkpoint.
     """
 
     hole: tuple
     image_size: int
     channels: int
     split: str
+    split_images: int
     data: str
     decoder: str
     likelihood: str
@@ -53,37 +64,73 @@ class Evaluation:
     proper: bool
     truth: dict | None
     seed: int
+    options: CaptionOptions
     indices: np.ndarray
     captions: list
     nats: np.ndarray
+    caption_nats: list
     nats_none: np.ndarray
     nats_swapped: np.ndarray
-    swapped: np.ndarray
+    lent: list
+    nats_unlike: np.ndarray
+    unlike: np.ndarray
+    nats_mixture: np.ndarray
     floor: np.ndarray
     pixel_nats: np.ndarray
     ring_nats: np.ndarray
     psnr: np.ndarray
     ssim: np.ndarray
     images_per_second: float
+    parts: tuple = ()
 
     @property
-    def gain_over_none(self):
-        """float64 (m,): nats that the caption of each captioned image saves against none."""
-        return (self.nats_none - self.nats)[self.captioned]
-
-    @property
-    def gain_over_swapped(self):
-        """float64 (m,): nats that the caption of each captioned image saves against another image's."""
-        return (self.nats_swapped - self.nats)[self.captioned & (self.swapped >= 0)]
+    def trainings(self):
+        """The evaluations of the single checkpoints, at least one."""
+        return self.parts or (self,)
 
     @property
     def captioned(self):
-        """bool (n,): whether an image of `nats` was scored with a caption."""
-        return np.array([self.uses_captions and bool(caption) for caption in self.captions], bool)
+        """bool (n,): whether an image of `nats` was scored with captions."""
+        return np.array([self.uses_captions and bool(texts) for texts in self.captions], bool)
+
+    @property
+    def nats_first(self):
+        """float64 (n,), with the first caption alone; NaN for images scored without one."""
+        return np.array([nats[0] if len(nats) else np.nan for nats in self.caption_nats])
+
+    def gain_over(self, what):
+        """Nats that an image's captions save on average, for `what` of GAINS; `unlike` is over the first caption alone.
+
+        Returns:
+          float64 (m,), of the images that have captions and something to compare them with.
+        """
+        own = self.nats_first if what == "unlike" else self.nats
+        return (getattr(self, f"nats_{what}") - own)[self.has_gain_over(what)]
+
+    def has_gain_over(self, what):
+        """bool (n,): which images `gain_over` holds."""
+        return self.captioned & np.isfinite(getattr(self, f"nats_{what}"))
 
 
-def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False, name="the model"):
-    """Score a split with each image's caption, with none and with another image's; PSNR and SSIM of the mean.
+AVERAGED = ("nats", "nats_none", "nats_swapped", "nats_unlike", "nats_mixture", "pixel_nats", "ring_nats")
+AVERAGED += ("psnr", "ssim", "images_per_second")
+
+
+def mean_of(evaluations):
+    """The evaluation whose figures of each image are the means over checkpoints, all scored on the same images."""
+    if len(evaluations) == 1:
+        return evaluations[0]
+    means = {name: np.mean([getattr(one, name) for one in evaluations], axis=0) for name in AVERAGED}
+    means["caption_nats"] = [
+        np.mean(nats, axis=0) for nats in zip(*(one.caption_nats for one in evaluations), strict=True)
+    ]
+    return dataclasses.replace(evaluations[0], **means, parts=tuple(evaluations))
+
+
+def evaluate(
+    model, photos, *, limit=None, seed=0, options=ALL_CAPTIONS, batch_size=64, progress=False, name="the model"
+):
+    """Score a split with each image's captions, with none and with other images'; PSNR and SSIM of the mean.
 
     With several processes (torch.distributed initialised) each scores its share and all return the same figures.
 
@@ -91,7 +138,8 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
       model: an Inpainter; runs on the device it is on.
       photos: a `Photos` split, not empty.
       limit: only the first so many images; None for all.
-      seed: of the swapped captions and the bootstrap.
+      seed: of the captions lent and the bootstrap.
+      options: a `CaptionOptions`.
       batch_size: images at once; moves an image's nats by less than 1e-4.
       progress: whether to show bars on stderr.
       name: the checkpoint, as the user calls it.
@@ -104,21 +152,17 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
     """
     n = len(photos) if limit is None else min(limit, len(photos))
     indices = np.arange(n)
-    options = {"batch_size": batch_size, "progress": progress}
-    all_captions = photos.first_captions(np.arange(len(photos)))
-    captions = all_captions[:n]
-    texts, by_pixel = captions if model.uses_captions else None, PixelNats(photos.hole, photos.image_size, n)
-    nats, speed = score(model, photos, indices, texts, label="own caption", observe=by_pixel.add, **options)
-    check_finite(nats, photos, indices, name)
-    pixel_nats, ring_nats = by_pixel.gathered()
-    nats_none, nats_swapped, swapped = _other_nats(model, photos, nats, all_captions, seed, name, options)
-    floor, psnr, ssim = _pixel_figures(model, photos, indices, captions, batch_size)
+    scorer = Scorer(model, photos, indices, name, batch_size=batch_size, progress=progress)
+    figures = nats_by_caption(scorer, options, seed)
+    first = [(texts or [""])[0] for texts in figures["captions"]]
+    floor, psnr, ssim = _pixel_figures(model, photos, indices, first, batch_size)
     check_finite(np.where(np.isneginf(psnr), psnr, 0.0), photos, indices, name, "mean's PSNR")
     return Evaluation(
         hole=tuple(photos.hole),
         image_size=photos.image_size,
         channels=photos.channels,
         split=photos.split,
+        split_images=len(photos),
         data=str(photos.path),
         decoder=model.decoder,
         likelihood=model.likelihood_name,
@@ -127,36 +171,14 @@ def evaluate(model, photos, *, limit=None, seed=0, batch_size=64, progress=False
         proper=model.likelihood.proper,
         truth=photos.truth if model.likelihood.levels == LEVELS else None,
         seed=seed,
+        options=options,
         indices=indices,
-        captions=captions,
-        nats=nats,
-        nats_none=nats_none,
-        nats_swapped=nats_swapped,
-        swapped=swapped,
         floor=floor,
-        pixel_nats=pixel_nats,
-        ring_nats=ring_nats,
         psnr=psnr,
         ssim=ssim,
-        images_per_second=speed,
+        images_per_second=scorer.images_per_second,
+        **figures,
     )
-
-
-def _other_nats(model, photos, nats, captions, seed, name, options):
-    """`nats_none`, `nats_swapped` and `swapped` of the first len(nats) images; `captions` are the whole split's."""
-    n = len(nats)
-    captioned = np.array([i for i in range(n) if model.uses_captions and captions[i]], np.int64)
-    nats_none, nats_swapped, swapped = nats.copy(), np.full(n, np.nan), np.full(n, -1)
-    if len(captioned):
-        nothing = [""] * len(captioned)
-        nats_none[captioned], _ = score(model, photos, captioned, nothing, label="no caption", **options)
-        check_finite(nats_none[captioned], photos, captioned, name, "nats without a caption")
-        swapped[captioned] = swap(captions, captioned, seed)
-        lent = np.flatnonzero(swapped >= 0)
-        others = [captions[i] for i in swapped[lent]]
-        nats_swapped[lent], _ = score(model, photos, lent, others, label="swapped caption", **options)
-        check_finite(nats_swapped[lent], photos, lent, name, "nats with another image's caption")
-    return nats_none, nats_swapped, swapped
 
 
 def _pixel_figures(model, photos, indices, captions, batch_size):

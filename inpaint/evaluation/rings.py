@@ -42,25 +42,29 @@ class PixelNats:
 
     Args:
       hole, image_size: of the photos, in pixels.
-      n: number of images over all processes.
+      images: int64 (m,), the image of each scoring over all processes, 0 to n - 1; several of one image are averaged.
     """
 
-    def __init__(self, hole, image_size, n):
-        self.hole, self.image_size, self.n = hole, image_size, n
+    def __init__(self, hole, image_size, images):
+        self.hole, self.image_size, self.images = hole, image_size, images
+        self._weights = 1 / np.bincount(images)[images]  # (m,)
         self._sum = np.zeros(hole[2:])
-        self._rings = np.zeros((n, distances(hole, image_size).max()))
+        self._rings = np.zeros((len(images), distances(hole, image_size).max()))
 
     def add(self, positions, log_prob):
-        """Add a batch: positions (b,) of its images among the n, and log_prob (b, 3, h, w)."""
+        """Add a batch: positions (b,) among the m, and log_prob (b, 3, h, w)."""
         nats = -log_prob.double().sum(dim=1).cpu().numpy()  # (b, h, w)
         with np.errstate(invalid="ignore"):  # infinite nats, which `scoring.check_finite` refuses
-            self._sum += nats.sum(axis=0)
+            self._sum += (nats * self._weights[positions, None, None]).sum(axis=0)
             self._rings[positions] = ring_means(nats, self.hole, self.image_size)
 
     def gathered(self):
         """Over all processes: nats per pixel, float64 (h, w), mean over images; and by ring, (n, R)."""
-        mine = my_share(self.n)
-        return sum(all_gathered(self._sum)) / self.n, gather(mine, self._rings[mine], self.n)
+        m, n = len(self.images), self.images.max() + 1
+        mine = my_share(m)
+        rings = np.zeros((n, self._rings.shape[1]))
+        np.add.at(rings, self.images, gather(mine, self._rings[mine], m) * self._weights[:, None])
+        return sum(all_gathered(self._sum)) / n, rings
 
 
 def floor_by_ring(photos, indices, batch_size=512):

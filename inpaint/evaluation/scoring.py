@@ -51,7 +51,7 @@ def check_finite(figures, photos, indices, checkpoint, what="nats"):
     Args:
       figures: float64 (n,), nats for instance.
       photos: the `Photos` split that they are of.
-      indices: int64 (n,), the images of the split.
+      indices: int64 (n,), the images of the split; one may be there several times, with several captions.
       checkpoint: the checkpoint's name for messages.
       what: name of the figures for messages.
 
@@ -61,7 +61,7 @@ def check_finite(figures, photos, indices, checkpoint, what="nats"):
     bad = np.flatnonzero(~np.isfinite(figures))
     if len(bad):
         image = photos.name_of(indices[bad[0]])
-        count = f"{len(bad)} of {len(figures)} images are not finite"
+        count = f"{len(np.unique(indices[bad]))} of {len(np.unique(indices))} images are not finite"
         raise InputError(f"{checkpoint}: not fit for use: its {what} of {image}: {figures[bad[0]]}; {count}")
 
 

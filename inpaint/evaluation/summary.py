@@ -1,16 +1,25 @@
 """Summary of an evaluation: the JSON, and a table of text."""
 
+import numpy as np
+
 from data_prep.printing import printable
 from inpaint import units
 from inpaint.evaluation import statistics
+from inpaint.evaluation.figures import GAINS
+
+LABELS = {
+    "over_none": "gain over no caption",
+    "over_captionless": "gain over captionless",
+    "over_swapped": "gain over a swapped one",
+    "over_unlike": "gain over an unlike one",
+    "over_mixture": "gain over a mixture",
+}
 
 
 def summarise(evaluation):
-    """The evaluation's JSON as a dict, less `checkpoint`; None for figures that the model does not define.
+    """The evaluation's JSON as a dict, less what is known of its checkpoints; None for figures that are not defined.
 
-    Beside the figures: `captioned_images` (the number behind the gains), `seed`, `truth` (see `Photos.truth`),
-    `nats_above_truth`, and `nats_per_pixel_by_ring`: at distances 1, 2, ... from the border, see rings.py; empty if the
-    hole is the whole image.
+    docs/evaluation.md says what each key is. Figures of several trainings are means over them.
     """
     nats = statistics.mean_and_stderr(evaluation.nats)
     per_pixel = units.nats_per_pixel(nats["mean"], evaluation.hole)
@@ -22,15 +31,13 @@ def summarise(evaluation):
         "floor_nats_per_image": floor,
         "excess_nats_per_image": nats["mean"] - floor,
     }
-    gain = {
-        "over_none": statistics.mean_and_ci95(evaluation.gain_over_none, evaluation.seed),
-        "over_swapped": statistics.mean_and_ci95(evaluation.gain_over_swapped, evaluation.seed),
-    }
+    gain = {f"over_{what}": gain_over(evaluation, what) for what in GAINS}
     return {
         "schema": 1,
         "data": evaluation.data,
         "split": evaluation.split,
         "images": len(evaluation.indices),
+        "split_images": evaluation.split_images,
         "decoder": evaluation.decoder,
         "likelihood": evaluation.likelihood,
         "uses_captions": evaluation.uses_captions,
@@ -42,8 +49,11 @@ def summarise(evaluation):
         "caption_gain_nats_per_image": gain if evaluation.uses_captions else None,
         "psnr_db": float(evaluation.psnr.mean()),
         "ssim": float(evaluation.ssim.mean()),
-        "images_per_second": evaluation.images_per_second,
+        "images_per_second": float(evaluation.images_per_second),
+        "captions": evaluation.options.scored,
         "captioned_images": int(evaluation.captioned.sum()),
+        "captions_scored": sum(map(len, evaluation.caption_nats)),
+        "captions_of_mixture": evaluation.options.mixture,
         "seed": evaluation.seed,
         "truth": evaluation.truth,
         "nats_above_truth": _above_truth(evaluation),
@@ -51,13 +61,20 @@ def summarise(evaluation):
     }
 
 
+def gain_over(evaluation, what):
+    """A caption gain, see `statistics.gain_and_ci95`, `what` of figures.GAINS; None for no image to take it of."""
+    gains = np.stack([one.gain_over(what) for one in evaluation.trainings])
+    return statistics.gain_and_ci95([gains], evaluation.seed)
+
+
 def table(summary):
-    """Format the summary as lines of text, one figure each."""
+    """Format the summary, with what is known of its checkpoints, as lines of text, one figure each."""
     nats = summary["nats_per_image"]
     kind = summary["likelihood"] + (f" of {summary['levels']} levels" if summary["levels"] < 256 else "")
     lines = [
         line("model", f"{summary['decoder']}, {kind}, captions {yes(summary['uses_captions'])}"),
-        line("data", f"{summary['data']}, {summary['split']}: {summary['images']} images"),
+        line("data", f"{summary['data']}, {summary['split']}: {images_text(summary)}"),
+        *_checkpoint_lines(summary),
         line("nats per image", f"{nats['mean']:.2f}" + (f" ± {nats['stderr']:.2f}" if nats["stderr"] else "")),
         line("nats per pixel", f"{summary['nats_per_pixel']:.4f}"),
     ]
@@ -86,17 +103,37 @@ def _above_truth(evaluation):
     }
 
 
+def images_text(summary):
+    """The number of images scored, and of the split's."""
+    images, whole = summary["images"], summary["split_images"]
+    return f"{images:,} images" if images == whole else f"the first {images:,} of {whole:,} images"
+
+
+def chosen_text(summary):
+    """The warning that the figures are not of held-out photos."""
+    return f"the checkpoint was chosen on {summary['split']}: its figures here are not those of held-out photos"
+
+
+def _checkpoint_lines(summary):
+    """Of each of several checkpoints its figures; and a warning where the split chose it."""
+    several = summary.get("checkpoints", [])
+    lines = []
+    for one in several if len(several) > 1 else []:
+        text = f"{one['checkpoint']}, seed {one['seed']}: {one['nats_per_image']:.2f} nats"
+        if one["over_none"] is not None:
+            text += f", gain over no caption {one['over_none']:+.2f}"
+        lines.append(line("", text))
+    if len(several) > 1:
+        lines.append(line("", f"below, means over the {len(several)} checkpoints"))
+    return lines + ([line("warning", chosen_text(summary))] if summary.get("chosen_on_this_split") else [])
+
+
 def _gain_lines(summary):
     gains = summary["caption_gain_nats_per_image"] or {}
-    lines = []
-    for key, label in (("over_none", "gain over no caption"), ("over_swapped", "gain over a swapped one")):
-        gain = gains.get(key)
-        if gain:
-            interval = "[{:+.2f}, {:+.2f}]".format(*gain["ci95"]) if gain["ci95"] else "unknown from one image"
-            lines.append(line(label, f"{gain['mean']:+.2f} nats per image, 95 % interval {interval}"))
-    if gains and not lines:
-        lines.append(line("gain of a caption", "none of these images has one"))
-    return lines
+    known = [line(label, statistics.in_words(gains[key])) for key, label in LABELS.items() if gains.get(key)]
+    if gains and not known:
+        return [line("gain of a caption", "none of these images has one")]
+    return known
 
 
 def _truth_lines(summary):

@@ -1,12 +1,16 @@
 """Two models on the same photos: the paired difference of their nats, with its interval.
 
 Photos differ by hundreds of nats and models by a few, so only the paired difference tells two models apart. It is the
-nats of the other model minus those of the evaluated model: positive means that the evaluated model is better.
+nats of the other model minus those of the evaluated model: positive means that the evaluated model is better. Each may
+be several checkpoints that differ in their seed alone.
 """
+
+import numpy as np
 
 from data_prep.errors import InputError
 from inpaint.evaluation import statistics
-from inpaint.evaluation.scoring import check_finite, score
+from inpaint.evaluation.caption_figures import Scorer
+from inpaint.evaluation.sides import budget_text
 from inpaint.evaluation.summary import line, yes
 
 
@@ -40,66 +44,103 @@ def check_comparable(model, name, other, other_name):
         )
 
 
-def compare(evaluation, other, photos, other_name, *, batch_size=64, progress=False):
-    """Score another model on an evaluation's images, with their captions if it takes captions.
+def compare(evaluation, others, photos, *, batch_size=64, progress=False):
+    """Score other models on an evaluation's images, with the same captions if they take captions.
 
     With several processes all must call it, and all return the same.
 
     Args:
-      evaluation: the `Evaluation` of the evaluated model.
-      other: an Inpainter that passed `check_comparable`, on its device.
+      evaluation: the `Evaluation` of the evaluated checkpoint, or the mean of several.
+      others: (name, Inpainter) of each checkpoint of the other side, which passed `check_comparable`.
       photos: the `Photos` split that `evaluation` is of.
-      other_name: the other checkpoint's name.
       batch_size, progress: as `scoring.score` takes them.
 
     Returns:
-      The JSON's "versus": `checkpoint`, `decoder`, `likelihood`, `uses_captions` and `nats_per_image` of
-      the other model; `gain_nats_per_image`, its nats minus those of the evaluated model, {"mean", "ci95"}; and
-      `better_on`, the share of images on which the evaluated model has fewer nats, 0 to 1.
+      (the JSON's "versus", over_captionless). The first has `checkpoint` (the first of them), `decoder`, `likelihood`,
+      `uses_captions`, `nats_per_image` (the mean over them), and `checkpoints`, each with its own;
+      `gain_nats_per_image`, their nats minus those of the evaluated side, {"mean", "ci95", "of"}; and `better_on`, the
+      share of images on which the evaluated side has fewer nats, 0 to 1. The second is that gain on the captioned
+      images alone; None unless the evaluated side takes captions and the other does not.
 
     Raises:
-      InputError: the other model's nats of an image are not finite.
+      InputError: another model's nats of an image are not finite.
     """
-    texts = evaluation.captions if other.uses_captions else None
-    nats, _ = score(other, photos, evaluation.indices, texts, batch_size, progress, label="versus")
-    check_finite(nats, photos, evaluation.indices, other_name)
-    gain = nats - evaluation.nats
-    return {
-        "checkpoint": str(other_name),
+    options = {"batch_size": batch_size, "progress": progress}
+    scorers = [Scorer(other, photos, evaluation.indices, name, **options) for name, other in others]
+    theirs = np.stack([scorer.own(evaluation.captions)[0] for scorer in scorers])  # (T, n)
+    ours = np.stack([one.nats for one in evaluation.trainings])  # (S, n)
+    other = others[0][1]
+    captioned = evaluation.captioned
+    versus = {
+        "checkpoint": str(others[0][0]),
+        "checkpoints": [
+            {"checkpoint": str(name), "nats_per_image": float(nats.mean())}
+            for (name, _), nats in zip(others, theirs, strict=True)
+        ],
         "decoder": other.decoder,
         "likelihood": other.likelihood_name,
         "uses_captions": other.uses_captions,
-        "nats_per_image": statistics.mean_and_stderr(nats),
-        "gain_nats_per_image": statistics.mean_and_ci95(gain, evaluation.seed),
-        "better_on": float((gain > 0).mean()),
+        "nats_per_image": statistics.mean_and_stderr(theirs.mean(axis=0)),
+        "gain_nats_per_image": statistics.gain_and_ci95([theirs, -ours], evaluation.seed),
+        "better_on": float((theirs.mean(axis=0) > evaluation.nats).mean()),
     }
+    fair = evaluation.uses_captions and not other.uses_captions
+    sides = [theirs[:, captioned], -ours[:, captioned]]
+    return versus, statistics.gain_and_ci95(sides, evaluation.seed) if fair else None
 
 
 def table(summary):
     """Format `summary["versus"]` as lines of text."""
-    versus, gain = summary["versus"], summary["versus"]["gain_nats_per_image"]
-    interval = "[{:+.2f}, {:+.2f}]".format(*gain["ci95"]) if gain["ci95"] else "unknown from one image"
+    versus = summary["versus"]
     model = f"{versus['decoder']}, {versus['likelihood']}, captions {yes(versus['uses_captions'])}"
-    return "\n".join(
-        [
-            line("versus", f"{versus['checkpoint']} ({model})"),
-            line("its nats per image", f"{versus['nats_per_image']['mean']:.2f}"),
-            line("its nats minus these", f"{gain['mean']:+.2f} nats per image, 95 % interval {interval}, paired"),
-            line("", verdict(summary)),
-        ]
-    )
+    several = versus.get("checkpoints", [])
+    lines = [line("versus", f"{names(versus)} ({model})")]
+    if len(several) > 1:
+        lines += [line("", f"{one['checkpoint']}: {one['nats_per_image']:.2f} nats") for one in several]
+    lines += [
+        line("its nats per image", f"{versus['nats_per_image']['mean']:.2f}"),
+        line("its nats minus these", f"{statistics.in_words(versus['gain_nats_per_image'])}, paired"),
+        line("", verdict(summary)),
+    ]
+    return "\n".join(lines + [line(label, text) for label, text in budget_lines(summary)])
+
+
+def names(side):
+    """The checkpoint that a side of a summary is of, and how many more."""
+    more = len(side.get("checkpoints", [])) - 1
+    return side["checkpoint"] + (f" and {more} more" if more > 0 else "")
+
+
+def budget_lines(summary):
+    """What both sides were trained with, and whether that is a fair comparison: a list of (label, text)."""
+    versus = summary["versus"]
+    if "budget" not in versus:
+        return []
+    here, there = budget_text(summary["budget"]), budget_text(versus["budget"])
+    lines = [("trained for", f"{here}; the other {there}")]
+    if not versus["equal_budget"]:
+        found = "an unknown" if versus["equal_budget"] is None else "not an equal"
+        lines.append(("warning", f"{found} budget: part of the difference may be the training's length"))
+    if versus["chosen_on_this_split"] != summary["chosen_on_this_split"]:
+        chosen = "the other" if versus["chosen_on_this_split"] else "this one"
+        lines.append(("warning", f"of the two sides only {chosen} was chosen on {summary['split']}"))
+    if versus["other_options"]:
+        differ = ", ".join(versus["other_options"])
+        lines.append(("note", f"beside captions, length and seed they differ in {differ}"))
+    return lines
 
 
 def verdict(summary):
     """The conclusion from the difference, in a sentence."""
     versus, gain = summary["versus"], summary["versus"]["gain_nats_per_image"]
-    here, there = summary["checkpoint"], versus["checkpoint"]
+    here, there = names(summary), names(versus)
     if gain["ci95"] is None:
-        return "one image cannot tell two models apart"
+        return f"under {statistics.LEAST_IMAGES} images cannot tell two models apart"
     low, high = gain["ci95"]
     share = f"on {versus['better_on']:.0%} of the images {here} has fewer nats"
     if low <= 0 <= high:
-        return f"the interval holds 0: these images do not tell the two apart; {share}"
+        these = "these images" if gain["of"].startswith("th") else "these trainings"
+        return f"the interval holds 0: {these} do not tell the two apart; {share}"
     better = here if low > 0 else there
     sign = "positive" if low > 0 else "negative"
     return f"{sign}: {better} is the better one; {share}"

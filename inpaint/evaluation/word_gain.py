@@ -12,13 +12,15 @@ from nltk.tokenize import wordpunct_tokenize
 
 from inpaint.evaluation.statistics import mean_and_ci95
 
-MIN_IMAGES = 10
+MIN_IMAGES = 20  # the least that have an interval
 RESAMPLES = 2000
 
 
 @dataclasses.dataclass
 class WordGain:
-    """A word, the number of images with it in their caption, and their mean gain in nats with its 95 % interval."""
+    """A word, the number of images with it in a caption, and the mean gain of such captions with its 95 % interval.
+
+    An image with several such captions counts once, with their mean."""
 
     word: str
     images: int
@@ -30,24 +32,28 @@ def word_gains(captions, gains, seed=0, min_images=MIN_IMAGES):
     """The mean gain of each word, the largest first.
 
     Args:
-      captions: n strings.
-      gains: float64 (n,), nats that each caption saved.
+      captions: for each of n images a list of captions.
+      gains: for each image, nats that each of its captions saved.
       seed: of the bootstrap.
-      min_images: minimum number of captions with the word; at least 2.
+      min_images: minimum number of images with the word in a caption; at least MIN_IMAGES.
 
     Returns:
       A list of `WordGain`; ties are in alphabetical order.
     """
-    holders = collections.defaultdict(list)
-    for position, caption in enumerate(captions):
-        for word in set(wordpunct_tokenize(caption.lower())):
-            if any(character.isalnum() for character in word):
-                holders[word].append(position)
+    holders = collections.defaultdict(list)  # word -> its mean gain in each image that has it
+    for texts, saved in zip(captions, gains, strict=True):
+        here = collections.defaultdict(list)
+        for caption, nats in zip(texts, saved, strict=True):
+            for word in set(wordpunct_tokenize(caption.lower())):
+                if any(character.isalnum() for character in word):
+                    here[word].append(nats)
+        for word, values in here.items():
+            holders[word].append(np.mean(values))
     found = []
-    for word, positions in holders.items():
-        if len(positions) >= min_images:
-            figure = mean_and_ci95(np.asarray(gains)[positions], seed, RESAMPLES)
-            found.append(WordGain(word, len(positions), figure["mean"], figure["ci95"]))
+    for word, values in holders.items():
+        if len(values) >= min_images:
+            figure = mean_and_ci95(values, seed, RESAMPLES)
+            found.append(WordGain(word, len(values), figure["mean"], figure["ci95"]))
     return sorted(found, key=lambda gain: (-gain.mean, gain.word))
 
 

@@ -9,7 +9,8 @@ from data_prep.recognise import PAGE, REPORT
 from inpaint import provenance, units
 from inpaint.evaluation import versus
 from inpaint.evaluation.rings import floor_by_ring
-from inpaint.evaluation.statistics import as_texts, mean_and_ci95
+from inpaint.evaluation.statistics import LEAST_IMAGES, LEAST_SEEDS, as_texts, gain_and_ci95, mean_and_ci95, subject
+from inpaint.evaluation.summary import chosen_text
 from inpaint.grid import headings, row_images
 from inpaint.report import html_page as page
 from inpaint.report import plots as report_plots
@@ -17,6 +18,19 @@ from inpaint.report.captions import gain_section, words_section
 from inpaint.report.training_curve import read_curve
 
 RESAMPLES = 2000
+GAINS = {  # name and note of each caption gain
+    "over_none": ("caption gain over none, nats", "Over none: too large by what the model lacks without captions."),
+    "over_captionless": ("gain over a model without captions, nats", ""),
+    "over_swapped": ("caption gain over another image's, nats", "Another image's: lent at random, each caption once."),
+    "over_unlike": (
+        "caption gain over an unlike one, nats",
+        "Unlike: the first caption of another image, chosen among eight to share the fewest words.",
+    ),
+    "over_mixture": (
+        "caption gain over a mixture, nats",
+        "Mixture: the mean probability with random captions of other images.",
+    ),
+}
 
 
 def write(folder, evaluation, summary, photos, checkpoint, rows, overwrite=False):
@@ -55,49 +69,92 @@ def write(folder, evaluation, summary, photos, checkpoint, rows, overwrite=False
 
 
 def _figures(evaluation, summary):
-    nats, seed = evaluation.nats, evaluation.seed
+    rows = _rows(evaluation, summary["caption_gain_nats_per_image"])
+    comparison = summary.get("versus")
+    if comparison:
+        rows.append(("nats of the other model minus these", *as_texts(comparison["gain_nats_per_image"], "{:+.2f}")))
+    notes = [page.paragraph(note, "note") for note in _notes(evaluation, summary)]
+    several = summary.get("checkpoints", [])
+    if len(several) > 1:
+        head = ["checkpoint", "seed", "nats per image", "caption gain over none"]
+        cells = [
+            (
+                one["checkpoint"],
+                str(one["seed"]),
+                f"{one['nats_per_image']:.2f}",
+                "–" if one["over_none"] is None else f"{one['over_none']:+.2f}",
+            )
+            for one in several
+        ]
+        notes += [page.subheading("Each checkpoint"), page.table(head, cells)]
+    return page.section("Figures", page.table(["", "mean", "95 % interval"], rows), *notes)
+
+
+def _rows(evaluation, gains):
+    """Rows (name, mean, interval) of the table of figures; `gains` are the summary's caption gains."""
+
+    def row(name, form, figures):
+        stacked = np.stack([figures(one) for one in evaluation.trainings])
+        return name, *as_texts(gain_and_ci95([stacked], evaluation.seed), form)
+
+    hole = evaluation.hole
     rows = [
-        ("nats per image", *_mean_and_interval(nats, seed, "{:.2f}")),
-        ("nats per pixel", *_mean_and_interval(units.nats_per_pixel(nats, evaluation.hole), seed, "{:.4f}")),
+        row("nats per image", "{:.2f}", lambda one: one.nats),
+        row("nats per pixel", "{:.4f}", lambda one: units.nats_per_pixel(one.nats, hole)),
     ]
-    notes = []
     if evaluation.proper:
-        dims = units.bits_per_dim(nats, evaluation.hole, evaluation.channels)
-        rows.append(("bits per dim", *_mean_and_interval(dims, seed, "{:.4f}")))
+        rows.append(row("bits per dim", "{:.4f}", lambda one: units.bits_per_dim(one.nats, hole, evaluation.channels)))
     else:
-        rows.append(("floor of the cross-entropy, nats", *_mean_and_interval(evaluation.floor, seed, "{:.2f}")))
-        rows.append(("excess over it, nats", *_mean_and_interval(nats - evaluation.floor, seed, "{:.2f}")))
+        rows.append(row("floor of the cross-entropy, nats", "{:.2f}", lambda one: one.floor))
+        rows.append(row("excess over it, nats", "{:.2f}", lambda one: one.nats - one.floor))
+    found = {key: gains[key] for key in GAINS if gains and gains.get(key)}
+    rows += [(GAINS[key][0], *as_texts(gain, "{:+.2f}")) for key, gain in found.items()]
+    truth = evaluation.truth
+    if truth and evaluation.proper:
+        above = ("nats above the truth, without captions", "{:.2f}", lambda one: one.nats_none - truth["border"])
+        rows.append(row(*above))
+        above = (
+            "nats above the truth, with captions",
+            "{:.2f}",
+            lambda one: one.nats[one.captioned] - truth["border_caption"],
+        )
+        rows.append(row(*above))
+    if np.isfinite(evaluation.psnr).all():
+        rows.append(row("PSNR of the mean, dB", "{:.2f}", lambda one: one.psnr))
+    if np.isfinite(evaluation.ssim).all():
+        rows.append(row("SSIM of the mean", "{:.3f}", lambda one: one.ssim))
+    return rows
+
+
+def _notes(evaluation, summary):
+    """Sentences under the table of figures."""
+    notes = []
+    if summary.get("chosen_on_this_split"):
+        notes.append(f"Warning: {chosen_text(summary)}.")
+    if not evaluation.proper:
         notes.append(
             "The nats are the Bernoulli cross-entropy of intensities, not a likelihood of 8-bit values: no bits per "
             "dim. Its floor is the entropy of the targets, and no model can be below it."
         )
-    if evaluation.uses_captions:
-        rows.append(("caption gain over none, nats", *_mean_and_interval(evaluation.gain_over_none, seed, "{:+.2f}")))
-        swapped = _mean_and_interval(evaluation.gain_over_swapped, seed, "{:+.2f}")
-        rows.append(("caption gain over another image's, nats", *swapped))
-    if evaluation.truth and evaluation.proper:
-        above = evaluation.nats_none - evaluation.truth["border"]
-        rows.append(("nats above the truth, without captions", *_mean_and_interval(above, seed, "{:.2f}")))
-        above = evaluation.nats[evaluation.captioned] - evaluation.truth["border_caption"]
-        rows.append(("nats above the truth, with captions", *_mean_and_interval(above, seed, "{:.2f}")))
-    if np.isfinite(evaluation.psnr).all():
-        rows.append(("PSNR of the mean, dB", *_mean_and_interval(evaluation.psnr, seed, "{:.2f}")))
-    if np.isfinite(evaluation.ssim).all():
-        rows.append(("SSIM of the mean", *_mean_and_interval(evaluation.ssim, seed, "{:.3f}")))
+    gains = summary["caption_gain_nats_per_image"] or {}
+    notes += [GAINS[key][1] for key in GAINS if gains.get(key) and GAINS[key][1]]
     comparison = summary.get("versus")
     if comparison:
-        gain = comparison["gain_nats_per_image"]
-        rows.append(("nats of the other model minus these", *as_texts(gain, "{:+.2f}")))
+        other = versus.names(comparison)
+        notes.append(f"The other model, {other}, scored on the same images: {versus.verdict(summary)}.")
+        notes += [f"{label.capitalize()}: {text}." for label, text in versus.budget_lines(summary)]
+    notes.append("Means over images; lower nats are better, and a positive gain means that the caption helped.")
+    of = subject([len(evaluation.trainings)])
+    if len(evaluation.trainings) >= LEAST_SEEDS:
         notes.append(
-            f"The other model, {comparison['checkpoint']}, scored on the same images: {versus.verdict(summary)}."
+            f"Intervals are of {of}: they hold for other photos like these and for a training with another seed."
         )
-    notes.append(
-        "Means over images; lower nats are better, and a positive gain means that the caption helped. Intervals are "
-        "bootstrap ones over images: they hold for other photos like these, not for a second training of the model."
-    )
-    return page.section(
-        "Figures", page.table(["", "mean", "95 % interval"], rows), *(page.paragraph(note, "note") for note in notes)
-    )
+    else:
+        notes.append(
+            f"Intervals are over images, and of {of}: they hold for other photos like these, not for a second training "
+            f"of the model. There are none under {LEAST_IMAGES} images."
+        )
+    return notes
 
 
 def _curve(checkpoint, step):
@@ -159,7 +216,3 @@ def _provenance(evaluation, summary, checkpoint, photos):
     ):
         parts += [page.subheading(title), page.table([], rows, "provenance")]
     return page.section("Provenance", *parts)
-
-
-def _mean_and_interval(values, seed, form):
-    return as_texts(mean_and_ci95(values, seed), form)
