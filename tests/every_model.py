@@ -42,7 +42,10 @@ def shaken_model(kind, **options):
             scale = 0.1 / max(parameter[0].numel(), 1) ** 0.5 if parameter.dim() > 1 else 0.1
             parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
         for head in heads_of(model):
-            head.out.weight.mul_(0.2)
+            for last in [head.out] if len(head.layers) else [head.out, head.stack]:
+                if last is not None:
+                    for weight in last.parameters():
+                        weight.mul_(0.2 if weight.dim() > 1 else 1)
             if model.likelihood_name == "gaussian":  # a fresh one calls edges all but impossible
                 head.out.bias[1::2] = 0.0
     return model

@@ -9,6 +9,7 @@ from models.canvas import Canvas
 from models.layers.maps import Conv1x1
 from models.layers.norm import PixelNorm
 
+ATTENTIONS = ("heads", "gated")
 PATCH = 4  # pixels, a side of the border patches attended to
 KeysValues = tuple[Tensor, Tensor]  # (B, heads, T, C / heads) each
 

@@ -26,10 +26,10 @@ from models.layers.maps import (
     Context,
     ContextChannels,
     Conv1x1,
-    Position,
     VerticalConv,
 )
 from models.layers.masked import Reach
+from models.layers.position import position_of
 from models.stacks.base import Stack
 from models.stacks.families import decoder
 
@@ -41,6 +41,7 @@ class Options:
     width: int
     blocks_per_level: int
     dropout: float = 0.0
+    position: bool = True
 
 
 class DownBlock(nn.Module):
@@ -121,7 +122,7 @@ class PixelCNNppStack(Stack):
         self.channels = channels = options.width
         self.first_down = VerticalConv(4, channels, rows=2, side=2)
         self.first_right = CausalConv(4, channels, Reach(above=1, left=1))
-        self.position = Position(canvas, channels)
+        self.position = position_of(canvas, channels, options.position)
         self.row_above = VerticalConv(4, channels, rows=1, side=canvas.columns - 1, bias=False)
         self.row_so_far = CausalConv(4, channels, Reach(above=0, left=canvas.columns - 1), bias=False)
 
@@ -143,7 +144,7 @@ class PixelCNNppStack(Stack):
         self.double_right = levels(Upsample(channels, channels) for _ in range(LEVELS - 1))
 
     def vertical(self, above: Tensor, context: Context) -> list[Any]:
-        x = self.first_down(above, self.row_above(above)) + self.position()
+        x = self.position(self.first_down(above, self.row_above(above)))
         from_above: list[Any] = [x]
         self._down(0, x, context, from_above)
         return from_above

@@ -23,11 +23,11 @@ from models.layers.maps import (
     Context,
     ContextChannels,
     Conv1x1,
-    Position,
     VerticalConv,
 )
 from models.layers.masked import Reach
 from models.layers.modules import module_list
+from models.layers.position import position_of
 from models.stacks.base import Stack
 from models.stacks.families import decoder
 
@@ -39,6 +39,7 @@ class Options:
     convolutions: int  # in each block
     heads: int
     dropout: float = 0.0
+    position: bool = True
 
 
 class GatedBlock(nn.Module):
@@ -95,12 +96,12 @@ class PixelSNAILStack(Stack):
         super().__init__(canvas)
         self.channels = channels = options.channels
         self.above = VerticalConv(4, channels, rows=3, side=3)
-        self.position = Position(canvas, channels)
+        self.position = position_of(canvas, channels, options.position)
         self.left = CausalConv(4, channels, Reach(above=0, left=2), bias=False)
         self.blocks = module_list(Block(canvas, context, options) for _ in range(options.attentions))
 
     def vertical(self, above: Tensor, context: Context) -> list[Any]:
-        return [self.above(above) + self.position(), *(block.go_down(context) for block in self.blocks)]
+        return [self.position(self.above(above)), *(block.go_down(context) for block in self.blocks)]
 
     def horizontal(self, left: Tensor, pixel: Tensor, from_above: list[Any]) -> Tensor:
         y = self.left(left, from_above[0])
