@@ -83,6 +83,7 @@ class NetworkOptions:
         "coordinates (default: heads)",
         choices=ATTENTIONS,
     )
+    concat_elu: bool | None = yes_or_no("concatenated ELUs, which double a layer's inputs; or plain ones")
     predictors: bool = option(
         True, "a causal decoder's params are relative to predictions from known pixels; or absolute"
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from checkpoint_makers import save_fresh
+from PIL import Image
 from soak import of_tensors
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_commands import TORCHRUN, children, command, run

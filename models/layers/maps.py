@@ -89,6 +89,11 @@ class ConcatELU(nn.Module):
         return F.elu(torch.cat([x, -x], dim=1))
 
 
+def elu_of(concatenated: bool) -> tuple[nn.Module, int]:
+    """ConcatELU or ELU, and how many channels it makes of one."""
+    return (ConcatELU(), 2) if concatenated else (nn.ELU(), 1)
+
+
 class Concat(nn.Module):
     """Concatenate the channels of two maps."""
 
