@@ -77,8 +77,8 @@ def in_blind_spot(model, row, column):
     same turn.
 
     To the right in the rows above: the 7x7 kernel reaches three columns to the right in the row above, and each 3x3
-    one, or row of states, one more column a row, wider ones as many as half of them. To the left a row LSTM's gates reach as far as their kernels, and one
-    more column a row.
+    one, or row of states, one more column a row, a wider one half its width. To the left a row LSTM's gates reach as
+    far as their kernels, and one more column a row.
     """
     _, _, h, w = model.hole
     up, left = row - torch.arange(h)[:, None], column - torch.arange(w)[None]

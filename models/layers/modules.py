@@ -29,7 +29,7 @@ def xavier_all_(module: nn.Module) -> None:
     """`xavier_` of every convolution and linear layer inside; norms keep their weights."""
     for name, parameter in module.named_parameters():
         kind = name.rpartition(".")[2]
-        if kind == "weight" and parameter.dim() > 1:
+        if kind == "weight" and parameter.ndim > 1:
             nn.init.xavier_uniform_(parameter)
         elif kind == "bias":
             nn.init.zeros_(parameter)
