@@ -28,7 +28,7 @@ CAUSAL = [kind(decoder, likelihood) for decoder, likelihood in itertools.product
 BARE = {"tower": "none", "position": False}
 OF_PAPERS = [  # options that undo where a decoder departs from its paper, in all combinations that matter to a layer
     kind("pixelcnn", "categorical", **BARE, predictors=False, kernel_size=7, bottleneck=False, head_layers=0, blocks=4),
-    kind("pixelcnn", "bernoulli", kernel_size=5, residual_connections=False, head_layers=1, xavier=True, blocks=4),
+    kind("pixelcnn", "bernoulli", kernel_size=5, residual_connections=False, head_layers=1, xavier=True, width=48),
     kind("rowlstm", "bernoulli", **BARE, head_activation="relu", head_layers=1, color_conditioning=False),
     kind("diagbilstm", "categorical", **BARE, predictors=False, caption_injection="all", head_layers=0),
     kind("gated", "logistic-mixture", **BARE, predictors=False, kernel_size=5, head_layers=1, map_sigmoid=False),

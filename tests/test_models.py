@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from every_model import BESIDE_NOTHING
 from torch import nn
 
 import models
@@ -9,7 +10,7 @@ from models import caption_encoder as captions
 from models.border_tower import Ift6266Tower
 from models.layers.region import Region
 
-COMBINATIONS = [(tower, likelihood) for tower in models.TOWERS for likelihood in models.LIKELIHOODS]
+COMBINATIONS = [(tower, likelihood) for tower in BESIDE_NOTHING for likelihood in models.LIKELIHOODS]
 
 
 def shaken(**options):
@@ -113,7 +114,7 @@ def test_the_2017_net_sees_19_pixels_and_no_more():
 
 
 def test_what_lies_under_the_hole_of_the_border_is_never_read():
-    for tower in models.TOWERS:
+    for tower in BESIDE_NOTHING:
         model = shaken(tower=tower)
         border, center = photos(1)
         peeking = border.clone()
@@ -130,7 +131,7 @@ def test_a_black_border_is_not_a_hole():
         assert not torch.equal(model.log_prob(black, center), model.log_prob(black, center, known=unknown))
 
 
-@pytest.mark.parametrize("tower", models.TOWERS)
+@pytest.mark.parametrize("tower", BESIDE_NOTHING)
 def test_an_image_s_score_does_not_depend_on_its_neighbours(tower):
     for mode in ("eval", "train"):
         model = getattr(shaken(tower=tower, dropout=0.0), mode)()
