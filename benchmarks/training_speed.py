@@ -1,4 +1,4 @@
-"""How much faster the `ift6266-2017-captions` recipe trains here than the same net run plainly, side by side in one run.
+"""How much faster recipe `ift6266-2017-captions` trains here than the same net run plainly, side by side in one run.
 
     python benchmarks/training_speed.py [--data FILE.h5] [--rounds 7] [--steps 4]
 
