@@ -103,7 +103,7 @@ def best():
 @table
 def cross_entropy():
     rows = []
-    for source in map(recipe, ("ift6266-2017", "contour")):
+    for source in map(recipe, ("ift6266-2017", "ift6266-2017-captions", "contour")):
         for run in on_photos(source):
             photos = re.search(r"([\d,]+) photos of train", run["data"])[1]
             cells = [link(source), photos, str(run["minutes"]), nats(run, 1), f"{run['excess_nats_per_image']:.1f}"]
@@ -175,9 +175,11 @@ def lineage():
     for source in sorted((source for source in recipes() if "system" in source), key=year):
         there = [f"{one['on']}: {published(one)}" for one in source["published"]]
         times = [seconds(source["sampling"][key]) for key in ("plain_s", "shipped_s")] if "sampling" in source else []
-        cells = [source["system"], source["after"], link(source), "; ".join(there) or "none", _here(source)]
+        cells = [source["system"], source["after"], link(source), f"{source['parameters'] / 1e6:.3g} M"]
+        cells += ["; ".join(there) or "none", _here(source), "; ".join(source["departs"])]
         rows.append([*cells, "; ".join(times)])
-    return ("system", "after", "recipe", "published", "here", "16 images: plain loop; as shipped"), rows
+    head = ("system", "after", "recipe", "parameters", "published", "here", "departs from it")
+    return (*head, "16 images: plain loop; as shipped"), rows
 
 
 def _here(source: dict) -> str:

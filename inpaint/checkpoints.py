@@ -19,6 +19,7 @@ from inpaint.dataset import BINARIZATIONS
 from models import Inpainter, build
 
 LARGEST_TABLES = 2**30  # bytes of buffers that `build` computes and checkpoints do not store
+READ_THE_MAP = ("head.layers.0.weight", "head.layers.2.weight")  # layers that the caption map may enter
 
 
 class Checkpoint(dict):
@@ -163,7 +164,7 @@ def load(checkpoint: str | Path, device: str = "cpu") -> Inpainter:
 def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]:
     """Copy every averaged weight that fits by name and shape from a checkpoint into `model`.
 
-    A head that lacks only the caption map's input channel is copied too, with zeros for the map, so a model without
+    1x1 layers that lack only the caption map's input channel are copied too, with zeros for the map, so a model without
     captions goes on where it stood.
 
     Returns: (names of copied weights, names of weights left at their initial values).
@@ -176,7 +177,7 @@ def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]
             other = theirs.get(name)
             if other is not None and other.shape == mine.shape:
                 mine.copy_(other)
-            elif other is not None and name.endswith("head.layers.0.weight") and _lacks_map(other, mine):
+            elif other is not None and name.endswith(READ_THE_MAP) and _lacks_map(other, mine):
                 mine[:, :-1].copy_(other)
                 mine[:, -1:].zero_()
             else:

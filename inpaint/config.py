@@ -16,13 +16,9 @@ from data_prep.errors import InputError
 from data_prep.regular import read_small
 from inpaint.dataset import BINARIZATIONS
 from inpaint.training.optimizer import OPTIMIZERS
-from models.config import (
-    NetworkOptions,
-    check_combination,
-    likelihood_of,
-    with_default,
-)
-from models.config import option as model_option
+from models.config import NetworkOptions, check_combination, likelihood_of
+from models.option_fields import option as model_option
+from models.option_fields import with_default
 
 LENGTHS = ("epochs", "steps", "minutes")
 LARGEST_JSON = 2**18  # bytes; a recipe has a hundredth of it
@@ -30,7 +26,7 @@ RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
 
 def option(default: Any, text: str, *, may_change: bool = False, **rule: Any) -> Any:
-    """A field of Config, see models.config.option.
+    """A field of Config, see models.option_fields.option.
 
     A resumed run keeps the value it began with, unless the option `may_change`: those decide only how long, where and
     how fast to train, and what to log.

@@ -5,7 +5,7 @@ import argparse
 import dataclasses
 
 from inpaint.config import LENGTHS, Config, read_recipe
-from models.config import choices_of, help_of, kinds_of
+from models.option_fields import choices_of, help_of, kinds_of
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

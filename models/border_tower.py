@@ -3,7 +3,8 @@
 `UNetTower` is the default: four resolutions [1] with self-attention at the lowest, so that every center pixel sees the
 whole border. Its normalization is over the channels of one pixel [2]: an image's score does not depend on its
 neighbours in the batch, and a tower computed on the hole alone equals one computed everywhere. `Ift6266Tower` is the
-net of the 2017 project: one 7x7 convolution and 16 bottleneck blocks [3] on the zeroed border.
+net of the 2017 project: one 7x7 convolution and 16 bottleneck blocks [3] on the zeroed border. `NoTower` leaves the
+border to the causal stack.
 
 [1] Ronneberger et al. 2015, arXiv:1505.04597   [2] Ba et al. 2016, arXiv:1607.06450
 [3] van den Oord et al. 2016, arXiv:1601.06759 (the PixelCNN block, without its masks)
@@ -36,12 +37,16 @@ class BorderTower(nn.Module, ABC):
     Attributes:
       sees_mask: whether it can tell known pixels from black.
       xavier: whether all of a model with this tower starts with Xavier's weights.
+      clips: whether it has ReLUs that are clipped.
+      empty: whether it has no features at all.
       head_activation: of the two 1x1 layers, without a causal stack.
       out_channels: C, of the features.
     """
 
     sees_mask: ClassVar[bool] = True
     xavier: ClassVar[bool] = False
+    clips: ClassVar[bool] = False
+    empty: ClassVar[bool] = False
     head_activation: ClassVar[type[nn.Module]] = nn.SiLU
 
     def __init__(self, hole: Hole, image_size: int, out_channels: int):
@@ -50,8 +55,10 @@ class BorderTower(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float) -> "BorderTower":
-        """The tower of a size. The 2017 net has one size, no dropout, and reads 3 channels."""
+    def build(
+        cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float, clip: float | None
+    ) -> "BorderTower":
+        """The tower of a size. The 2017 net has one size, no dropout, and reads 3 channels; `clip` is its own."""
 
     @property
     @abstractmethod
@@ -147,7 +154,9 @@ class UNetTower(BorderTower):
         self.norm = PixelNorm(channels[0])
 
     @classmethod
-    def build(cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float) -> "UNetTower":
+    def build(
+        cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float, clip: float | None
+    ) -> "UNetTower":
         return cls(hole, image_size, size, in_channels, dropout)
 
     @property
@@ -197,13 +206,19 @@ class UNetTower(BorderTower):
         return plan
 
 
+def clipped_relu(x: Tensor, clip: float) -> Tensor:
+    """min(max(x, 0), clip), in place."""
+    return F.hardtanh(x, 0.0, clip, inplace=True)
+
+
 class BottleneckBlock(nn.Module):
-    """relu6(x + 1x1(relu6(3x3(relu6(1x1 x))))), 64 -> 32 -> 32 -> 64: the 2017 project's block."""
+    """relu(x + 1x1(relu(3x3(relu(1x1 x))))), clipped ReLUs, 64 -> 32 -> 32 -> 64: the 2017 project's block."""
 
     margin = 1
 
-    def __init__(self, channels: int = 64, inner: int = 32):
+    def __init__(self, channels: int = 64, inner: int = 32, clip: float = 6.0):
         super().__init__()
+        self.clip = clip
         self.reduce = nn.Conv2d(channels, inner, 1)
         self.spatial = nn.Conv2d(inner, inner, 3)
         self.expand = nn.Conv2d(inner, channels, 1)
@@ -211,35 +226,39 @@ class BottleneckBlock(nn.Module):
     def forward(self, x: Tensor, have: Region, want: Region) -> Tensor:
         need = want.grow(1)
         x = crop(x, have, need)
-        y = F.relu6(self.reduce(x), inplace=True)  # (B, 32, need)
-        y = F.relu6(conv(self.spatial, y, need, want), inplace=True)  # (B, 32, want)
-        return F.relu6(self.expand(y).add_(crop(x, need, want)), inplace=True)  # (B, 64, want)
+        y = clipped_relu(self.reduce(x), self.clip)  # (B, 32, need)
+        y = clipped_relu(conv(self.spatial, y, need, want), self.clip)  # (B, 32, want)
+        return clipped_relu(self.expand(y).add_(crop(x, need, want)), self.clip)  # (B, 64, want)
 
 
 class Ift6266Tower(BorderTower):
     """The 2017 net's body: (B, 3, H, W) -> (B, 64, h, w), 7x7 convolution and 16 blocks, no mask plane.
 
     Its receptive field is 19 pixels, so the middle of a 32 x 32 hole hardly sees the border. The project clipped its
-    ReLU, but did not say where; here it is at 6 [4].   [4] Krizhevsky 2010, Convolutional deep belief networks on
-    CIFAR-10
+    ReLUs at 10, in the two 1x1 layers too (`relu_clip`); by default they are clipped at 6 [4], and not there.
+    [4] Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10
     """
 
     sees_mask = False
     xavier = True
+    clips = True
     head_activation = nn.ReLU
     head_width = 32
 
-    def __init__(self, hole: Hole, image_size: int, in_channels: int = 3, blocks: int = 16):
+    def __init__(self, hole: Hole, image_size: int, in_channels: int = 3, blocks: int = 16, clip: float = 6.0):
         super().__init__(hole, image_size, 64)
+        self.clip = clip
         self.stem = nn.Conv2d(in_channels, 64, 7)
-        self.blocks = module_list(BottleneckBlock() for _ in range(blocks))
+        self.blocks = module_list(BottleneckBlock(clip=clip) for _ in range(blocks))
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 xavier_(layer.weight, layer.bias)
 
     @classmethod
-    def build(cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float) -> "Ift6266Tower":
-        return cls(hole, image_size)
+    def build(
+        cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float, clip: float | None
+    ) -> "Ift6266Tower":
+        return cls(hole, image_size, clip=clip or 6.0)
 
     def prepare(self, image: Tensor) -> Tensor:
         """Intensities in 0..1, zero where unknown, without the mask: (B, 3, H, W)."""
@@ -250,10 +269,30 @@ class Ift6266Tower(BorderTower):
         hole = Region.of_hole(self.hole, self.image_size, self.image_size)
         margins = [sum(block.margin for block in self.blocks[i:]) for i in range(len(self.blocks) + 1)]
         wants = [whole if everywhere else hole.grow(margin) for margin in margins]
-        x = F.relu6(conv(self.stem, x, whole, wants[0]))  # (B, 64, wants[0])
+        x = clipped_relu(conv(self.stem, x, whole, wants[0]), self.clip)  # (B, 64, wants[0])
         for block, have, want in zip(self.blocks, wants, wants[1:], strict=False):
             x = block(x, have, want)  # (B, 64, want)
         return crop(x, wants[-1], hole)  # (B, 64, h, w)
 
 
-TOWERS: dict[str, type[BorderTower]] = {"unet": UNetTower, "ift6266": Ift6266Tower}
+class NoTower(BorderTower):
+    """No tower: features of no channels, (B, in_channels, H, W) -> (B, 0, h, w)."""
+
+    sees_mask = False
+    empty = True
+    head_width = 0
+
+    def __init__(self, hole: Hole, image_size: int):
+        super().__init__(hole, image_size, 0)
+
+    @classmethod
+    def build(
+        cls, hole: Hole, image_size: int, size: str, in_channels: int, dropout: float, clip: float | None
+    ) -> "NoTower":
+        return cls(hole, image_size)
+
+    def forward(self, x: Tensor, everywhere: bool = False) -> Tensor:
+        return x.new_zeros(x.shape[0], 0, *self.hole[2:])
+
+
+TOWERS: dict[str, type[BorderTower]] = {"unet": UNetTower, "ift6266": Ift6266Tower, "none": NoTower}

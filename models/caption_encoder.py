@@ -2,8 +2,9 @@
 
 A caption is lower-cased, its accents folded, characters outside the alphabet dropped, then cut or padded to 256
 characters and one-hot coded [1]. Four convolutions shorten it to 64 steps of 32 channels, a bidirectional GRU [2] reads
-them, a linear layer maps each step to one number, and another the 64 numbers to the vector v. The caption map is
-sigmoid(v v^T), one 64 x 64 plane, cropped to the hole. An empty caption is all padding and means "no caption".
+them, a linear layer maps each step to one number, and another the 64 numbers to the vector v. The caption map is v v^T,
+one 64 x 64 plane, cropped to the hole; by default its sigmoid. An empty caption is all padding and means "no caption".
+Departs from the project as published: the sigmoid (`map_sigmoid` undoes it).
 
 [1] Zhang et al. 2015, arXiv:1509.01626   [2] Cho et al. 2014, arXiv:1406.1078
 """
@@ -39,19 +40,21 @@ def encode(captions: list[str]) -> Tensor:
 
 
 class CaptionEncoder(nn.Module):
-    """codes (B, 256) -> caption maps (B, 1, image_size, image_size) float32 in 0..1.
+    """codes (B, 256) -> caption maps (B, 1, image_size, image_size) float32, in 0..1 with the sigmoid.
 
     Args:
       image_size: pixels.
       xavier: Xavier's initial weights throughout, as in the 2017 project. They are meant for dense inputs, so with
         one-hot ones the signal starts faint: two captions' vectors differ by a hundredth of their length, and by
         about half of it without.
+      sigmoid: whether the map is sigmoid(v v^T); if not, v v^T.
     """
 
     FOUND = 64
 
-    def __init__(self, image_size: int = 64, xavier: bool = False):
+    def __init__(self, image_size: int = 64, xavier: bool = False, sigmoid: bool = True):
         super().__init__()
+        self.sigmoid = sigmoid
         self.conv1 = nn.Conv1d(len(ALPHABET), self.FOUND, 5)
         self.conv2 = nn.Conv1d(self.FOUND, 64, 4, stride=2)
         self.conv3 = nn.Conv1d(64, 32, 5)
@@ -100,10 +103,10 @@ class CaptionEncoder(nn.Module):
         x, _ = self.gru(x.transpose(1, 2))  # (B, 64, 64)
         return self.linear(self.number(x).squeeze(-1))
 
-    @staticmethod
-    def map_of(v: Tensor) -> Tensor:
-        """sigmoid(v v^T): (B, S) -> (B, 1, S, S)."""
-        return torch.sigmoid(v[:, :, None] * v[:, None, :]).unsqueeze(1)
+    def map_of(self, v: Tensor) -> Tensor:
+        """sigmoid(v v^T), or v v^T itself: (B, S) -> (B, 1, S, S)."""
+        products = (v[:, :, None] * v[:, None, :]).unsqueeze(1)
+        return torch.sigmoid(products) if self.sigmoid else products
 
     def forward(self, codes: Tensor) -> Tensor:
         return self.map_of(self.vector(codes))

@@ -1,55 +1,25 @@
 """Every option of a model, once: default, range and help. A stack's own `Options` say which of them it has.
 
-`models.build`, checkpoints, the command line and recipes all take theirs from here.
+`models.build`, checkpoints, the command line and recipes all take theirs from here. The defaults are this project's own
+models; options that undo where these depart from a paper are listed with the departures (departures.py).
 """
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from types import UnionType
-from typing import Any, get_args, get_origin
+from dataclasses import dataclass
+from typing import Any
 
 from models.border_tower import TOWERS, UNET_SIZES
 from models.canvas import Hole
+from models.head import ACTIVATIONS
+from models.layers.attention import ATTENTIONS
 from models.likelihoods import LEVELS, LIKELIHOODS, Likelihood
+from models.option_fields import checked, option, yes_or_no
 from models.predictors import CopyCandidates
 from models.stacks.families import DECODERS, decoders_with, single_scale
 
 SIZES = tuple(UNET_SIZES)
 CAPTION_INJECTIONS = ("last", "all")
-Choices = Iterable[str] | Callable[[], Iterable[str]]
-
-
-def option(
-    default: Any,
-    text: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    below: float | None = None,
-    choices: Choices | None = None,
-    metavar: str | None = None,
-) -> Any:
-    """A dataclass field with an option's default, help and range.
-
-    Args:
-      low, high: smallest and largest value; below: exclusive upper bound.
-      choices: allowed names, or a function that returns them.
-    """
-    rule = {"help": text, "low": low, "high": high, "below": below, "choices": choices, "metavar": metavar}
-    return field(default=default, metadata=rule)
-
-
-def with_default(options: type, name: str, default: Any) -> Any:
-    """An option of a dataclass with another default."""
-    (key,) = (key for key in dataclasses.fields(options) if key.name == name)
-    return field(default=default, metadata=key.metadata)
-
-
-def yes_or_no(text: str) -> Any:
-    """An option of causal stacks, on by default."""
-    return option(None, f"{text} (default: yes)")
+MAP_LAYERS = ("first", "both")
 
 
 @dataclass(frozen=True)
@@ -62,8 +32,19 @@ class NetworkOptions:
     decoder: str = option("contour", "decoder", choices=DECODERS)
     likelihood: str = option("bernoulli", "distribution on top", choices=LIKELIHOODS)
     size: str = option("s", "width and depth of the network", choices=SIZES)
-    tower: str = option("unet", "border tower; ift6266 is the 2017 net, which has one size", choices=TOWERS)
+    tower: str = option(
+        "unet",
+        "border tower; ift6266 is the 2017 net, which has one size; none: the causal stack alone reads the border",
+        choices=TOWERS,
+    )
+    relu_clip: float | None = option(
+        None, "tower ift6266: clip ReLUs at X, in the 1x1 layers too (default: 6, in the tower alone)", low=1, high=1000
+    )
     use_captions: bool = option(True, "condition on captions")
+    map_sigmoid: bool = option(True, "the caption map is sigmoid(v v^T); or v v^T itself")
+    map_layers: str = option(
+        "first", "the caption map enters the first 1x1 layer; in a decoder without a stack or both", choices=MAP_LAYERS
+    )
     caption_injection: str = option(
         "last",
         "captions enter as the map in the last layers; or their summary in every layer of a causal decoder as well",
@@ -86,8 +67,33 @@ class NetworkOptions:
     residual_connections: bool | None = yes_or_no("a layer's output is added to its input")
     skip_connections: bool | None = yes_or_no("sum skip connections from every layer, not the last one's output alone")
     dilation: bool | None = yes_or_no("kernels of successive layers spread 1, 2, 4 and 8 pixels")
+    kernel_size: int | None = option(None, "side of the kernels in each block, unmasked (default: 3)", low=2, high=9)
+    bottleneck: bool | None = yes_or_no("1x1 layers to half the channels and back around each block's convolution")
+    position: bool | None = yes_or_no("sines of row and column are added to the first layer")
+    input_shortcuts: bool | None = option(
+        None,
+        "shortcuts from the input of each resolution, too, with one more pair of blocks above the lowest (default: no)",
+    )
+    convolutions: int | None = option(
+        None, "gated convolutions before each attention (default: the size's)", low=1, high=100
+    )
+    attention: str | None = option(
+        None,
+        "heads: several, with learned positions; gated: one, keys and queries from gated 1x1 blocks that read "
+        "coordinates (default: heads)",
+        choices=ATTENTIONS,
+    )
+    concat_elu: bool | None = yes_or_no("concatenated ELUs, which double a layer's inputs; or plain ones")
+    predictors: bool = option(
+        True, "a causal decoder's params are relative to predictions from known pixels; or absolute"
+    )
+    xavier: bool = option(False, "stack and caption encoder start with Xavier's weights, as 1x1 layers and ift6266 do")
+    head_layers: int = option(2, "1x1 layers between tower, stack and the likelihood's params", low=0, high=2)
     head_width: int | None = option(
-        None, "channels of the two 1x1 layers (default: what fits tower and stack)", low=3, high=1024
+        None, "channels of these 1x1 layers (default: what fits tower and stack)", low=3, high=1024
+    )
+    head_activation: str | None = option(
+        None, "after these 1x1 layers (default: silu; relu with tower ift6266 and no stack)", choices=ACTIVATIONS
     )
     dropout: float = option(
         0.25, "channel dropout in the tower; in pixelcnnpp and pixelsnail that of each block, too", low=0, below=1
@@ -126,56 +132,6 @@ class ModelOptions(NetworkOptions):
         check_combination(self, self.channels)
 
 
-def choices_of(key: "dataclasses.Field[Any]") -> tuple[str, ...] | None:
-    """An option's allowed names; None if it has no fixed set of them."""
-    choices: Choices | None = key.metadata["choices"]
-    if choices is None:
-        return None
-    return tuple(choices() if callable(choices) else choices)
-
-
-def kinds_of(key: "dataclasses.Field[Any]") -> tuple[type, ...]:
-    """An option's allowed types; none for the hole, which is a tuple of numbers."""
-    kinds = get_args(key.type) if isinstance(key.type, UnionType) else (key.type,)
-    return tuple(kind for kind in kinds if get_origin(kind) is None)
-
-
-def help_of(key: "dataclasses.Field[Any]") -> str:
-    """An option's help text; options of causal stacks name the decoders that have them."""
-    only = decoders_with(key.name) if key.default is None else []
-    text: str = key.metadata["help"]
-    return f"{', '.join(only)}: {text}" if only else text
-
-
-def checked(key: "dataclasses.Field[Any]", value: Any) -> Any:
-    """A value of the right type and in range; an int becomes a float if the option is one.
-
-    Raises: ValueError naming the option.
-    """
-    kinds, rule = kinds_of(key), key.metadata
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError(f"{key.name}: does not fit in 64 bits")
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not kinds:
-        return value
-    if type(value) not in kinds:
-        wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
-        raise ValueError(f"{key.name}: {value!r:.60} is not {wanted}")
-    choices = choices_of(key)
-    if value is None:
-        return value
-    if choices and value not in choices:
-        raise ValueError(f"{key.name}: {value!r:.60} is not one of {', '.join(choices)}")
-    low, high, below = rule["low"], rule["high"], rule["below"]
-    fits = (low is None or value >= low) and (high is None or value <= high) and (below is None or value < below)
-    if not fits or value == math.inf:
-        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-        bounds += "" if below is None else f" and less than {below}"
-        raise ValueError(f"{key.name}: {value} is not {bounds}")
-    return value
-
-
 def single_scale_decoder(options: NetworkOptions) -> str:
     """The decoder of one scale: the inner one of `multiscale` and `parallel`, or the decoder itself."""
     inside = DECODERS[options.decoder].inner
@@ -186,8 +142,9 @@ def likelihood_of(options: NetworkOptions, candidates: bool = True) -> Likelihoo
     """The likelihood of color images.
 
     Args:
-      candidates: whether the decoder offers copies of known pixels as candidates.
+      candidates: whether the decoder offers copies of known pixels as candidates, with the option `predictors`.
     """
+    candidates = candidates and options.predictors
     return LIKELIHOODS[options.likelihood].build(options.levels, CopyCandidates.COUNT if candidates else 0)
 
 
@@ -217,6 +174,7 @@ def check_combination(options: NetworkOptions, channels: int) -> None:
         raise ValueError(f"{name} is for causal decoders; {inner} has no stack")
     if options.caption_injection == "all" and not options.use_captions:
         raise ValueError("caption_injection all needs use_captions")
+    _check_head(options, stack is None)
     grouped = colors_by_channel(options, channels)
     divisor = 6 if stack is not None and stack.can_group and grouped else 2
     if options.width is not None and options.width % divisor:
@@ -243,3 +201,29 @@ def _check_likelihood(options: NetworkOptions) -> None:
         )
     if kind.coupled and not options.color_conditioning:
         raise ValueError(f"color_conditioning cannot be off for {name}, which couples the colors itself")
+
+
+def _check_head(options: NetworkOptions, one_pass: bool) -> None:
+    """What the border tower, the caption map and the 1x1 layers need.
+
+    Args:
+      one_pass: whether the decoder has no stack.
+    """
+    if options.relu_clip is not None and not TOWERS[options.tower].clips:
+        raise ValueError(f"relu_clip is for tower ift6266, not for {options.tower}")
+    if one_pass and TOWERS[options.tower].empty:
+        raise ValueError(f"tower {options.tower} is for decoders with a stack, which reads the border in its place")
+    if not options.map_sigmoid and not options.use_captions:
+        raise ValueError("map_sigmoid off needs use_captions")
+    both = options.map_layers == MAP_LAYERS[1]
+    if both and not (one_pass and options.use_captions and options.head_layers == 2):
+        raise ValueError("map_layers both needs use_captions, two head_layers, and a decoder without a stack")
+    if not options.head_layers and (options.head_width or options.head_activation):
+        raise ValueError("head_width and head_activation need head_layers")
+    if not options.predictors:
+        if one_pass:
+            raise ValueError("predictors off is for decoders with a stack: without one params are absolute")
+        if not LIKELIHOODS[options.likelihood].build(options.levels, CopyCandidates.COUNT).prediction_count:
+            raise ValueError(f"predictors off: the params of {options.likelihood} are absolute in any case")
+    if options.xavier and one_pass and not options.use_captions:
+        raise ValueError("xavier needs a stack or use_captions")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -10,11 +11,12 @@ from torch import nn
 from models.border_tower import TOWERS, BorderTower
 from models.canvas import Canvas, Hole
 from models.caption_encoder import CaptionEncoder
-from models.config import ModelOptions, colors_by_channel, likelihood_of, single_scale_decoder
+from models.config import MAP_LAYERS, ModelOptions, colors_by_channel, likelihood_of, single_scale_decoder
 from models.decoder import CausalDecoder, ContourDecoder, Decoder
-from models.head import ColorHead, Head
+from models.head import ACTIVATIONS, Activation, ColorHead, Head
 from models.inpainter import Inpainter
 from models.layers.maps import ContextChannels
+from models.layers.modules import xavier_, xavier_all_
 from models.likelihoods import Grey
 from models.multiscale import HalfResolution, MultiScale, ParallelUpscaler
 from models.predictors import CopyCandidates, LinearPredictors, TwoSidedPredictors
@@ -49,7 +51,8 @@ def build(
     net = builder.decoder(Site(chosen.hole, chosen.image_size), DECODERS[decoder].halvings)
     encoder = None
     if chosen.use_captions:
-        encoder = CaptionEncoder(chosen.image_size, xavier=TOWERS[chosen.tower].xavier)
+        xavier = chosen.xavier or TOWERS[chosen.tower].xavier
+        encoder = CaptionEncoder(chosen.image_size, xavier, chosen.map_sigmoid)
     model = Inpainter(net, builder.likelihood, encoder, dataclasses.asdict(chosen))
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -107,9 +110,9 @@ class Builder:
         blank = tuple(site.hole[2:]) == (site.image_size, site.image_size) and not site.finer
         tower = self.tower(site)
         if self.inner.stack is None:
-            width = self.options.head_width or tower.head_width
-            captions = self.options.use_captions
-            head = Head(tower.out_channels, width, self.likelihood, captions, tower.head_activation)
+            widths = (self.options.head_width or tower.head_width,) * self.options.head_layers
+            activation = self.activation(tower.head_activation)
+            head = Head(tower.out_channels, widths, self.likelihood, self.maps, activation)
             return ContourDecoder(tower, None, head, self.likelihood, blank)
         canvas = Canvas(site.hole, site.image_size)
         stack = self.stack(self.inner.stack, canvas, tower.out_channels)
@@ -120,11 +123,12 @@ class Builder:
     def upscaler(self, site: Site) -> Decoder:
         tower = self.tower(site)
         head = self.head(tower.out_channels, 0, False)
-        return ParallelUpscaler(tower, head, self.likelihood, site.hole, site.image_size)
+        return ParallelUpscaler(tower, head, self.likelihood, site.hole, site.image_size, self.options.predictors)
 
     def tower(self, site: Site) -> BorderTower:
         options = self.options
-        return TOWERS[options.tower].build(site.hole, site.image_size, options.size, site.channels, options.dropout)
+        kind = TOWERS[options.tower]
+        return kind.build(site.hole, site.image_size, options.size, site.channels, options.dropout, options.relu_clip)
 
     def stack(self, kind: type[Stack], canvas: Canvas, tower_channels: int) -> Stack:
         """A causal stack with the options of its size, or those given instead."""
@@ -135,22 +139,38 @@ class Builder:
         names = {key.name for key in dataclasses.fields(theirs)}
         chosen = {name: value for name, value in given.items() if name in names and value is not None}
         context = ContextChannels(tower_channels, caption_channels)
-        return kind(canvas, context, dataclasses.replace(theirs, **chosen))  # type: ignore[call-arg]
+        stack = kind(canvas, context, dataclasses.replace(theirs, **chosen))  # type: ignore[call-arg]
+        if self.options.xavier:
+            xavier_all_(stack)
+        return stack
 
     def predictors(self, canvas: Canvas, finer: bool) -> LinearPredictors | CopyCandidates | None:
         count = self.likelihood.prediction_count
-        if not count:
+        if not count or not self.options.predictors:
             return None
         if self.likelihood.weighs_candidates:
             return CopyCandidates(canvas)
         return (TwoSidedPredictors if finer else LinearPredictors)(canvas, count)
 
+    @property
+    def maps(self) -> int:
+        """How many layers of a head the caption map enters."""
+        return self.options.use_captions * (1 + (self.options.map_layers == MAP_LAYERS[1]))
+
+    def activation(self, default: Activation) -> Activation:
+        """After the 1x1 layers."""
+        if self.options.head_activation is not None:
+            return ACTIVATIONS[self.options.head_activation]
+        clip = self.options.relu_clip
+        return default if clip is None else partial(nn.Hardtanh, 0.0, clip)
+
     def head(self, tower_channels: int, stack_channels: int, grouped: bool) -> Head:
-        """The head of a decoder whose params are relative to predictions."""
-        width = self.options.head_width or (3 if self.by_color else 2) * max(64, stack_channels)
-        captions = self.options.use_captions
-        if self.by_color:
-            return ColorHead(
-                tower_channels, width // 3, self.likelihood, captions, nn.SiLU, stack_channels, True, grouped
-            )
-        return Head(tower_channels, width, self.likelihood, captions, nn.SiLU, stack_channels, True)
+        """The head of a decoder whose params are relative to predictions, unless the option says no."""
+        options, by_color = self.options, self.by_color
+        width = options.head_width or (3 if by_color else 2) * max(64, stack_channels)
+        shape = tower_channels, (width,) * options.head_layers, self.likelihood, self.maps
+        rest = self.activation(nn.SiLU), stack_channels, options.predictors
+        head = ColorHead(*shape, *rest, grouped) if by_color else Head(*shape, *rest)
+        if options.xavier and head.stack is not None:
+            xavier_(head.stack.weight, None)
+        return head

@@ -1,9 +1,12 @@
 """The twins of the heads: they compute one pixel, or one color of it."""
 
+from typing import Any, cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.head import ColorHead, Head, waves
+from models.layers.maps import Conv1x1
 from models.layers.steps import Conv1x1Step
 from models.layers.twins import Cursor, twin_of
 
@@ -13,7 +16,7 @@ class FirstLayerStep:
 
     def __init__(self, head: Head, cursor: Cursor):
         self.stack = None if head.stack is None else Conv1x1Step(head.stack, cursor)
-        self.activation = head.layers[1]
+        self.activation: Any = head.layers[1] if len(head.layers) else None
 
     def first(self, known: Tensor, stack: Tensor) -> Tensor:
         """Add the stack's features (B, S) to one pixel of `Head.first` (B, width)."""
@@ -24,12 +27,15 @@ class FirstLayerStep:
 class HeadStep(FirstLayerStep):
     def __init__(self, head: Head, cursor: Cursor):
         super().__init__(head, cursor)
-        self.second = Conv1x1Step(head.second, cursor)
-        self.weight, self.bias = head.out.weight.flatten(1), head.out.bias
+        self.second = None if head.second is None else Conv1x1Step(head.second, cursor)
+        self.out = Conv1x1Step(cast(Conv1x1, head.out), cursor) if len(head.layers) else None
 
     def params(self, first: Tensor, pixel: Tensor, channel: int | None) -> Tensor:
         """The likelihood's params (B, P). `pixel` and `channel` are for `ColorHeadStep`."""
-        return F.linear(self.activation(self.second(self.activation(first))), self.weight, self.bias)
+        if self.out is None:
+            return first
+        x = self.activation(first)
+        return self.out(x if self.second is None else self.activation(self.second(x)))
 
 
 @twin_of(ColorHead)
@@ -37,25 +43,33 @@ class ColorHeadStep(FirstLayerStep):
     """One color at a time.
 
     Attributes:
-      thirds: for each color how many channels of the first layer it reads, and its weights and biases in the last two.
+      thirds: for each color the channels of the first layer that it reads, and weights and biases of the layers above.
     """
 
     def __init__(self, head: ColorHead, cursor: Cursor):
         super().__init__(head, cursor)
         self.own = None if head.own is None else Conv1x1Step(head.own, cursor)
-        second, out = head.second, head.out
-        kernel, bias, out_bias = second.kernel()[:, :, 0, 0], _given(second.bias), _given(out.bias)
-        self.thirds = [
-            (of.stop, (kernel[of, : of.stop], bias[of]), (out.weight[params, :, 0, 0], out_bias[params]))
-            for of, params in zip(thirds(second), thirds(out), strict=True)
-        ]
+        count = len(_given(cast(Conv1x1, head.into_first).bias))
+        self.thirds: list[tuple[slice, list[tuple[Tensor, Tensor]]]] = [(of, []) for of in thirds(count)]
+        if head.second is not None:
+            kernel, bias = head.second.kernel()[:, :, 0, 0], _given(head.second.bias)
+            for k, of in enumerate(thirds(len(bias))):
+                self.thirds[k] = slice(0, of.stop), [(kernel[of, : of.stop], bias[of])]
+        if len(head.layers):
+            out = cast(nn.Conv2d, head.out)
+            weight, bias = out.weight[:, :, 0, 0], _given(out.bias)
+            for (_, layers), of in zip(self.thirds, thirds(len(bias)), strict=True):
+                layers.append((weight[of], bias[of]))
 
     def params(self, first: Tensor, pixel: Tensor, channel: int) -> Tensor:
         """One color's params, (B, P / 3); `pixel` (B, 3) holds the colors before it."""
         if self.own is not None:
             first = first + self.own(waves(pixel).to(first.dtype))
-        seen, second, last = self.thirds[channel]
-        return F.linear(self.activation(F.linear(self.activation(first[:, :seen]), *second)), *last)
+        seen, layers = self.thirds[channel]
+        x = first[:, seen]
+        for weight, bias in layers:
+            x = F.linear(self.activation(x), weight, bias)
+        return x
 
 
 def _given(bias: Tensor | None) -> Tensor:
@@ -63,7 +77,7 @@ def _given(bias: Tensor | None) -> Tensor:
     return bias
 
 
-def thirds(layer: nn.Conv2d) -> list[slice]:
-    """The output channels of each color."""
-    third = layer.out_channels // 3
+def thirds(channels: int) -> list[slice]:
+    """The channels of each color."""
+    third = channels // 3
     return [slice(k * third, (k + 1) * third) for k in range(3)]

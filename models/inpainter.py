@@ -206,7 +206,8 @@ class Inpainter(nn.Module):
 
     def caption_of(self, summary: Tensor) -> Caption:
         """The decoder's input from captions' summaries (B, S + FOUND)."""
-        whole = caption_encoder.CaptionEncoder.map_of(summary[:, : self.image_size])  # (B, 1, S, S)
+        assert self.caption_encoder is not None  # it made the summary
+        whole = self.caption_encoder.map_of(summary[:, : self.image_size])  # (B, 1, S, S)
         return Caption(summary if self.config["caption_injection"] == "all" else None, self._at_hole(whole))
 
     def _at_hole(self, x: Tensor) -> Tensor:

@@ -105,16 +105,25 @@ class ParallelUpscaler(Decoder):
 
     Args:
       tower, head: shared by all turns; the mask tells them what is known.
+      predictors: whether params are relative to predictions.
     """
 
-    def __init__(self, tower: BorderTower, head: Head, likelihood: Likelihood, hole: Hole, image_size: int):
+    def __init__(
+        self,
+        tower: BorderTower,
+        head: Head,
+        likelihood: Likelihood,
+        hole: Hole,
+        image_size: int,
+        predictors: bool,
+    ):
         super().__init__()
         self.tower, self.head, self.likelihood = tower, head, likelihood
         self.hole = Region.of_hole(hole, image_size, image_size)
         self.turns: list[Grid] = [(slice(row, None, 2), slice(column, None, 2)) for row, column in BETWEEN]
         # predictors of each turn, named as in checkpoints; empty if the likelihood reads no predictions
         self.anchors = nn.ModuleList(
-            self._predictors(start) for start in BETWEEN.values() if likelihood.prediction_count
+            self._predictors(start) for start in BETWEEN.values() if predictors and likelihood.prediction_count
         )
 
     def _predictors(self, start: tuple[Shares, ...]) -> nn.Module:

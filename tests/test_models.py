@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from every_model import BESIDE_NOTHING
 from torch import nn
 
 import models
 from models import caption_encoder as captions
-from models.border_tower import Ift6266Tower
 from models.layers.region import Region
 
-COMBINATIONS = [(tower, likelihood) for tower in models.TOWERS for likelihood in models.LIKELIHOODS]
+COMBINATIONS = [(tower, likelihood) for tower in BESIDE_NOTHING for likelihood in models.LIKELIHOODS]
 
 
 def shaken(**options):
@@ -50,17 +50,48 @@ def test_a_hole_at_the_edge_and_an_odd_pyramid_are_computed_alike_too():
         torch.testing.assert_close(small, whole, atol=1e-5, rtol=1e-5)
 
 
-def test_ift6266_equals_the_same_net_written_plainly():
-    """NCHW, zero padding, every layer on all 64 x 64, from the published description alone."""
-    torch.manual_seed(0)
-    tower = Ift6266Tower((16, 16, 32, 32), 64)
-    x = torch.rand(2, 3, 64, 64)
-    y = nn.functional.relu6(nn.functional.conv2d(x, tower.stem.weight, tower.stem.bias, padding=3))
+@pytest.mark.parametrize("clip", [None, 10.0])
+def test_ift6266_equals_the_same_net_written_plainly(clip):
+    """NCHW, zero padding, every layer on all 64 x 64, from the published description alone; inputs that are clipped."""
+    model = models.build(tower="ift6266", relu_clip=clip, use_captions=False)
+    tower, head, top = model.net.tower, model.net.head, clip or 6.0
+
+    def relu(x, top=top):
+        return x.clamp(0, top)
+
+    x = 50 * torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    y = relu(nn.functional.conv2d(x, tower.stem.weight, tower.stem.bias, padding=3))
+    assert (y == top).any()
     for block in tower.blocks:
-        z = nn.functional.relu6(nn.functional.conv2d(y, block.reduce.weight, block.reduce.bias))
-        z = nn.functional.relu6(nn.functional.conv2d(z, block.spatial.weight, block.spatial.bias, padding=1))
-        y = nn.functional.relu6(y + nn.functional.conv2d(z, block.expand.weight, block.expand.bias))
-    torch.testing.assert_close(tower(x), y[:, :, 16:48, 16:48], atol=1e-5, rtol=1e-5)
+        z = relu(nn.functional.conv2d(y, block.reduce.weight, block.reduce.bias))
+        z = relu(nn.functional.conv2d(z, block.spatial.weight, block.spatial.bias, padding=1))
+        y = relu(y + nn.functional.conv2d(z, block.expand.weight, block.expand.bias))
+    torch.testing.assert_close(tower(x), y[:, :, 16:48, 16:48], atol=1e-4, rtol=1e-4)
+    first, second = head.layers[0], head.layers[2]
+    y = relu(first(10 * y), clip or float("inf"))  # far above the clip
+    y = head.out(relu(second(y), clip or float("inf")))[:, :, 16:48, 16:48]
+    torch.testing.assert_close(head(head.first(10 * tower(x), None)), y, atol=1e-3, rtol=1e-3)
+
+
+def test_the_caption_map_is_the_sigmoid_of_the_products_or_the_products():
+    v = torch.tensor([[1.0, -2.0]])
+    products = torch.tensor([[[[1.0, -2.0], [-2.0, 4.0]]]])
+    assert torch.equal(captions.CaptionEncoder(2, sigmoid=False).map_of(v), products)
+    assert torch.equal(captions.CaptionEncoder(2).map_of(v), products.sigmoid())
+
+
+def test_xavier_sets_every_layer_of_the_stack():
+    stack, default = (
+        models.build("pixelcnn", "bernoulli", "xs", levels=2, xavier=xavier).net.stack for xavier in (True, False)
+    )
+    for name, weight in stack.named_parameters():
+        if name.endswith("bias"):
+            assert not weight.any(), name
+        elif weight.ndim > 1:
+            taps = weight[0, 0].numel()
+            bound = (6 / (taps * (weight.shape[0] + weight.shape[1]))) ** 0.5
+            assert 0.8 * bound < weight.abs().max() <= bound, name
+    assert any(weight.any() for name, weight in default.named_parameters() if name.endswith("bias"))
 
 
 @pytest.mark.parametrize(("tower", "likelihood"), COMBINATIONS)
@@ -113,7 +144,7 @@ def test_the_2017_net_sees_19_pixels_and_no_more():
 
 
 def test_what_lies_under_the_hole_of_the_border_is_never_read():
-    for tower in models.TOWERS:
+    for tower in BESIDE_NOTHING:
         model = shaken(tower=tower)
         border, center = photos(1)
         peeking = border.clone()
@@ -130,7 +161,7 @@ def test_a_black_border_is_not_a_hole():
         assert not torch.equal(model.log_prob(black, center), model.log_prob(black, center, known=unknown))
 
 
-@pytest.mark.parametrize("tower", models.TOWERS)
+@pytest.mark.parametrize("tower", BESIDE_NOTHING)
 def test_an_image_s_score_does_not_depend_on_its_neighbours(tower):
     for mode in ("eval", "train"):
         model = getattr(shaken(tower=tower, dropout=0.0), mode)()

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from checkpoint_makers import save_fresh
 from PIL import Image
 from soak import of_tensors
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -210,6 +211,22 @@ def test_load_gives_the_averaged_weights_in_eval_mode(uninterrupted):
     model = inpaint.load(uninterrupted / "best.pt")
     assert not model.training and model.uses_captions and model.decoder == "contour"
     assert_same(model.state_dict(), weights(uninterrupted, "best.pt", "averaged"))
+
+
+@pytest.mark.parametrize("layers", ["first", "both"])
+def test_a_model_without_captions_goes_on_where_it_stood_with_the_map_in_its_layers(layers, tmp_path):
+    options = {"tower": "ift6266", "relu_clip": 10.0}
+    deaf = save_fresh(tmp_path / "deaf.pt", use_captions=False, **options)
+    model = models.build(map_layers=layers, map_sigmoid=False, **options).eval()
+    _, fresh = checkpoints.take_over(model, tmp_path / "deaf.pt")
+    assert all(name.startswith("caption_encoder.") for name in fresh)
+    border = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(model.params(border, ["a dog"]), deaf.params(border), atol=1e-5, rtol=1e-5)
+        for layer in (0, 2) if layers == "both" else (0,):
+            before, weight = model.params(border, ["a dog"]), model.net.head.layers[layer].weight
+            weight[:, -1] += 1
+            assert not torch.equal(model.params(border, ["a dog"]), before)
 
 
 def test_init_from_takes_over_what_fits_and_names_the_rest(root, demo_file, tmp_path, uninterrupted):

@@ -6,7 +6,7 @@ from torch import nn
 
 from models.canvas import Canvas
 from models.head import ColorHead, Head
-from models.layers.attention import CausalAttention
+from models.layers.attention import CausalAttention, GatedAttention
 from models.layers.levels import Levels, Upsample
 from models.layers.lstm import DiagonalBiLSTM, RowLSTM
 from models.layers.maps import (
@@ -18,11 +18,11 @@ from models.layers.maps import (
     ContextChannels,
     Conv1x1,
     Gate,
-    Position,
     VerticalConv,
 )
 from models.layers.masked import Reach
 from models.layers.norm import PixelNorm
+from models.layers.position import Position
 from models.layers.twins import TWINS, Cursor, RowContext, stepwise
 from models.likelihoods import Categorical, LogisticMixture
 from models.predictors import CopyCandidates, LinearPredictors, TwoSidedPredictors, padded, trimmed
@@ -52,7 +52,16 @@ HORIZONTAL = [
     ConcatELU(),
 ]
 TESTED_BELOW = {Concat, Upsample, RowLSTM, DiagonalBiLSTM, CausalAttention, Condition, Position, Head, ColorHead}
-TESTED_BELOW |= {LinearPredictors, TwoSidedPredictors, CopyCandidates, nn.ModuleList, Levels, nn.Dropout, nn.Identity}
+TESTED_BELOW |= {
+    GatedAttention,
+    LinearPredictors,
+    TwoSidedPredictors,
+    CopyCandidates,
+    nn.ModuleList,
+    Levels,
+    nn.Dropout,
+    nn.Identity,
+}
 
 
 def name_of(layer):
@@ -204,10 +213,13 @@ def test_an_lstm_pixel_by_pixel_is_its_scan(layer, before, after):
     assert_close(found, layer(x, pixels, condition))
 
 
+@pytest.mark.parametrize("kind", ["heads", "gated", "gated, plain ELUs"])
 @pytest.mark.parametrize("hole", [(3, 5, 4, 5), (0, 0, 5, 4), (12, 0, 4, 16), (0, 0, 16, 16)], ids=str)
-def test_attention_pixel_by_pixel_is_attention_over_the_map(hole):
+def test_attention_pixel_by_pixel_is_attention_over_the_map(hole, kind):
     canvas = Canvas(hole, 16)
-    layer = shaken(CausalAttention(canvas, 6, heads=2))
+    heads = kind == "heads"
+    layer = CausalAttention(canvas, 6, heads=2) if heads else GatedAttention(canvas, 6, 0.5, kind == "gated")
+    layer = shaken(layer)
     x, pixels = (random_map(channels, 1, canvas.rows, canvas.columns) for channels in (6, 3))
     of_border = layer.of_border(random_map(4, 2, 16, 16))
     cursor = Cursor(canvas.columns)
@@ -217,7 +229,7 @@ def test_attention_pixel_by_pixel_is_attention_over_the_map(hole):
         cursor.start_row(row)
         line, own = row_of(x, row), row_of(pixels, row)
         inside = range(canvas.left, canvas.left + canvas.width) if row >= canvas.top else ()
-        out = torch.zeros_like(line)
+        out = torch.zeros_like(line)[..., : 6 if heads else 3]
         for column in range(canvas.columns):
             if column in inside:
                 cursor.start_pixel(column)
@@ -235,6 +247,7 @@ def test_a_condition_and_a_position_row_by_row(caption):
     condition = shaken(Condition(ContextChannels(5, caption), 7))
     position = shaken(Position(CANVAS, 7))
     tower, border = random_map(5, 0, CANVAS.rows, CANVAS.columns), random_map(4, 1, 16, 16)
+    x = random_map(7, 2, CANVAS.rows, CANVAS.columns)
     summary = torch.randn(B, 9, dtype=torch.float64) if caption else None
     cursor = Cursor(CANVAS.columns)
     twins = stepwise(condition, cursor), stepwise(position, cursor)
@@ -242,21 +255,35 @@ def test_a_condition_and_a_position_row_by_row(caption):
     for row in range(CANVAS.rows):
         cursor.start_row(row)
         context = RowContext(row_of(tower, row), summary, border)
-        rows.append([twins[0](context), twins[1]()])
+        rows.append([twins[0](context), twins[1](row_of(x, row))])
         half = Context(tower, summary, border).halved()
         assert row % 2 or torch.equal(context.halved().tower, row_of(half.tower, row // 2))
     conditions, positions = zip(*rows, strict=True)
     assert_close(map_of(conditions), condition(Context(tower, summary, border)))
-    assert_close(map_of(positions), position())
+    assert_close(map_of(positions), position(x))
 
 
+@pytest.mark.parametrize("caption", [0, 9])
+def test_a_condition_without_a_tower_is_the_caption_s_or_nothing(caption):
+    condition = shaken(Condition(ContextChannels(0, caption), 7))
+    tower, border = random_map(0, 0, CANVAS.rows, CANVAS.columns), random_map(4, 1, 16, 16)
+    summary = torch.randn(B, 9, dtype=torch.float64) if caption else None
+    whole, cursor = condition(Context(tower, summary, border)), Cursor(CANVAS.columns)
+    twin = stepwise(condition, cursor)
+    rows = [twin(RowContext(row_of(tower, row), summary, border)) for row in range(CANVAS.rows)]
+    assert (whole is None) == (not caption)
+    assert_close(map_of(rows), torch.zeros(B, 7, CANVAS.rows, CANVAS.columns).double() if whole is None else whole)
+
+
+@pytest.mark.parametrize("layers", [2, 1, 0])
+@pytest.mark.parametrize("channels", [10, 0])
 @pytest.mark.parametrize("kind", ["plain", "by color", "by color, grouped"])
-def test_a_head_pixel_by_pixel_and_color_by_color(kind):
+def test_a_head_pixel_by_pixel_and_color_by_color(kind, channels, layers):
     likelihood = LogisticMixture() if kind == "plain" else Categorical(5, 8)
-    arguments = (10, 12, likelihood, True, nn.SiLU, 6, True)
+    arguments = (channels, (36 if "color" in kind else 12,) * layers, likelihood, channels > 0, nn.SiLU, 6, True)
     head = shaken(Head(*arguments) if kind == "plain" else ColorHead(*arguments, grouped="grouped" in kind))
-    features, stack, pixels = random_map(10), random_map(6, 1), random_map(3, 2).clamp(-1, 1)
-    first = head.first(features, random_map(1, 3))
+    features, stack, pixels = random_map(channels), random_map(6, 1), random_map(3, 2).clamp(-1, 1)
+    first = head.first(features, random_map(1, 3) if channels else None)
     whole = head(first, stack, pixels)
     twin = stepwise(head, Cursor(W))
     for i in range(H):

@@ -1,4 +1,4 @@
-"""The twin of the layer in attention.py. twins.py says how it runs."""
+"""The twins of the layers in attention.py. twins.py says how they run."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.layers.attention import CausalAttention, KeysValues
+from models.layers.attention import CausalAttention, GatedAttention, KeysValues
 from models.layers.steps import Conv1x1Step
-from models.layers.twins import Cursor, twin_of
+from models.layers.twins import Cursor, stepwise, twin_of
 
 
 @twin_of(CausalAttention)
@@ -55,3 +55,48 @@ class CausalAttentionStep:
         self.before = key, value, pixel
         y = F.scaled_dot_product_attention(query, self.keys[:, :, :known], self.values[:, :, :known])
         return self.out(y.flatten(1))
+
+
+@twin_of(GatedAttention)
+class GatedAttentionStep:
+    """One pixel (B, C) -> (B, C / 2); zeros for columns outside the hole.
+
+    Attributes:
+      keys, values: of the border and of the pixels so far, with room for the rest.
+      before: the last pixel's features and coordinates, and a view of the pixel itself, drawn by the next step.
+    """
+
+    def __init__(self, layer: GatedAttention, cursor: Cursor):
+        self.cursor, self.canvas, self.layer = cursor, layer.canvas, layer
+        self.content, self.ask = stepwise(layer.content, cursor), stepwise(layer.ask, cursor)
+        self.key_value, self.query = Conv1x1Step(layer.key_value, cursor), Conv1x1Step(layer.query, cursor)
+        self.border: KeysValues | None = None
+        self.keys: Any = None
+        self.values: Any = None
+        self.before: Any = None
+
+    def of_border(self, border: Tensor) -> KeysValues:
+        """As the layer's, but computed only once."""
+        if self.border is None:
+            self.border = self.layer.of_border(border)
+        return self.border
+
+    def __call__(self, x: Tensor, pixel: Tensor, of_border: KeysValues) -> Tensor:
+        cursor, canvas = self.cursor, self.canvas
+        if not cursor.at_pixel:
+            return x.new_zeros(*x.shape[:-1], self.layer.values)
+        i, j = cursor.row - canvas.top, cursor.first - canvas.left
+        known = of_border[0].shape[2] + i * canvas.width + j
+        if self.keys is None:
+            room = (0, 0, 0, canvas.height * canvas.width)
+            self.keys, self.values = F.pad(of_border[0], room), F.pad(of_border[1], room)
+        else:
+            features, coordinates, drawn = self.before
+            made = self.key_value(self.content(torch.cat([drawn, features, coordinates], dim=1)))
+            key, value = made.split(self.layer.sizes, dim=1)
+            self.keys[:, 0, known - 1], self.values[:, 0, known - 1] = key, value
+        where = self.layer.coordinates[:, :, i, j].expand(x.shape[0], -1)
+        self.before = x, where, pixel
+        query = self.query(self.ask(torch.cat([x, where], dim=1)))[:, None, None]  # (B, 1, 1, KEY)
+        y = F.scaled_dot_product_attention(query, self.keys[:, :, :known], self.values[:, :, :known])
+        return y.flatten(1)

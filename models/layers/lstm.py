@@ -37,7 +37,7 @@ class RowLSTM(nn.Module):
         self.input = CausalConv(2 * channels, 4 * channels, Reach(above=0, left=1), dilation=dilation)
         self.state = VerticalConv(channels, 4 * channels, rows=1, side=1, bias=False)
 
-    def forward(self, x: Tensor, pixel: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, pixel: Tensor, condition: Tensor | None) -> Tensor:
         """(B, 2C, H, W) and the condition (B, 4C, H, W) -> (B, C, H, W). `pixel` is read by DiagonalBiLSTM only."""
         gates = self.input(x, condition)
         rows = gates.permute(2, 0, 3, 1).unbind(0)  # (B, W, 4C) each
@@ -70,9 +70,10 @@ class DiagonalBiLSTM(nn.Module):
             module_list(nn.Linear(channels, 4 * channels, bias=False) for _ in range(2)) for _ in range(2)
         )
 
-    def forward(self, x: Tensor, pixel: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, pixel: Tensor, condition: Tensor | None) -> Tensor:
         """(B, 2C, H, W), the pixels themselves (B, 3, H, W) and the condition (B, 8C, H, W) -> (B, C, H, W)."""
-        left, right = (self.input(x) + condition).chunk(2, dim=1)
+        gates = self.input(x) if condition is None else self.input(x) + condition
+        left, right = gates.chunk(2, dim=1)
         return self._scan(left, right + self.own(pixel))
 
     def _scan(self, left: Tensor, right: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ computes the same numbers. A stack made of these layers needs no twin of its own
 operations that depend on where the channels are (gates, concatenation) are layers, too.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.canvas import Canvas
 from models.layers.masked import CausalKernel, MaskedConv2d, Reach, color_mask, conv2d
 
 
@@ -91,6 +89,11 @@ class ConcatELU(nn.Module):
         return F.elu(torch.cat([x, -x], dim=1))
 
 
+def elu_of(concatenated: bool) -> tuple[nn.Module, int]:
+    """ConcatELU or ELU, and how many channels it makes of one."""
+    return (ConcatELU(), 2) if concatenated else (nn.ELU(), 1)
+
+
 class Concat(nn.Module):
     """Concatenate the channels of two maps."""
 
@@ -129,43 +132,28 @@ class Context:
 
 
 class ContextChannels(NamedTuple):
-    """How many channels a `Context` has; caption: 0 without captions in every layer."""
+    """How many channels a `Context` has; tower: 0 without one; caption: 0 without captions in every layer."""
 
     tower: int
     caption: int
 
 
 class Condition(nn.Module):
-    """Conditions a layer: a map (B, outputs, rows, columns), linear in the tower's features and the caption."""
+    """Conditions a layer: a map (B, outputs, rows, columns), linear in the tower's features and the caption; None if
+    there is neither."""
 
     def __init__(self, channels: ContextChannels, outputs: int):
         super().__init__()
-        self.tower = Conv1x1(channels.tower, outputs, bias=False)
+        self.outputs = outputs
+        self.tower = Conv1x1(channels.tower, outputs, bias=False) if channels.tower else None
         self.caption = nn.Linear(channels.caption, outputs, bias=False) if channels.caption else None
 
-    def forward(self, context: Context) -> Tensor:
-        y = self.tower(context.tower)
-        return y if self.caption is None else y + self.caption(context.caption)[:, :, None, None]
-
-
-class Position(nn.Module):
-    """Position encoding of the canvas: (1, channels, rows, columns), linear in sines and cosines of row and column with
-    periods 2 to 64."""
-
-    PERIODS = tuple(2**k for k in range(1, 7))
-    waves: Tensor
-
-    def __init__(self, canvas: Canvas, channels: int):
-        super().__init__()
-        rows = torch.arange(canvas.rows).reshape(-1, 1).expand(-1, canvas.columns) - canvas.top
-        columns = torch.arange(canvas.columns).expand(canvas.rows, -1) - canvas.left
-        angles = [2 * math.pi / period * x for x in (rows, columns) for period in self.PERIODS]
-        waves = torch.stack([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)])
-        self.register_buffer("waves", waves.unsqueeze(0), persistent=False)  # (1, 24, rows, columns)
-        self.to_channels = Conv1x1(len(waves), channels, bias=False)
-
-    def forward(self) -> Tensor:
-        return self.to_channels(self.waves)
+    def forward(self, context: Context) -> Tensor | None:
+        y = None if self.tower is None else self.tower(context.tower)
+        if self.caption is None:
+            return y
+        caption = self.caption(context.caption)[:, :, None, None]
+        return caption.expand(-1, -1, *context.tower.shape[2:]) if y is None else y + caption
 
 
 def dilation_of(layer: int) -> int:

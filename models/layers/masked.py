@@ -51,6 +51,11 @@ class Reach(NamedTuple):
     right: int = 0
 
 
+def reach_of(kernel_size: int) -> Reach:
+    """What a masked kernel reads of its square; an even one reads nothing to the right."""
+    return Reach(kernel_size // 2, kernel_size // 2, (kernel_size - 1) // 2)
+
+
 class CausalKernel(MaskedConv2d):
     """A convolution whose kernel ends with the current row: (B, C_in, H, W) -> (B, C_out, H, W), or with stride 2 (B,
     C_out, ceil(H / 2), ceil(W / 2)). Zeros stand for what lies outside the map.

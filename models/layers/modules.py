@@ -25,6 +25,16 @@ def xavier_(weight: Tensor, bias: Tensor | None) -> None:
         nn.init.zeros_(bias)
 
 
+def xavier_all_(module: nn.Module) -> None:
+    """`xavier_` of every convolution and linear layer inside; norms keep their weights."""
+    for name, parameter in module.named_parameters():
+        kind = name.rpartition(".")[2]
+        if kind == "weight" and parameter.ndim > 1:
+            nn.init.xavier_uniform_(parameter)
+        elif kind == "bias":
+            nn.init.zeros_(parameter)
+
+
 def zero_(layer: nn.Conv2d) -> None:
     """Weights and biases of zero."""
     nn.init.zeros_(layer.weight)

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers.levels import Upsample
-from models.layers.maps import CausalConv, Concat, ConcatELU, Condition, Conv1x1, Gate, Position, VerticalConv
+from models.layers.maps import CausalConv, Concat, ConcatELU, Condition, Conv1x1, Gate, VerticalConv
 from models.layers.masked import FEW, CausalKernel
 from models.layers.norm import PixelNorm
+from models.layers.position import Position
 from models.layers.twins import Cursor, RowContext, twin_of
 
 Row = Tensor | None  # (left + width + right, B, C_in); None above the map
@@ -223,24 +224,27 @@ class ConcatStep:
 
 @twin_of(Condition)
 class ConditionStep:
-    """The context of one row -> (columns, B, outputs)."""
+    """The context of one row -> (columns, B, outputs); zeros if there is neither tower nor caption."""
 
     def __init__(self, layer: Condition, cursor: Cursor):
-        self.tower = Conv1x1Step(layer.tower, cursor)
-        self.caption = layer.caption
+        self.tower = None if layer.tower is None else Conv1x1Step(layer.tower, cursor)
+        self.caption, self.outputs = layer.caption, layer.outputs
 
     def __call__(self, context: RowContext) -> Tensor:
-        y = self.tower(context.tower)
+        if self.tower is None:
+            y = context.tower.new_zeros(*context.tower.shape[:2], self.outputs)
+        else:
+            y = self.tower(context.tower)
         return y if self.caption is None else y + self.caption(context.caption)
 
 
 @twin_of(Position)
 class PositionStep:
-    """The current row, (columns, 1, channels)."""
+    """Adds to the current row, (columns, B, channels)."""
 
     def __init__(self, layer: Position, cursor: Cursor):
         self.cursor, self.waves = cursor, layer.waves
         self.to_channels = Conv1x1Step(layer.to_channels, cursor)
 
-    def __call__(self) -> Tensor:
-        return self.to_channels(self.waves[:, :, self.cursor.row].permute(2, 0, 1))
+    def __call__(self, x: Tensor) -> Tensor:
+        return x + self.to_channels(self.waves[:, :, self.cursor.row].permute(2, 0, 1))

@@ -12,6 +12,8 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from models.departures import Departure
+
 LEVELS = 256
 
 
@@ -28,9 +30,11 @@ class Likelihood(nn.Module, ABC):
         R's first, and one channel can be scored and sampled by passing its third alone.
       prediction_count: k, how many predictions of each channel it reads (predictors.py); 0 for none.
       weighs_candidates: whether these are candidates, copies of known pixels, and not linear predictions.
+      DEPARTS: where a causal decoder with it departs from the papers.
     """
 
     level_choices: ClassVar[Collection[int]] = (LEVELS,)
+    DEPARTS: ClassVar[tuple[Departure, ...]] = ()
     coupled: bool = False
     weighs_candidates: bool = False
     params_per_pixel: int

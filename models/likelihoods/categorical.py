@@ -6,6 +6,7 @@
 import torch
 from torch import Tensor
 
+from models.departures import Departure
 from models.intensity import denormalize
 from models.likelihoods.base import LEVELS, Likelihood, likelihood
 
@@ -19,6 +20,7 @@ class Categorical(Likelihood):
         candidate's level.
     """
 
+    DEPARTS = (Departure("the network weighs copies of known pixels", {"predictors": False}),)
     level_choices = range(2, LEVELS + 1)
     weighs_candidates = True
 

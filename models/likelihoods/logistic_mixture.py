@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.departures import Departure
 from models.intensity import denormalize, denormalize_, normalize
 from models.likelihoods.base import Likelihood, likelihood
 
@@ -23,6 +24,7 @@ class LogisticMixture(Likelihood):
     joint mass with it to that without it.
     """
 
+    DEPARTS = (Departure("means start from linear predictions of neighbours", {"predictors": False}),)
     coupled = True
 
     def __init__(self, components: int = 10):

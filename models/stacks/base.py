@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from models.canvas import Canvas
+from models.departures import Departure
 from models.layers.maps import Context
 from models.layers.masked import shift_down, shift_right
 
@@ -24,6 +25,8 @@ class Stack(nn.Module, ABC):
     Attributes:
       SIZES: for each size name an instance of the stack's own `Options`, a frozen dataclass. An option of config.py
         sets the field of its name, if there is one.
+      PAPER: its arXiv number; "" if there is none.
+      DEPARTS: where it departs from that paper.
       can_group: whether the option `color_conditioning` puts the stack's channels in color groups.
       horizontal_reads_rows: whether layers of `horizontal` read rows above, so that it must be run on whole rows.
       channels: of the features.
@@ -31,6 +34,8 @@ class Stack(nn.Module, ABC):
     """
 
     SIZES: ClassVar[dict[str, Any]]
+    PAPER: ClassVar[str] = ""
+    DEPARTS: ClassVar[tuple[Departure, ...]] = ()
     can_group: ClassVar[bool] = False
     horizontal_reads_rows: ClassVar[bool] = True
     channels: int

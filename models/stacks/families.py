@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
+from models.departures import POSITION, Departure
 from models.stacks.base import Stack
 
 StackClass = TypeVar("StackClass", bound=type[Stack])
@@ -19,6 +20,8 @@ class Family:
       takes_inner: whether the option `inner` overrides that.
       halvings: how many times the resolution is halved.
       parallel: whether `ParallelUpscaler` draws the finer pixels, and not another decoder like `inner`.
+      paper: of a decoder that is no stack: what a recipe after it names; a stack has its own.
+      departs: of a decoder that is no stack: where it departs from that.
     """
 
     stack: type[Stack] | None = None
@@ -26,22 +29,47 @@ class Family:
     takes_inner: bool = False
     halvings: int = 0
     parallel: bool = False
+    paper: str = ""
+    departs: tuple[Departure, ...] = ()
 
     @property
     def one_pass(self) -> bool:
         """Whether pixels are independent given border and caption."""
         return self.stack is None and self.inner is None
 
+    def source(self) -> tuple[str, tuple[Departure, ...]]:
+        """Its paper ("" for none) and where it departs from it."""
+        return (self.stack.PAPER, self.stack.DEPARTS) if self.stack else (self.paper, self.departs)
+
     def options(self) -> set[str]:
         """The names of the stack's options."""
         return {field.name for field in fields(self.stack.SIZES["s"])} if self.stack else set()
 
 
+CONTOUR = Family(
+    paper="the 2017 project, last net",
+    departs=(
+        Departure("a U-Net is the border tower", {"tower": "ift6266"}),
+        Departure("ReLUs are clipped at 6, and not in the 1x1 layers; there at 10", {"relu_clip": 10.0}),
+        Departure("the caption map is the sigmoid of v v^T", {"map_sigmoid": False}, "captions"),
+        Departure("the caption map enters the first 1x1 layer alone", {"map_layers": "both"}, "captions"),
+    ),
+)
 COARSE_TO_FINE = {
     "multiscale": Family(inner="gated", takes_inner=True, halvings=1),
-    "parallel": Family(inner="gated", halvings=3, parallel=True),
+    "parallel": Family(
+        inner="gated",
+        halvings=3,
+        parallel=True,
+        paper="1703.03664",
+        departs=(
+            POSITION,
+            Departure("the coarser pixels are part of a U-Net's input, not upsampled by a network of their own"),
+            Departure("the three turns of a doubling share one network"),
+        ),
+    ),
 }
-DECODERS: dict[str, Family] = {"contour": Family(), **COARSE_TO_FINE}
+DECODERS: dict[str, Family] = {"contour": CONTOUR, **COARSE_TO_FINE}
 
 
 def decoder(name: str) -> Callable[[StackClass], StackClass]:

@@ -2,10 +2,10 @@
 up again, with shortcuts between blocks of one resolution.
 
 The `down` stream reads the rows above, the `right` one also the pixels to the left and the other's maps.
-Departs from [1]: the first layers also read the whole row above and the whole of the row so far, whose far ends blocks
-at full resolution do not reach, and of which coarser ones lack the odd rows; each block is conditioned on
-the border tower's map (and the caption's vector) as [1] conditions on a class; upsampling is a 1x1 convolution to four
-pixels, which is [1]'s 2x2 transposed convolution, in both streams; weights are not normalized.
+Departs from [1] as listed in PixelCNNppStack.DEPARTS. The first layers also read the whole row above and the whole of
+the row so far, whose far ends blocks at full resolution do not reach, and of which coarser ones lack the odd rows. Each
+block is conditioned on the border tower's map (and the caption's vector) as [1] conditions on a class. Upsampling is a
+1x1 convolution to four pixels, which is [1]'s 2x2 transposed convolution, in both streams.
 
 [1] Salimans, Karpathy, Chen, Kingma 2017, arXiv:1701.05517
 """
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.canvas import Canvas
+from models.departures import NO_WEIGHT_NORM, POSITION, TOWER, Departure
 from models.layers.levels import Levels, Upsample, levels
 from models.layers.maps import (
     CausalConv,
@@ -26,10 +27,10 @@ from models.layers.maps import (
     Context,
     ContextChannels,
     Conv1x1,
-    Position,
     VerticalConv,
 )
 from models.layers.masked import Reach
+from models.layers.position import position_of
 from models.stacks.base import Stack
 from models.stacks.families import decoder
 
@@ -41,6 +42,8 @@ class Options:
     width: int
     blocks_per_level: int
     dropout: float = 0.0
+    position: bool = True
+    input_shortcuts: bool = False
 
 
 class DownBlock(nn.Module):
@@ -115,26 +118,38 @@ class PixelCNNppStack(Stack):
         "m": Options(width=96, blocks_per_level=3),
         "l": Options(width=160, blocks_per_level=5),
     }
+    PAPER = "1701.05517"
+    DEPARTS = (
+        TOWER,
+        POSITION,
+        Departure("two 1x1 layers before the last, there none", {"head_layers": 0}),
+        Departure(
+            "no shortcut from the input of a resolution, and 30 pairs of blocks, there 32", {"input_shortcuts": True}
+        ),
+        Departure("the first layers also read the whole row above and the row so far"),
+        Departure("the first kernels are 2x5, and 2x2; there 2x3, and 1x3 with 2x1"),
+        NO_WEIGHT_NORM,
+    )
 
     def __init__(self, canvas: Canvas, context: ContextChannels, options: Options):
         super().__init__(canvas)
         self.channels = channels = options.width
         self.first_down = VerticalConv(4, channels, rows=2, side=2)
         self.first_right = CausalConv(4, channels, Reach(above=1, left=1))
-        self.position = Position(canvas, channels)
+        self.position = position_of(canvas, channels, options.position)
         self.row_above = VerticalConv(4, channels, rows=1, side=canvas.columns - 1, bias=False)
         self.row_so_far = CausalConv(4, channels, Reach(above=0, left=canvas.columns - 1), bias=False)
 
-        def pairs(shortcut: bool) -> Sequence[Sequence[Pair]]:
+        def pairs(shortcut: bool, more: bool) -> Sequence[Sequence[Pair]]:
+            counts = [options.blocks_per_level + (more and level + 1 < LEVELS) for level in range(LEVELS)]
             blocks = Levels(
-                nn.ModuleList(
-                    Pair(channels, shortcut, context, options.dropout) for _ in range(options.blocks_per_level)
-                )
-                for _ in range(LEVELS)
+                nn.ModuleList(Pair(channels, shortcut, context, options.dropout) for _ in range(count))
+                for count in counts
             )
             return cast(Sequence[Sequence[Pair]], blocks)
 
-        self.before, self.after = pairs(shortcut=False), pairs(shortcut=True)
+        self.from_input = options.input_shortcuts
+        self.before, self.after = pairs(shortcut=False, more=False), pairs(shortcut=True, more=self.from_input)
         self.halve_down = levels(VerticalConv(channels, channels, rows=2, side=1, stride=2) for _ in range(LEVELS - 1))
         self.halve_right = levels(
             CausalConv(channels, channels, Reach(above=1, left=1), stride=2) for _ in range(LEVELS - 1)
@@ -143,17 +158,17 @@ class PixelCNNppStack(Stack):
         self.double_right = levels(Upsample(channels, channels) for _ in range(LEVELS - 1))
 
     def vertical(self, above: Tensor, context: Context) -> list[Any]:
-        x = self.first_down(above, self.row_above(above)) + self.position()
+        x = self.position(self.first_down(above, self.row_above(above)))
         from_above: list[Any] = [x]
         self._down(0, x, context, from_above)
         return from_above
 
     def _down(self, level: int, x: Tensor, context: Context, from_above: list[Any]) -> Tensor:
         """The first stream at this resolution and lower ones; appends to `from_above` in the order of `_right`."""
-        shortcuts = []
+        maps = [x]
         for pair in self.before[level]:
             x = pair.go_down(x, context, None, from_above)
-            shortcuts.append(x)
+            maps.append(x)
         if level + 1 < LEVELS:
             y = self.halve_down[level](x)
             inner: list[Any] = []
@@ -161,25 +176,35 @@ class PixelCNNppStack(Stack):
                 y = self._down(level + 1, y, context.halved(), inner)
             from_above.append(inner)
             x = self.double_down[level](y, x)
-        for pair in self.after[level]:
-            x = pair.go_down(x, context, shortcuts.pop(), from_above)
+        for pair, shortcut in zip(self.after[level], self._shortcuts(level, maps), strict=True):
+            x = pair.go_down(x, context, shortcut, from_above)
         return x
+
+    def _shortcuts(self, level: int, maps: list[Tensor]) -> list[Tensor]:
+        """What the blocks on the way back up read, the latest first.
+
+        Args:
+          maps: the input of this resolution and the outputs of the blocks on the way down.
+        """
+        if not self.from_input:
+            return maps[:0:-1]
+        return maps[::-1] if level + 1 < LEVELS else maps[-2::-1]  # at the lowest the last is what they begin with
 
     def horizontal(self, left: Tensor, pixel: Tensor, from_above: list[Any]) -> Tensor:
         x = self.first_right(left, from_above[0]) + self.row_so_far(left)
         return F.elu(self._right(0, x, iter(from_above[1:])))
 
     def _right(self, level: int, x: Tensor, from_above: Iterator[Any]) -> Tensor:
-        shortcuts = []
+        maps = [x]
         for pair in self.before[level]:
             x = pair.right(x, next(from_above), None)
-            shortcuts.append(x)
+            maps.append(x)
         if level + 1 < LEVELS:
             y = self.halve_right[level](x)
             inner = next(from_above)
             if y is not None:  # likewise, a pixel for every second one
                 y = self._right(level + 1, y, iter(inner))
             x = self.double_right[level](y, x)
-        for pair in self.after[level]:
-            x = pair.right(x, next(from_above), shortcuts.pop())
+        for pair, shortcut in zip(self.after[level], self._shortcuts(level, maps), strict=True):
+            x = pair.right(x, next(from_above), shortcut)
         return x

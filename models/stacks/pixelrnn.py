@@ -2,9 +2,8 @@
 
 `rowlstm` goes from row to row; its receptive field is a triangle that widens upwards. `diagbilstm` goes along both
 diagonals; its receptive field is everything before a pixel. layers/lstm.py has the two layers.
-Departs from [1]: colors are conditioned in the head, not by channel groups throughout; input-to-state kernels of
-successive row LSTM layers are dilated (`dilation`); every layer's gates are conditioned on the border tower's map and,
-with captions in all layers, on the caption's summary.
+Departs from [1] as listed in DEPARTS; every layer's gates are conditioned on the border tower's map and, with captions
+in all layers, on the caption's summary.
 
 [1] van den Oord, Kalchbrenner, Kavukcuoglu 2016, arXiv:1601.06759
 """
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.canvas import Canvas
+from models.departures import COLORS_BY_HEAD, MASK_AS_INPUT, POSITION, SILU_HEAD, TOWER, Departure
 from models.layers.lstm import DiagonalBiLSTM, RowLSTM
 from models.layers.maps import (
     CausalConv,
@@ -24,12 +24,12 @@ from models.layers.maps import (
     Context,
     ContextChannels,
     Conv1x1,
-    Position,
     VerticalConv,
     dilation_of,
 )
 from models.layers.masked import Reach
 from models.layers.modules import module_list
+from models.layers.position import position_of
 from models.stacks.base import Stack
 from models.stacks.families import decoder
 
@@ -40,6 +40,7 @@ class Options:
     blocks: int  # layers
     residual_connections: bool = True
     skip_connections: bool = True
+    position: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class RowOptions(Options):
 class PixelRNNStack(Stack):
     """See the module; `width` features."""
 
+    PAPER = "1601.06759"
+    DEPARTS: ClassVar[tuple[Departure, ...]] = (TOWER, POSITION, SILU_HEAD, COLORS_BY_HEAD, MASK_AS_INPUT)
     GATES: ClassVar[int]  # channels of a layer's condition, times C
 
     def __init__(self, canvas: Canvas, context: ContextChannels, options: Options):
@@ -58,7 +61,7 @@ class PixelRNNStack(Stack):
         self.residual = options.residual_connections
         self.above = VerticalConv(4, channels, rows=3, side=3)
         self.left = CausalConv(4, channels, Reach(above=0, left=2), bias=False)
-        self.position = Position(canvas, channels)
+        self.position = position_of(canvas, channels, options.position)
         half = channels // 2
         self.layers = module_list(self.layer(i, half, options) for i in range(options.blocks))
         self.conditions = module_list(Condition(context, self.GATES * half) for _ in self.layers)
@@ -70,7 +73,7 @@ class PixelRNNStack(Stack):
         """The LSTM layer number `index`, with C channels."""
 
     def vertical(self, above: Tensor, context: Context) -> list[Tensor]:
-        return [self.above(above) + self.position(), *(condition(context) for condition in self.conditions)]
+        return [self.position(self.above(above)), *(condition(context) for condition in self.conditions)]
 
     def horizontal(self, left: Tensor, pixel: Tensor, from_above: list[Tensor]) -> Tensor:
         y = self.left(left, from_above[0])  # (B, 2C, H, W)
@@ -92,6 +95,10 @@ class RowLSTMStack(PixelRNNStack):
         "m": RowOptions(width=128, blocks=7),
         "l": RowOptions(width=256, blocks=12),
     }
+    DEPARTS = (
+        Departure("input-to-state kernels of successive layers are dilated", {"dilation": False}),
+        *PixelRNNStack.DEPARTS,
+    )
     GATES = 4
 
     def layer(self, index: int, channels: int, options: RowOptions) -> RowLSTM:

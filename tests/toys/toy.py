@@ -30,7 +30,7 @@ class ToyStack(Stack):
         self.condition = Condition(context, options.width)
 
     def vertical(self, above: Tensor, context: Context) -> list[Tensor]:
-        return [self.above(above) + self.condition(context)]
+        return [self.above(above, self.condition(context))]
 
     def horizontal(self, left: Tensor, pixel: Tensor, from_above: list[Tensor]) -> Tensor:
         return F.silu(self.left(left, from_above[0]))  # (B, width, rows, columns)
