@@ -14,6 +14,13 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+TABLES = {}
+
+
+def table(function):
+    """Register a function () -> (names of the columns, rows); links are relative to the repository's root."""
+    TABLES[function.__name__] = function
+    return function
 
 
 def recipe(name: str) -> dict:

@@ -4,7 +4,7 @@
     python docs/tables.py --check    changes nothing; exit code 1 if a page is not what it would write
 
 A page says where a table goes: it stands between `<!-- table: NAME -->` and `<!-- end -->`, and is replaced whole.
-NAME is that of a function below, marked with @table.
+NAME is that of a function marked with @table: below, or in measured.py.
 """
 
 import argparse
@@ -14,8 +14,10 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import measured  # noqa: F401 - registers the tables of benchmarks
 from stored import (
     ROOT,
+    TABLES,
     benchmark,
     bits,
     clean_codecs,
@@ -33,21 +35,14 @@ from stored import (
     recipe,
     recipes,
     seconds,
+    table,
 )
 
 MARKED = re.compile(r"(<!-- table: ([a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 COMPARED = "fashion-threshold"  # the recipe that trained decoders for equal time
 SPLIT = "val"  # of Flickr8k: where the models that stand beside codecs were scored
 CODECS = "[`codecs.py`](benchmarks/codecs.py)"
-SPEEDS = ("build_speed", "training_speed", "caption_encoder", "muon_precision")
 GAINS = ("caption gain over none", "over another's")
-TABLES = {}
-
-
-def table(function):
-    """Register a function () -> (names of the columns, rows); links are relative to the repository's root."""
-    TABLES[function.__name__] = function
-    return function
 
 
 def pages() -> list[Path]:
@@ -218,89 +213,6 @@ def parallel():
         run = next(run for run in source["results"] if run["minutes"] == 12)
         rows.append([link(source), bits(run), f"{run['steps']:,}", f"{time} s"])
     return ("decoder", "bits/dim", "steps in 12 minutes", "drawing 16 centers"), rows
-
-
-# docs/performance.md
-
-
-@table
-def sizes():
-    def row(decoder, runs):
-        return [f"`{decoder}`", *(f"{run['parameters_million']:.1f} M, {run['memory_gib']:.1f} GiB" for run in runs)]
-
-    runs = benchmark("sizes")["results"]
-    return ("decoder", "`--size s`", "`m`", "`l`"), [
-        row(*group) for group in itertools.groupby(runs, lambda run: run["decoder"])
-    ]
-
-
-@table
-def processes():
-    sides = ("1 process", "2 processes")
-    rows = [
-        [run["what"], *(f"{run[side]:.{run['digits']}f}" for side in sides)]
-        for run in benchmark("processes")["results"]
-    ]
-    return ("", *sides), rows
-
-
-@table
-def speeds():
-    rows = []
-    for stored in map(benchmark, SPEEDS):
-        for run in stored["results"]:
-            ratio = f"{run['ratio']:.2f}" if run["ratio"] < 10 else f"{run['ratio']:.0f}"
-            rows.append([run["what"], run["beside"], ratio, stored["machine"], f"`{stored['command']}`"])
-    return ("what", "beside", "times as fast", "on", "program"), rows
-
-
-LOOPS = ("float64_beside_float64_loop", "float64_beside_float32_loop")
-LOOPS += ("float32_beside_float32_loop", "float32_beside_float32_loop_tower_once")
-
-
-@table
-def sampling():
-    rows = []
-    for run in benchmark("sampling")["results"]:
-        ratios = (f"{run[loop]:,}" if loop in run else "" for loop in LOOPS)
-        rows.append([f"`{run['decoder']}` {run['size']}", f"{run['centers']}", *ratios, f"`{run['command']}`"])
-    head = ("decoder", "centers", "float64, loop in float64", "float64, loop in float32", "float32, loop in float32")
-    return (*head, "float32, loop in float32, tower once", "program"), rows
-
-
-@table
-def sampling_parts():
-    runs = benchmark("sampling")["results"]
-    parts = list(runs[0]["percent_of_time_float32"])
-    shares = [[f"{run['percent_of_time_float32'][part]} %" for part in parts] for run in runs]
-    rows = [
-        [f"`{run['decoder']}` {run['size']}", f"{run['centers']}", *row] for run, row in zip(runs, shares, strict=True)
-    ]
-    return ("decoder", "centers", *parts), rows
-
-
-# docs/evaluation.md
-
-
-def coverage(kind: str) -> list[tuple[dict, dict[str, str]]]:
-    """What was simulated, and the share of intervals that hold the truth; `kind` is a key that its results have."""
-    found = [run for run in benchmark("interval_coverage")["results"] if kind in run]
-    return [(run, {name: f"{share:.3f}" for name, share in run["holds"].items()}) for run in found]
-
-
-@table
-def interval_coverage():
-    runs = coverage("values")
-    rows = [[run["values"], f"{run['images']}", *shares.values()] for run, shares in runs]
-    return ("values", "images", *runs[0][1]), rows
-
-
-@table
-def seed_coverage():
-    runs = coverage("seeds")
-    sides = {1: "caption gain", 2: "difference of two models"}
-    rows = [[sides[run["sides"]], f"{run['seeds']}", f"{run['spread']}", *shares.values()] for run, shares in runs]
-    return ("gain", "seeds a side", "trainings differ by", *runs[0][1]), rows
 
 
 def main(argv=None) -> int:
