@@ -71,17 +71,17 @@ def filled(page: Path, text: str) -> str:
 def best():
     """The best figure of each decoder: on photos, and in the comparison at equal time."""
     compared = {run["decoder"]: nats(run) for run in recipe(COMPARED)["results"]}
-    measured = defaultdict(list)
+    found = defaultdict(list)
     for source in recipes():
         exact = source["options"]["likelihood"] != "bernoulli"
-        measured[source["options"]["decoder"], exact] += [(run, source) for run in on_photos(source)]
-    finds = [min(runs, key=lambda pair: pair[0]["nats_per_image"]) for runs in measured.values() if runs]
+        found[source["options"]["decoder"], exact] += [(run, source) for run in on_photos(source)]
+    finds = [min(runs, key=lambda pair: pair[0]["nats_per_image"]) for runs in found.values() if runs]
     rows = []
     for run, source in sorted(finds, key=lambda pair: ("bits_per_dim" in pair[0], -pair[0]["nats_per_image"])):
         decoder = source["options"]["decoder"]
         figure = f"{bits(run)} bits/dim" if "bits_per_dim" in run else f"{nats(run, 1)} nats, cross-entropy"
         rows.append([f"`{decoder}`", figure, how(run), link(source), compared.pop(decoder, "")])
-    others = {decoder for decoder, _ in measured if all(row[0] != f"`{decoder}`" for row in rows)}
+    others = {decoder for decoder, _ in found if all(row[0] != f"`{decoder}`" for row in rows)}
     rows += [[f"`{decoder}`", "none yet", "", "", compared.get(decoder, "none yet")] for decoder in sorted(others)]
     return (
         "decoder",
