@@ -163,7 +163,7 @@ def _fill_some(model, images, captions, samples, seed, binarize, options):
         for k, caption in enumerate(captions):
             border, text = batch[k : k + 1], texts and [caption]
             log_prob = model.log_prob(border.expand(samples, -1, -1, -1), drawn[k], text and text * samples)
-            nats = log_prob.double().sum(dim=(1, 2, 3)).cpu()  # (K,)
+            nats = log_prob.cpu().double().sum(dim=(1, 2, 3))  # (K,)
             mean = model.mean(border, text)
             ranking = nats.argsort(descending=True, stable=True)
             mean = None if mean is None else mean[0].cpu()

@@ -6,7 +6,9 @@ The decoder `contour` has no causal stack: its pixels are independent given bord
 mean and a sample.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from models.decoder import Caption, Decoder
 from models.intensity import normalize
 from models.layers.region import Region, crop
 from models.likelihoods.base import Likelihood
+from models.precision import exact_float32, float64_or_less
 from models.sampling import Drawn, SampleOptions, check_temperature
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -69,6 +72,8 @@ class Inpainter(nn.Module):
     ) -> Tensor:
         """Nats of each sub-pixel given those of lower rank, the border and the caption.
 
+        In eval mode float32 products are exact, whatever torch's settings say; in train mode they decide (TF32).
+
         Args:
           border: uint8 (B, 3, H, W), the hole zeroed (its contents are ignored in any case).
           center: uint8 (B, 3, h, w).
@@ -79,9 +84,13 @@ class Inpainter(nn.Module):
         Raises: ValueError for a wrong shape, dtype or number of captions.
         """
         self._check("center", center, (border.shape[0], 3, *self.hole[2:]))
-        params = self.params(border, captions, center, known=known)  # (B, P, h, w)
-        with torch.autocast(border.device.type, enabled=False):
-            return self.likelihood.log_prob(params, center)
+        if not len(border):
+            self._checked(border, captions)
+            return torch.zeros(0, 3, *self.hole[2:], device=border.device)
+        with contextlib.nullcontext() if self.training else exact_float32():
+            params = self.params(border, captions, center, known=known)  # (B, P, h, w)
+            with torch.autocast(border.device.type, enabled=False):
+                return self.likelihood.log_prob(params, center)
 
     forward = log_prob  # what DistributedDataParallel and torch.compile call
 
@@ -115,7 +124,7 @@ class Inpainter(nn.Module):
         dtype: torch.dtype = torch.float64,
         progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     ) -> Tensor:
-        """Centers drawn from the model, uint8 (B, 3, h, w).
+        """Centers drawn from the model, uint8 (B, 3, h, w). Always without dropout: the mode is restored afterwards.
 
         `contour` draws all pixels from one pass, so `cached` changes nothing. For `bernoulli` on more than two levels
         the sample is the mean.
@@ -127,7 +136,7 @@ class Inpainter(nn.Module):
           temperature: at least 0.001; scales logits and widths, 1 for the model's own distribution.
           cached: whether a causal stack keeps what it has computed; False runs the whole model for each sub-pixel.
           dtype: precision of a causal stack. In float64, cached or not, samples are the same; float32 is faster, and
-            the two differ if a value lies within a millionth of a level's edge.
+            the two differ if a value lies within a millionth of a level's edge. On MPS float64 becomes float32.
           progress: wraps the rows that a causal stack draws, for a progress bar.
 
         Raises: ValueError for a temperature out of range, generators that cannot share the batch, or as `log_prob`.
@@ -155,16 +164,25 @@ class Inpainter(nn.Module):
         self, border: Tensor, captions: list[str] | None, generator: Generators, options: SampleOptions
     ) -> Drawn:
         check_temperature(options.temperature)
-        with torch.inference_mode():  # a tenth faster than no_grad with so many small operations
-            center, nats = self._draw(border, captions, generator, options)
+        dtype = float64_or_less(options.dtype, border.device)
+        if dtype != options.dtype:
+            warnings.warn(f"{border.device.type} has no float64: samples are drawn in float32", stacklevel=3)
+        with self._evaluating(), torch.inference_mode():  # a tenth faster than no_grad with so many small operations
+            center, nats = self._draw(border, captions, generator, options._replace(dtype=dtype))
         return center.clone(), None if nats is None else nats.clone()  # no inference tensors
 
     def _draw(self, border: Tensor, captions: list[str] | None, generator: Generators, options: SampleOptions) -> Drawn:
         _, _, h, w = self.hole
         generators = generator if isinstance(generator, Sequence) else [generator]
+        if not generators:
+            raise ValueError("there is no generator in the list: at least one is needed")
         share, rest = divmod(border.shape[0], len(generators))
         if rest:
             raise ValueError(f"{len(generators)} generators cannot share {border.shape[0]} borders equally")
+        if not share:
+            self._checked(border, captions)
+            empty = border.new_zeros(0, 3, h, w)
+            return empty, empty.float() if options.scored else None
         shape = (share, self.likelihood.uniforms_per_pixel, h, w)
         uniforms = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
         noise = self.likelihood.noise(torch.cat([part.to(border.device) for part in uniforms]))
@@ -176,16 +194,38 @@ class Inpainter(nn.Module):
     @torch.no_grad()
     def mean(self, border: Tensor, captions: list[str] | None = None) -> Tensor | None:
         """The expected center, float32 (B, 3, h, w) in 0..255, where one pass gives it; None elsewhere."""
-        return self.likelihood.mean(self.params(border, captions)) if self.net.one_pass else None
+        if not self.net.one_pass:
+            return None
+        if not len(border):
+            return self.log_prob(border, border.new_zeros(0, 3, *self.hole[2:]), captions)
+        with self._evaluating():
+            return self.likelihood.mean(self.params(border, captions))
+
+    @contextlib.contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Eval mode and exact float32 products; each submodule's mode is restored afterwards."""
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            with exact_float32():
+                yield
+        finally:
+            for module in training:
+                module.training = True
 
     def inputs(self, border: Tensor, captions: list[str] | None, known: Tensor | None = None) -> tuple[Tensor, Caption]:
         """The decoder's inputs from `log_prob`'s arguments: the image, float32 (B, 4, H, W), and the captions."""
+        captions = self._checked(border, captions)
+        return self._masked(border, known), self._caption(captions, border.device)
+
+    def _checked(self, border: Tensor, captions: list[str] | None) -> list[str]:
+        """The captions, one a border. Raises: ValueError as `log_prob`."""
         self._check("border", border, (border.shape[0], 3, self.image_size, self.image_size))
         if captions is None:
-            captions = [""] * border.shape[0]
+            return [""] * border.shape[0]
         if len(captions) != border.shape[0]:
             raise ValueError(f"{len(captions)} captions for {border.shape[0]} borders")
-        return self._masked(border, known), self._caption(captions, border.device)
+        return captions
 
     def _masked(self, border: Tensor, known: Tensor | None) -> Tensor:
         """Intensities in -1..1, zero where unknown, and the mask of what is known: float32 (B, 4, H, W)."""

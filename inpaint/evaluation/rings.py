@@ -53,7 +53,7 @@ class PixelNats:
 
     def add(self, positions, log_prob):
         """Add a batch: positions (b,) among the m, and log_prob (b, 3, h, w)."""
-        nats = -log_prob.double().sum(dim=1).cpu().numpy()  # (b, h, w)
+        nats = -log_prob.cpu().double().sum(dim=1).numpy()  # (b, h, w)
         with np.errstate(invalid="ignore"):  # infinite nats, which `scoring.check_finite` refuses
             self._sum += (nats * self._weights[positions, None, None]).sum(axis=0)
             self._rings[positions] = ring_means(nats, self.hole, self.image_size)

@@ -38,7 +38,7 @@ def score(model, photos, indices, captions, batch_size=64, progress=False, label
     bar = Progress(len(mine), unit="img", label=label, shown=progress, leave=False)
     with bar, evaluating(model):
         for part, log_prob in log_probs(model, photos, indices, captions, mine, batch_size, clock):
-            nats[np.searchsorted(mine, part)] = -log_prob.double().sum(dim=(1, 2, 3)).cpu().numpy()
+            nats[np.searchsorted(mine, part)] = -log_prob.cpu().double().sum(dim=(1, 2, 3)).numpy()
             if observe:
                 observe(part, log_prob)
             bar.update(len(part))

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FEW = 16  # channels
+BLOCK = 16  # channels that oneDNN's bfloat16 kernels take together
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -83,13 +84,28 @@ class CausalKernel(MaskedConv2d):
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         """`extra`, of the output's shape, is added to the output."""
-        x = F.pad(x, (self.left, self.right, self.above, 0))
+        missing = self._missing_channels(x)
+        x = F.pad(x, (self.left, self.right, self.above, 0, 0, missing))
         if self.in_channels >= FEW:
-            y = conv2d(x, self.kernel(), self.bias, self.stride, dilation=self.dilation)
+            kernel = F.pad(self.kernel(), (0, 0, 0, 0, 0, missing)) if missing else self.kernel()
+            y = conv2d(x, kernel, self.bias, self.stride, dilation=self.dilation)
         else:  # so few channels are intensities, which bfloat16 would blur by a level
             with torch.autocast(x.device.type, enabled=False):
                 y = conv2d(x.to(self.weight.dtype), self.kernel(), self.bias, self.stride, dilation=self.dilation)
         return y if extra is None else y + extra
+
+    def _missing_channels(self, x: Tensor) -> int:
+        """How many channels of zeros to add to the input in bfloat16 on a CPU.
+
+        Without AMX, oneDNN's gradient of a dilated kernel is garbage if BLOCK does not divide the input channels: half
+        the weights' values, NaN, or a segmentation fault (torch 2.13). In a training step of a layer of 132
+        channels zeros cost nothing with AMX, where float32 takes 2.6 to 3.1 times as long, and 1.4 times float32
+        without.
+        """
+        in_bfloat16 = x.dtype == torch.bfloat16 or torch.is_autocast_enabled(x.device.type)
+        if x.device.type != "cpu" or not in_bfloat16 or self.in_channels < FEW or self.dilation == (1, 1):
+            return 0
+        return -self.in_channels % BLOCK
 
 
 def shift_down(x: Tensor) -> Tensor:

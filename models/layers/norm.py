@@ -17,6 +17,9 @@ class PixelNorm(nn.LayerNorm):
 
     def over_last(self, x: Tensor) -> Tensor:
         """(..., C) -> the same shape."""
+        if self.groups == 1 and x.device.type == "cpu":
+            # in bfloat16 torch sums the gradients of weight and bias in bfloat16, too: they stop growing at 256
+            return super().forward(x.to(self.weight.dtype)).to(x.dtype)
         if self.groups == 1:
             return super().forward(x)
         parts = x.unflatten(-1, (self.groups, -1))  # (..., groups, C / groups)

@@ -9,6 +9,7 @@ from torch import Tensor
 from models.departures import Departure
 from models.intensity import denormalize
 from models.likelihoods.base import LEVELS, Likelihood, likelihood
+from models.precision import in_float64
 
 
 @likelihood("categorical")
@@ -55,9 +56,9 @@ class Categorical(Likelihood):
         self, params: Tensor, noise: Tensor, temperature: float = 1.0, predictions: Tensor | None = None
     ) -> Tensor:
         params = self.to_absolute(params, predictions)
-        p = torch.softmax(self._logits(params).double() / temperature, dim=2)
-        below = p.cumsum(2) <= noise.double().unsqueeze(2)  # (B, 3, levels, h, w)
-        return self.intensity_of(below.sum(2).clamp(max=self.levels - 1))
+        p = torch.softmax(in_float64(self._logits(params)) / temperature, dim=2)
+        below = p.cumsum(2) <= in_float64(noise).unsqueeze(2)  # (B, 3, levels, h, w)
+        return self.intensity_of(below.sum(2).clamp(max=self.levels - 1)).to(params.device)
 
     def mean(self, params: Tensor) -> Tensor:
         values = self.intensity_of(torch.arange(self.levels, device=params.device)).to(params.dtype)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from models.intensity import HALF_RANGE, denormalize
 from models.likelihoods.base import LEVELS, Likelihood, likelihood
+from models.precision import in_float64
 
 
 @likelihood("gaussian")
@@ -31,18 +32,18 @@ class Gaussian(Likelihood):
         return denormalize(mean), HALF_RANGE * torch.exp(log_scale.clamp(-7.0, 2.0))
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        mean, scale = self._mean_scale(params.double())  # float32 loses the difference of two close tails
-        v = x.double()
+        mean, scale = self._mean_scale(in_float64(params))  # float32 loses the difference of two close tails
+        v = in_float64(x)
         below, above = (v - 0.5 - mean) / scale, (v + 0.5 - mean) / scale
         # mirror into the lower tail, where log_ndtr is accurate
         flip = (v > mean).double() * -2 + 1
         low, high = torch.minimum(flip * below, flip * above), torch.maximum(flip * below, flip * above)
-        first, last = x == 0, x == LEVELS - 1
+        first, last = v == 0, v == LEVELS - 1
         log_low, log_high = torch.special.log_ndtr(low), torch.special.log_ndtr(high)
         difference = (log_low - log_high).clamp(max=-1e-12)
         inside = log_high + torch.log(-torch.expm1(difference))
         edge = torch.special.log_ndtr(torch.where(first, above, -below))
-        return torch.where(first | last, edge, inside).float()
+        return torch.where(first | last, edge, inside).float().to(params.device)
 
     def noise(self, uniforms: Tensor) -> Tensor:
         """Standard normal."""

@@ -86,7 +86,7 @@ class LogisticMixture(Likelihood):
             so_far = torch.logsumexp(joint, dim=1)  # (B, h, w)
             out.append(so_far - before)
             before = so_far
-        return torch.stack(out, dim=1)
+        return torch.stack(out, dim=1).clamp(max=0)  # rounding lifts a level that is all but sure above
 
     def noise(self, uniforms: Tensor) -> Tensor:
         """Gumbel noise for the choice of a component, standard logistic noise for the three channels."""
