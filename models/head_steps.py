@@ -18,9 +18,9 @@ class FirstLayerStep:
         self.stack = None if head.stack is None else Conv1x1Step(head.stack, cursor)
         self.activation: Any = head.layers[1] if len(head.layers) else None
 
-    def first(self, known: Tensor, stack: Tensor) -> Tensor:
+    def first(self, first_layer: Tensor, stack: Tensor) -> Tensor:
         """Add the stack's features (B, S) to one pixel of `Head.first` (B, width)."""
-        return known if self.stack is None else known + self.stack(stack)
+        return first_layer if self.stack is None else first_layer + self.stack(stack)
 
 
 @twin_of(Head)

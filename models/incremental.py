@@ -27,7 +27,7 @@ class IncrementalPass:
     """
 
     def __init__(self, stack: Stack, canvas: Tensor, context: Context, cursor: Cursor):
-        self.cursor, self.context, self.place = cursor, context, stack.canvas
+        self.cursor, self.context, self.geometry = cursor, context, stack.canvas
         self.reads_rows = stack.horizontal_reads_rows
         self.stack: Any = stepwise(stack, cursor)
         self._pixels = canvas.permute(2, 3, 0, 1)  # (rows, columns, B, 4)
@@ -38,21 +38,21 @@ class IncrementalPass:
 
     def pixels(self) -> Iterator[tuple[int, int]]:
         """The hole's pixels (i, j), in order."""
-        place, cursor = self.place, self.cursor
-        after = place.left + place.width
-        for row in range(place.top + place.height):
+        geometry, cursor = self.geometry, self.cursor
+        after = geometry.left + geometry.width
+        for row in range(geometry.top + geometry.height):
             self._start_row(row)
-            if row < place.top:
+            if row < geometry.top:
                 if self.reads_rows:
-                    self._columns(row, 0, place.columns)
+                    self._columns(row, 0, geometry.columns)
                 continue
-            if place.left:
-                self._columns(row, 0, place.left)
-            for j in range(place.width):
-                cursor.start_pixel(place.left + j)
-                yield row - place.top, j
-            if self.reads_rows and after < place.columns:
-                self._columns(row, after, place.columns)
+            if geometry.left:
+                self._columns(row, 0, geometry.left)
+            for j in range(geometry.width):
+                cursor.start_pixel(geometry.left + j)
+                yield row - geometry.top, j
+            if self.reads_rows and after < geometry.columns:
+                self._columns(row, after, geometry.columns)
 
     def features(self) -> Tensor:
         """The current pixel's features, (B, channels). Call again once its red or green is on the canvas if features

@@ -59,7 +59,7 @@ class Inpainter(nn.Module):
 
     @property
     def order(self) -> Tensor:
-        """(3, h, w) int64: the rank in which sub-pixels are drawn; those of one rank are independent given lower."""
+        """The rank in which sub-pixels are drawn, (3, h, w) int64; those of one rank are independent given all lower."""
         return self.net.order()
 
     def log_prob(
@@ -83,8 +83,8 @@ class Inpainter(nn.Module):
         Returns: float32 (B, 3, h, w), all <= 0. For `bernoulli` the negated cross-entropy of intensities.
         Raises: ValueError for a wrong shape, dtype or number of captions.
         """
-        self._check("center", center, (border.shape[0], 3, *self.hole[2:]))
         if not len(border):
+            self._check("center", center, (0, 3, *self.hole[2:]))
             self._checked(border, captions)
             return torch.zeros(0, 3, *self.hole[2:], device=border.device)
         with contextlib.nullcontext() if self.training else exact_float32():
@@ -109,6 +109,8 @@ class Inpainter(nn.Module):
 
         Raises: ValueError if it is missing, or as `log_prob`.
         """
+        if center is not None:
+            self._check("center", center, (border.shape[0], 3, *self.hole[2:]))
         image, caption = self.inputs(border, captions, known)
         pixels = None if center is None else normalize(self.likelihood.quantize(center))  # (B, 3, h, w)
         return self.net.params(image, caption, pixels, everywhere)
@@ -137,7 +139,7 @@ class Inpainter(nn.Module):
           cached: whether a causal stack keeps what it has computed; False runs the whole model for each sub-pixel.
           dtype: precision of a causal stack. In float64, cached or not, samples are the same; float32 is faster, and
             the two differ if a value lies within a millionth of a level's edge. On MPS float64 becomes float32.
-          progress: wraps the rows that a causal stack draws, for a progress bar.
+          progress: wraps the rows, or in `parallel` also the turns, that are drawn, for a progress bar.
 
         Raises: ValueError for a temperature out of range, generators that cannot share the batch, or as `log_prob`.
         """
@@ -173,6 +175,7 @@ class Inpainter(nn.Module):
 
     def _draw(self, border: Tensor, captions: list[str] | None, generator: Generators, options: SampleOptions) -> Drawn:
         _, _, h, w = self.hole
+        captions = self._checked(border, captions)
         generators = generator if isinstance(generator, Sequence) else [generator]
         if not generators:
             raise ValueError("there is no generator in the list: at least one is needed")
@@ -180,14 +183,13 @@ class Inpainter(nn.Module):
         if rest:
             raise ValueError(f"{len(generators)} generators cannot share {border.shape[0]} borders equally")
         if not share:
-            self._checked(border, captions)
             empty = border.new_zeros(0, 3, h, w)
             return empty, empty.float() if options.scored else None
         shape = (share, self.likelihood.uniforms_per_pixel, h, w)
         uniforms = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
         noise = self.likelihood.noise(torch.cat([part.to(border.device) for part in uniforms]))
         shares = [slice(k * share, (k + 1) * share) for k in range(len(generators))]
-        inputs = [self.inputs(border[part], captions[part] if captions else captions) for part in shares]
+        inputs = [self.inputs(border[part], captions[part]) for part in shares]
         image, caption = torch.cat([image for image, _ in inputs]), Caption.joined([caption for _, caption in inputs])
         return self.net.draw(image, caption, noise, options._replace(shares=len(shares)))
 
@@ -229,6 +231,11 @@ class Inpainter(nn.Module):
 
     def _masked(self, border: Tensor, known: Tensor | None) -> Tensor:
         """Intensities in -1..1, zero where unknown, and the mask of what is known: float32 (B, 4, H, W)."""
+        whole = (border.shape[0], 1, self.image_size, self.image_size)
+        if known is not None and (known.dtype != torch.bool or tuple(known.shape) != whole):
+            raise ValueError(
+                f"known must be bool {whole}, not {str(known.dtype).removeprefix('torch.')} {tuple(known.shape)}"
+            )
         mask = torch.ones(1, 1, self.image_size, self.image_size, device=border.device)
         self._at_hole(mask).zero_()
         if known is not None:

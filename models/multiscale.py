@@ -4,7 +4,8 @@
 sees all that is known by then. With a causal stack in both this is the multi-scale PixelRNN [1] (`multiscale`), with
 any other decoder in place of the LSTM. `parallel` [2] halves three times: a causal stack draws the coarsest grid, and
 at each doubling `ParallelUpscaler` draws the missing three of every four pixels in three turns, all pixels of a turn at
-once. So a 32 x 32 center takes 16 steps and nine passes. A center's probability is exactly the product over scales.
+once. So a 32 x 32 center takes 26 network calls: the coarse tower once, 16 steps of the stack, nine passes of the finer
+towers. A center's probability is exactly the product over scales.
 Departs from [1] and [2]: the coarser center is part of the finer decoder's border, marked as known, instead of being
 upsampled by separate layers; towers see all of the border at every resolution; params are relative to predictions from
 known pixels on all sides (predictors.py).
@@ -148,7 +149,8 @@ class ParallelUpscaler(Decoder):
                     out = params.new_zeros(*params.shape[:2], *center.shape[2:])
                 out[(..., *turn)] = params
                 image = with_known(image, self.hole, turn, pixels)
-        return needed(out)
+        assert out is not None  # a hole of one pixel is the coarse decoder's
+        return out
 
     def draw(self, image: Tensor, caption: Caption, noise: Tensor, options: SampleOptions) -> Drawn:
         shares = zip(

@@ -128,7 +128,7 @@ class Interpolations(nn.Conv2d):
     """
 
     def __init__(self, hole: Region, count: int, start: tuple[Shares, ...]):
-        super().__init__(3, 3 * count, 2 * SIDE + 1, padding=SIDE, bias=False)
+        super().__init__(3, 3 * count, 2 * SIDE + 1, bias=False)
         self.hole = hole
         start_as(self.weight, start, (SIDE, SIDE))
 

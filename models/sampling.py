@@ -98,7 +98,7 @@ class IncrementalParams:
             canvas = trimmed(canvas)
         self.canvas = canvas
         self.visit = IncrementalPass(parts.stack, canvas, context.to(canvas.dtype), cursor)
-        self.known = first.to(canvas.dtype).permute(2, 3, 0, 1)  # (h, w, B, width)
+        self.first_layer = first.to(canvas.dtype).permute(2, 3, 0, 1)  # (h, w, B, width)
         self.first: Any = None
         self.predictions: Any = None
 
@@ -107,7 +107,7 @@ class IncrementalParams:
 
     def params(self, i: int, j: int, pixel: Tensor, channel: int | None) -> tuple[Tensor, Tensor | None]:
         if not channel or self.grouped:
-            self.first = self.head.first(self.known[i, j], self.visit.features())
+            self.first = self.head.first(self.first_layer[i, j], self.visit.features())
         params = self.head.params(self.first, pixel, channel)
         if self.predictors is None:
             return params, None
@@ -123,8 +123,8 @@ class PlainParams:
         self.parts, self.canvas, self.precompute = parts, canvas, precompute
 
     def pixels(self) -> Iterator[tuple[int, int]]:
-        place = self.parts.stack.canvas
-        return itertools.product(range(place.height), range(place.width))
+        canvas = self.parts.stack.canvas
+        return itertools.product(range(canvas.height), range(canvas.width))
 
     def params(self, i: int, j: int, pixel: Tensor, channel: int | None) -> tuple[Tensor, Tensor | None]:
         context, first = self.precompute()
@@ -161,17 +161,17 @@ def sample_raster(
       float32 of the same shape; undefined at pixels that were known.
     """
     dtype, parts = options.dtype, parts.converted(options.dtype)
-    likelihood, place = parts.likelihood, parts.stack.canvas
+    likelihood, geometry = parts.likelihood, parts.stack.canvas
     source: ParamsSource = (IncrementalParams if options.cached else PlainParams)(parts, canvas.to(dtype), precompute)
-    hole = place.hole_of(source.canvas)  # a view: what is drawn appears on the canvas
+    hole = geometry.hole_of(source.canvas)  # a view: what is drawn appears on the canvas
     known = hole[0, 3].bool().tolist()
     levels_known = denormalize(hole[:, :3]).round().to(torch.uint8).permute(2, 3, 0, 1)  # (h, w, B, 3)
     hole[:, :3], hole[:, 3] = 0, 1
     channels = (0, 1, 2) if parts.head.by_color else (None,)  # drawn one by one, or all from the same params
     colors, noise = hole[:, :3].permute(2, 3, 0, 1), noise.to(dtype).permute(2, 3, 0, 1).contiguous()
     drawn, scores, pixels = [], [], source.pixels()
-    for i in options.progress(range(place.height)):
-        for _, j in itertools.islice(pixels, place.width):
+    for i in options.progress(range(geometry.height)):
+        for _, j in itertools.islice(pixels, geometry.width):
             pixel, pixel_noise = colors[i, j], noise[i, j]  # (B, 3), a view, and (B, uniforms_per_pixel)
             for channel in channels:
                 params, predictions = source.params(i, j, pixel, channel)
@@ -185,7 +185,7 @@ def sample_raster(
                 drawn.append(levels)
                 if options.scored:
                     scores.append(likelihood.log_prob(likelihood.to_absolute(params, predictions), levels))
-    shape = (-1, place.height, place.width, 3)
+    shape = (-1, geometry.height, geometry.width, 3)
     center = torch.cat(drawn, dim=1).reshape(shape).permute(0, 3, 1, 2).contiguous()
     nats = torch.cat(scores, dim=1).reshape(shape).permute(0, 3, 1, 2).float() if options.scored else None
     return center, nats

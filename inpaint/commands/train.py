@@ -27,8 +27,12 @@ from inpaint import options
 from inpaint.processes import fail_together, from_rank_0, pick_device, process_group
 from inpaint.training import run
 from inpaint.training.trainer import Trainer
+from models.layers.position import Position
+from models.receptive_field import earlier_pixels_seen
+from models.stacks.families import DECODERS
 
 DEMO = Path("demo/demo.h5")
+MADE_FOR = 32  # pixels: the side of the hole that the sizes are made for
 
 
 def parse(argv=None, program=None):
@@ -74,6 +78,20 @@ def demo_set() -> str:
     return str(DEMO)
 
 
+def out_of_sight(model) -> str | None:
+    """What a causal decoder does not see of a hole larger than those that its sizes are made for; None for nothing."""
+    height, width = model.hole[2:]
+    if max(height, width) <= MADE_FOR or model.net.one_pass or DECODERS[model.decoder].parallel:
+        return None
+    lacks, period = [], Position.PERIODS[-1]
+    seen, earlier = earlier_pixels_seen(model)
+    if seen < earlier:
+        lacks.append(f"the last pixel sees {seen:,} of {earlier:,} earlier ones (more --blocks: more)")
+    if max(height, width) >= period and model.config["position"] is not False:
+        lacks.append(f"positions repeat after {period} pixels")
+    return f"warning: in a hole of {height} x {width} {', and '.join(lacks)}" if lacks else None
+
+
 def main(argv=None, program=None):
     """Run the command line `argv` (sys.argv[1:] if None); `program` is what was typed before it, for --help."""
     parser, given = parse(argv, program)
@@ -92,6 +110,8 @@ def main(argv=None, program=None):
                 line += f" ({'; '.join(differences)})" if differences else ""
             if given.resume and rank == 0:
                 run.tell(line)
+            if rank == 0 and (warning := out_of_sight(trainer.learner.averaged)):
+                run.tell(f"{settings.data}: {warning}")
             best = trainer.run(given.overwrite)
         step = trainer.progress["step"]
         if trainer.stopped:

@@ -58,11 +58,11 @@ class BorderAttention(nn.Module):
         keys, values = x.split(self.sizes, dim=1)
         return self.split(keys), self.split(values)
 
-    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, known: int) -> Tensor:
-        """(B, heads, N, ...) queries, keys and values, of which the first `known` are the border's, and the others the
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, count: int) -> Tensor:
+        """(B, heads, N, ...) queries, keys and values, of which the first `count` are the border's, and the others the
         hole's pixels, which see those before them -> (B, C, h, w)."""
         n = queries.shape[2]
-        mask = torch.ones(n, known + n, dtype=torch.bool, device=queries.device).tril(known - 1)
+        mask = torch.ones(n, count + n, dtype=torch.bool, device=queries.device).tril(count - 1)
         y = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)  # (B, heads, N, C / heads)
         return y.transpose(2, 3).flatten(1, 2).unflatten(2, (self.canvas.height, self.canvas.width))
 

@@ -41,19 +41,19 @@ class CausalAttentionStep:
         if not cursor.at_pixel:
             return torch.zeros_like(x)
         i, j = cursor.row - canvas.top, cursor.first - canvas.left
-        known = of_border[0].shape[2] + i * canvas.width + j
+        count = of_border[0].shape[2] + i * canvas.width + j
         if self.keys is None:
             room = (0, 0, 0, canvas.height * canvas.width)
             self.keys, self.values = F.pad(of_border[0], room), F.pad(of_border[1], room)
         else:
             key, value, drawn = self.before
             pixel_key, pixel_value = self.own(drawn).unsqueeze(2).chunk(2, dim=1)
-            self.keys[:, :, known - 1] = (key + self.split(pixel_key))[:, :, 0]
-            self.values[:, :, known - 1] = (value + self.split(pixel_value))[:, :, 0]
+            self.keys[:, :, count - 1] = (key + self.split(pixel_key))[:, :, 0]
+            self.values[:, :, count - 1] = (value + self.split(pixel_value))[:, :, 0]
         features = self.query_key_value(self.normalized(x) + self.position[:, :, i, j]).unsqueeze(2)  # (B, 3C, 1)
         query, key, value = (self.split(part) for part in features.chunk(3, dim=1))
         self.before = key, value, pixel
-        y = F.scaled_dot_product_attention(query, self.keys[:, :, :known], self.values[:, :, :known])
+        y = F.scaled_dot_product_attention(query, self.keys[:, :, :count], self.values[:, :, :count])
         return self.out(y.flatten(1))
 
 
@@ -86,7 +86,7 @@ class GatedAttentionStep:
         if not cursor.at_pixel:
             return x.new_zeros(*x.shape[:-1], self.layer.values)
         i, j = cursor.row - canvas.top, cursor.first - canvas.left
-        known = of_border[0].shape[2] + i * canvas.width + j
+        count = of_border[0].shape[2] + i * canvas.width + j
         if self.keys is None:
             room = (0, 0, 0, canvas.height * canvas.width)
             self.keys, self.values = F.pad(of_border[0], room), F.pad(of_border[1], room)
@@ -94,9 +94,9 @@ class GatedAttentionStep:
             features, coordinates, drawn = self.before
             made = self.key_value(self.content(torch.cat([drawn, features, coordinates], dim=1)))
             key, value = made.split(self.layer.sizes, dim=1)
-            self.keys[:, 0, known - 1], self.values[:, 0, known - 1] = key, value
+            self.keys[:, 0, count - 1], self.values[:, 0, count - 1] = key, value
         where = self.layer.coordinates[:, :, i, j].expand(x.shape[0], -1)
         self.before = x, where, pixel
         query = self.query(self.ask(torch.cat([x, where], dim=1)))[:, None, None]  # (B, 1, 1, KEY)
-        y = F.scaled_dot_product_attention(query, self.keys[:, :, :known], self.values[:, :, :known])
+        y = F.scaled_dot_product_attention(query, self.keys[:, :, :count], self.values[:, :, :count])
         return y.flatten(1)

@@ -61,6 +61,7 @@ class DiagonalBiLSTMStep:
       right: the direction from the right: states of the row above, (W, B, C).
       right_gates, right_condition: two parts of its gates in the current row, (W, B, 4C).
       pixels: views of the current row's pixels, (B, 3) each, which are drawn by the time the next row starts.
+      empty: the cell before a row's first pixel, zeros (B, C).
     """
 
     def __init__(self, layer: DiagonalBiLSTM, cursor: Cursor):
@@ -76,6 +77,7 @@ class DiagonalBiLSTMStep:
         self.right_gates: Any = None
         self.right_condition: Any = None
         self.pixels: list[Any] = []
+        self.empty: Any = None
 
     def __call__(self, x: Tensor, pixel: Tensor, condition: Tensor) -> Tensor:
         cursor = self.cursor

@@ -89,7 +89,7 @@ class CausalKernel(MaskedConv2d):
         if self.in_channels >= FEW:
             kernel = F.pad(self.kernel(), (0, 0, 0, 0, 0, missing)) if missing else self.kernel()
             y = conv2d(x, kernel, self.bias, self.stride, dilation=self.dilation)
-        else:  # so few channels are intensities, which bfloat16 would blur by a level
+        else:  # a map of so few channels may be intensities, which bfloat16 would blur by a level
             with torch.autocast(x.device.type, enabled=False):
                 y = conv2d(x.to(self.weight.dtype), self.kernel(), self.bias, self.stride, dilation=self.dilation)
         return y if extra is None else y + extra

@@ -2,7 +2,8 @@
 
 To compute a layer's output on the hole, its input is needed on the hole plus a margin of half a kernel, clipped at the
 map's edge, where the usual zero padding takes over. `Region` does that arithmetic and `conv` runs the layer. The same
-code computes whole maps, with regions that cover them; the numbers are the same because only convolutions mix pixels.
+code computes whole maps, with regions that cover them; the numbers are the same because only convolutions, and
+attention over a whole map, mix pixels.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
 """Likelihoods turn the network's params into nats per sub-pixel, samples and means.
 
-Each reads `params` (B, P, h, w), or (B, P) for one pixel, and scores uint8 sub-pixels. All but `Bernoulli` are proper
-distributions over the 256 levels (their masses sum to one, edges included), so their nats are comparable with one
-another and with codecs. To add one, write its class in a file of its own and register it with `likelihood`.
+Each reads `params` (B, P, h, w), or (B, P) for one pixel, and scores uint8 sub-pixels. All but `Bernoulli` on 256
+levels are proper: the masses of their levels sum to one, edges included, so with equal levels their nats are comparable
+with one another, and with all 256 also with codecs. To add one, write its class in a file of its own and register it
+with `likelihood`.
 """
 
 from abc import ABC, abstractmethod
@@ -84,7 +85,7 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        """(B, P, h, w) float32, (B, 3, h, w) uint8 -> (B, 3, h, w) float32 nats."""
+        """(B, P, h, w) float32 or float64, (B, 3, h, w) uint8 -> (B, 3, h, w) nats."""
 
     def noise(self, uniforms: Tensor) -> Tensor:
         """Turn uniform numbers in [0, 1) into the noise that `sample` reads: (B, uniforms_per_pixel, h, w)."""
@@ -94,14 +95,14 @@ class Likelihood(nn.Module, ABC):
     def sample(
         self, params: Tensor, noise: Tensor, temperature: float = 1.0, predictions: Tensor | None = None
     ) -> Tensor:
-        """(B, P, h, w) float32 and noise (B, uniforms_per_pixel, h, w) -> (B, 3, h, w) uint8.
+        """(B, P, h, w) float32 or float64, and noise (B, uniforms_per_pixel, h, w) -> (B, 3, h, w) uint8.
 
         With predictions (B, 3 k, h, w) the params are relative to them.
         """
 
     @abstractmethod
     def mean(self, params: Tensor) -> Tensor:
-        """(B, P, h, w) float32 -> (B, 3, h, w) float32 in 0..255."""
+        """(B, P, h, w) float32 or float64 -> (B, 3, h, w) in 0..255."""
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {}

@@ -9,6 +9,8 @@ from models.intensity import HALF_RANGE, denormalize
 from models.likelihoods.base import LEVELS, Likelihood, likelihood
 from models.precision import in_float64
 
+LOG_SCALES = (-7.0, 2.0)  # bounds
+
 
 @likelihood("gaussian")
 class Gaussian(Likelihood):
@@ -23,13 +25,13 @@ class Gaussian(Likelihood):
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:
         """Relative means are in units of the scale."""
         means, log_scales = params[:, ::2], params[:, 1::2]
-        means = predictions + means * torch.exp(log_scales.clamp(-7.0, 2.0))
+        means = predictions + means * torch.exp(log_scales.clamp(*LOG_SCALES))
         return torch.stack([means, log_scales], dim=2).flatten(1, 2)
 
     def _mean_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Of each sub-pixel, in levels."""
         mean, log_scale = params[:, ::2], params[:, 1::2]
-        return denormalize(mean), HALF_RANGE * torch.exp(log_scale.clamp(-7.0, 2.0))
+        return denormalize(mean), HALF_RANGE * torch.exp(log_scale.clamp(*LOG_SCALES))
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         mean, scale = self._mean_scale(in_float64(params))  # float32 loses the difference of two close tails

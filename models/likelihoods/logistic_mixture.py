@@ -14,6 +14,8 @@ from models.departures import Departure
 from models.intensity import denormalize, denormalize_, normalize
 from models.likelihoods.base import Likelihood, likelihood
 
+LOG_SCALES = (-7.0, 5.0)  # bounds
+
 
 @likelihood("logistic-mixture")
 class LogisticMixture(Likelihood):
@@ -45,14 +47,14 @@ class LogisticMixture(Likelihood):
         """Logits (B, K, h, w); means, log-scales and coupling coefficients (B, 3, K, h, w)."""
         k = self.components
         rest = params[:, k:].unflatten(1, (3, 3, k))
-        return params[:, :k], rest[:, 0], rest[:, 1].clamp(-7.0, 5.0), torch.tanh(rest[:, 2])
+        return params[:, :k], rest[:, 0], rest[:, 1].clamp(*LOG_SCALES), torch.tanh(rest[:, 2])
 
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:
         """Relative means are in units of the scale, or pixels of a flat sky would dominate the gradient. A channel's
         prediction is its mean if the channels before it equal theirs."""
         k = self.components
         logits, means, log_scales, coupling = params.split([k, 3 * k, 3 * k, 3 * k], dim=1)
-        red, green, blue = (means * torch.exp(log_scales.clamp(-7.0, 5.0))).chunk(3, dim=1)  # (B, K, ...)
+        red, green, blue = (means * torch.exp(log_scales.clamp(*LOG_SCALES))).chunk(3, dim=1)  # (B, K, ...)
         of_red, of_green, of_blue = predictions.chunk(3, dim=1)  # (B, K, ...)
         by_red, by_red_2, by_green = torch.tanh(coupling).chunk(3, dim=1)
         red, green = red + of_red, green + of_green - by_red * of_red
@@ -103,7 +105,7 @@ class LogisticMixture(Likelihood):
         rest = rest.gather(2, chosen.expand(-1, 9, *chosen.shape[2:])).squeeze(2)  # of the chosen component
         means, log_scales, coupling = rest.split(3, dim=1)  # (B, 3, h, w) each
         coupling = torch.tanh(coupling)
-        scales = log_scales.clamp(-7.0, 5.0).exp_()
+        scales = log_scales.clamp(*LOG_SCALES).exp_()
         middle = torch.zeros_like(means)
         if predictions is not None:
             means = means * scales

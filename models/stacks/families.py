@@ -16,7 +16,8 @@ class Family:
 
     Attributes:
       stack: its causal stack; None for `contour`, and for decoders that draw coarse to fine.
-      inner: of a decoder that draws coarse to fine: the decoder of the coarsest pixels.
+      inner: of a decoder that draws coarse to fine: the decoder of its coarsest pixels, and unless `parallel` of the
+        finer ones too.
       takes_inner: whether the option `inner` overrides that.
       halvings: how many times the resolution is halved.
       parallel: whether `ParallelUpscaler` draws the finer pixels, and not another decoder like `inner`.

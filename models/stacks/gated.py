@@ -1,6 +1,6 @@
 """Gated PixelCNN [1]: a vertical stack over the rows above, a horizontal one along the row, gated units, no blind spot.
 
-Every layer of both is conditioned on the border tower's map and, with captions in all layers, on the caption's vector.
+Every layer of both is conditioned on the border tower's map and, with captions in all layers, on the caption's summary.
 Departs from [1] as listed in GatedStack.DEPARTS: dilated kernels, so that eight layers see all of a 32 x 32 hole, and
 others.
 

@@ -5,7 +5,7 @@ Gated PixelCNN removed. With `color_conditioning` channels come in three groups,
 its red, its blue both; layer norms then stay within a group, or they would carry green's sight of red back to red.
 Departs from [1] as listed in PixelCNNStack.DEPARTS: dilated kernels, so that eight blocks see all of a 32 x 32 hole but
 the blind spot, and others; every block is conditioned on the border tower's map and, with captions in all layers, on
-the caption's vector.
+the caption's summary.
 
 [1] van den Oord, Kalchbrenner, Kavukcuoglu 2016, arXiv:1601.06759
 """

@@ -4,7 +4,7 @@ up again, with shortcuts between blocks of one resolution.
 The `down` stream reads the rows above, the `right` one also the pixels to the left and the other's maps.
 Departs from [1] as listed in PixelCNNppStack.DEPARTS. The first layers also read the whole row above and the whole of
 the row so far, whose far ends blocks at full resolution do not reach, and of which coarser ones lack the odd rows. Each
-block is conditioned on the border tower's map (and the caption's vector) as [1] conditions on a class. Upsampling is a
+block is conditioned on the border tower's map (and the caption's summary) as [1] conditions on a class. Upsampling is a
 1x1 convolution to four pixels, which is [1]'s 2x2 transposed convolution, in both streams.
 
 [1] Salimans, Karpathy, Chen, Kingma 2017, arXiv:1701.05517
@@ -34,7 +34,7 @@ from models.layers.position import position_of
 from models.stacks.base import Stack
 from models.stacks.families import decoder
 
-LEVELS = 3
+RESOLUTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class PixelCNNppStack(Stack):
         self.row_so_far = CausalConv(4, channels, Reach(above=0, left=canvas.columns - 1), bias=False)
 
         def pairs(shortcut: bool, more: bool) -> Sequence[Sequence[Pair]]:
-            counts = [options.blocks_per_level + (more and level + 1 < LEVELS) for level in range(LEVELS)]
+            counts = [options.blocks_per_level + (more and level + 1 < RESOLUTIONS) for level in range(RESOLUTIONS)]
             blocks = Levels(
                 nn.ModuleList(Pair(channels, shortcut, context, options.dropout) for _ in range(count))
                 for count in counts
@@ -150,12 +150,14 @@ class PixelCNNppStack(Stack):
 
         self.from_input = options.input_shortcuts
         self.before, self.after = pairs(shortcut=False, more=False), pairs(shortcut=True, more=self.from_input)
-        self.halve_down = levels(VerticalConv(channels, channels, rows=2, side=1, stride=2) for _ in range(LEVELS - 1))
-        self.halve_right = levels(
-            CausalConv(channels, channels, Reach(above=1, left=1), stride=2) for _ in range(LEVELS - 1)
+        self.halve_down = levels(
+            VerticalConv(channels, channels, rows=2, side=1, stride=2) for _ in range(RESOLUTIONS - 1)
         )
-        self.double_down = levels(Upsample(channels, channels) for _ in range(LEVELS - 1))
-        self.double_right = levels(Upsample(channels, channels) for _ in range(LEVELS - 1))
+        self.halve_right = levels(
+            CausalConv(channels, channels, Reach(above=1, left=1), stride=2) for _ in range(RESOLUTIONS - 1)
+        )
+        self.double_down = levels(Upsample(channels, channels) for _ in range(RESOLUTIONS - 1))
+        self.double_right = levels(Upsample(channels, channels) for _ in range(RESOLUTIONS - 1))
 
     def vertical(self, above: Tensor, context: Context) -> list[Any]:
         x = self.position(self.first_down(above, self.row_above(above)))
@@ -169,7 +171,7 @@ class PixelCNNppStack(Stack):
         for pair in self.before[level]:
             x = pair.go_down(x, context, None, from_above)
             maps.append(x)
-        if level + 1 < LEVELS:
+        if level + 1 < RESOLUTIONS:
             y = self.halve_down[level](x)
             inner: list[Any] = []
             if y is not None:  # None while drawing: the coarser map has a row for every second one
@@ -188,7 +190,7 @@ class PixelCNNppStack(Stack):
         """
         if not self.from_input:
             return maps[:0:-1]
-        return maps[::-1] if level + 1 < LEVELS else maps[-2::-1]  # at the lowest the last is what they begin with
+        return maps[::-1] if level + 1 < RESOLUTIONS else maps[-2::-1]  # at the lowest the last is what they begin with
 
     def horizontal(self, left: Tensor, pixel: Tensor, from_above: list[Any]) -> Tensor:
         x = self.first_right(left, from_above[0]) + self.row_so_far(left)
@@ -199,7 +201,7 @@ class PixelCNNppStack(Stack):
         for pair in self.before[level]:
             x = pair.right(x, next(from_above), None)
             maps.append(x)
-        if level + 1 < LEVELS:
+        if level + 1 < RESOLUTIONS:
             y = self.halve_right[level](x)
             inner = next(from_above)
             if y is not None:  # likewise, a pixel for every second one

@@ -53,7 +53,7 @@ class PixelRNNStack(Stack):
 
     PAPER = "1601.06759"
     DEPARTS: ClassVar[tuple[Departure, ...]] = (TOWER, POSITION, SILU_HEAD, COLORS_BY_HEAD, MASK_AS_INPUT)
-    GATES: ClassVar[int]  # channels of a layer's condition, times C
+    GATES: ClassVar[int]  # channels of a layer's condition, in units of C
 
     def __init__(self, canvas: Canvas, context: ContextChannels, options: Options):
         super().__init__(canvas)

@@ -2,7 +2,7 @@
 
 A pixel attends to every pixel drawn before it and to patches of the whole border, which are known from the start.
 Departs from [1] as listed in PixelSNAILStack.DEPARTS; each block is conditioned on the border tower's map (and the
-caption's vector).
+caption's summary).
 
 [1] Chen, Mishra, Rohaninejad, Abbeel 2018, arXiv:1712.09763
 """
