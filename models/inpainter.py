@@ -59,7 +59,7 @@ class Inpainter(nn.Module):
 
     @property
     def order(self) -> Tensor:
-        """The rank in which sub-pixels are drawn, (3, h, w) int64; those of one rank are independent given all lower."""
+        """(3, h, w) int64: each sub-pixel's rank in drawing; those of one rank are independent given all lower."""
         return self.net.order()
 
     def log_prob(

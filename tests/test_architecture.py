@@ -125,7 +125,6 @@ def functions():
 
 
 def test_every_function_is_short_enough_to_read():
-    """(the code, 8)"""
     too_long = {}
     for name, function in functions():
         body = function.body[1:] if ast.get_docstring(function) is not None else function.body
@@ -136,7 +135,6 @@ def test_every_function_is_short_enough_to_read():
 
 
 def test_functions_take_at_most_8_parameters():
-    """(the code, 8)"""
     counts = {}
     for name, function in functions():
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
@@ -146,7 +144,6 @@ def test_functions_take_at_most_8_parameters():
 
 
 def test_the_hole_is_sliced_in_one_place():
-    """(the code, 7)"""
     slicing = re.compile(r"\btop : top \+|\bleft : left \+ w|slice\(top, top \+")
     found = {
         path.relative_to(ROOT).as_posix()
@@ -157,14 +154,12 @@ def test_the_hole_is_sliced_in_one_place():
 
 
 def test_intensities_become_minus_1_to_1_in_one_place():
-    """(the code, 7)"""
     files = [path for path in python_files() if path.relative_to(ROOT).parts[0] != "tests"]
     found = [path.name for path in files if re.search(r"\b127\.5\b", path.read_text(encoding="utf-8"))]
     assert found == ["intensity.py"]
 
 
 def test_a_file_is_hashed_in_one_place_and_written_atomically_in_one():
-    """(the code, 7)"""
     texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in python_files(*ROOMS)}
     hashed = [name for name, text in texts.items() if re.search(r"update\(chunk\)", text)]
     assert hashed == ["data_prep/digest.py"]

@@ -20,7 +20,7 @@ def photos(tmp_path):
 
 
 def test_an_earlier_preview_that_is_read_as_a_photo_is_not_replaced(photos, tmp_path):
-    """(users' files, 12; attack, 2) It is the program's own, but it is a source by now."""
+    """It is the program's own, but it is a source by now."""
     words = ["--folder", photos, "--out", tmp_path / "x.h5", "--preview", photos / "grid.png", "--workers", 1]
     assert run(*words).returncode == 0
     before, data = (photos / "grid.png").read_bytes(), (tmp_path / "x.h5").read_bytes()
@@ -31,7 +31,6 @@ def test_an_earlier_preview_that_is_read_as_a_photo_is_not_replaced(photos, tmp_
 
 
 def test_build_as_a_function_keeps_to_the_rule(photos, tmp_path):
-    """(users' files, 12; attack, 2)"""
     photo = photos / "1.png"
     before = photo.read_bytes()
     source = read_folder(photos)
@@ -48,7 +47,6 @@ def test_build_as_a_function_keeps_to_the_rule(photos, tmp_path):
 
 @pytest.mark.parametrize("name", ["x.h5", "x.rejects.csv"])
 def test_a_file_that_appears_while_photos_are_decoded_is_not_replaced(photos, tmp_path, name):
-    """(users' files, 12)"""
 
     def appear(done, total):
         (tmp_path / name).write_text("somebody else's")

@@ -1,5 +1,5 @@
 """Figures worked out by hand, from the photos to the figures of each image: not what the program says today, but what
-is right. (attack: "values worked out by hand"; users' files: "tests that cannot fail")
+is right.
 """
 
 import json

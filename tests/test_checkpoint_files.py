@@ -32,7 +32,6 @@ def same(one, other):
 
 @pytest.mark.parametrize("new_format", [True, False])
 def test_what_is_read_is_what_torch_load_reads(tmp_path, new_format):
-    """(attack, 10)"""
     numbers = torch.arange(24.0)
     layer = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     value = {
@@ -62,7 +61,6 @@ def test_what_is_read_is_what_torch_load_reads(tmp_path, new_format):
 
 
 def test_a_flipped_bit_of_a_weight_is_found(tmp_path):
-    """(attack, 10)"""
     save_fresh(tmp_path / "a.pt")
     data = bytearray((tmp_path / "a.pt").read_bytes())
     data[len(data) // 2] ^= 1
@@ -72,7 +70,6 @@ def test_a_flipped_bit_of_a_weight_is_found(tmp_path):
 
 
 def test_a_file_cut_short_while_it_is_read_is_told(tmp_path, monkeypatch):
-    """(attack, 10)"""
     save_fresh(tmp_path / "a.pt")
     real = torch_file.open_regular
 
@@ -91,7 +88,6 @@ def test_a_file_cut_short_while_it_is_read_is_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("hole", [(16, 16, 32, 32), (0, 0, 64, 64)])
 def test_every_model_is_built_without_memory_and_has_the_same_weights(decoder, hole):
-    """(attack, 10)"""
     options = {"decoder": decoder, "likelihood": "categorical", "size": "xs", "hole": hole, "caption_injection": "last"}
     model = build(**options)
     with torch.device("meta"):
@@ -103,7 +99,6 @@ def test_every_model_is_built_without_memory_and_has_the_same_weights(decoder, h
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path):
-    """(attack, 10)"""
     model = fresh_model()
     state = {"model": model.config, "averaged": checkpoints.to_cpu(model.state_dict())}
     name = min(state["averaged"])
@@ -126,7 +121,6 @@ def files_of_at_most(size):
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
 def test_a_full_disk_is_told_in_a_line_and_leaves_the_checkpoint_of_before(tmp_path, share):
-    """(attack, 11)"""
     path = tmp_path / "last.pt"
     save_fresh(path)
     before, names = path.read_bytes(), sorted(tmp_path.iterdir())
@@ -152,7 +146,6 @@ def replaced_when_built(monkeypatch, path):
 
 
 def test_the_sha256_in_a_result_is_that_of_the_bytes_that_were_loaded(demo_file, tmp_path, monkeypatch):
-    """(attack, 7)"""
     path, figures = tmp_path / "best.pt", tmp_path / "figures.json"
     for command in ("evaluate", "fill"):
         save_fresh(path)

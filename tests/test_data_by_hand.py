@@ -1,7 +1,4 @@
-"""The builder's parts with results worked out by hand: crops, levels, words, the preview, who is rejected.
-
-(users' files, G: "look for its siblings")
-"""
+"""The builder's parts with results worked out by hand: crops, levels, words, the preview, who is rejected."""
 
 import csv
 

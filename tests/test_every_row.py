@@ -1,7 +1,4 @@
-"""Each row of the report, each line of the printed table and each key of the JSON shows its own figure.
-
-(users' files, G; attack: "one of the report with another value in every row")
-"""
+"""Each row of the report, each line of the printed table and each key of the JSON shows its own figure."""
 
 import dataclasses
 import functools

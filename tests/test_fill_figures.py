@@ -1,7 +1,4 @@
-"""What fill writes of each of several photos is that photo's own: pixels, caption, mean, likelihoods, facts.
-
-(users' files, G: "look for its siblings")
-"""
+"""What fill writes of each of several photos is that photo's own: pixels, caption, mean, likelihoods, facts."""
 
 import json
 

@@ -13,7 +13,6 @@ RED, BLUE = plain("red"), plain("blue")
 
 
 def test_a_folders_photos_are_those_that_a_build_would_read(tmp_path):
-    """(users' files, 6, 7 and 9)"""
     files = {"a.jfif": plain("red", "JPEG"), "b.avif": plain("red", "AVIF"), "c": RED, "d.pnm": plain("red", "PPM")}
     files |= {"._a.jpg": b"x", "Thumbs.db": b"y", "notes.md": b"z", "deep/e.jpg": RED, "f.cr2": b"II*\0", "g.jpe": b""}
     root = put(tmp_path / "p", files)
@@ -24,7 +23,6 @@ def test_a_folders_photos_are_those_that_a_build_would_read(tmp_path):
 
 
 def test_captions_from_a_file_find_their_photos_as_in_a_build(tmp_path):
-    """(users' files, 14 and 15)"""
     name = "gr\u00fcn"
     root = put(tmp_path / "p", {f"{unicodedata.normalize('NFD', name)}.png": RED, "B.PNG": BLUE, "c.png": BLUE})
     paths = sorted(root.iterdir())
@@ -40,7 +38,6 @@ def test_captions_from_a_file_find_their_photos_as_in_a_build(tmp_path):
 
 
 def test_a_text_that_two_photos_could_own_is_neithers_and_is_told(tmp_path):
-    """(users' files, 3)"""
     root = put(tmp_path / "p", {"a.jpg": RED, "a.png": BLUE, "a.txt": "which?", "b.jpg": RED, "b.jpg.txt": "b"})
     own = Captions([root / "a.jpg", root / "b.jpg"])
     assert (own(root / "a.jpg"), own(root / "b.jpg")) == ("", "b")
@@ -57,7 +54,6 @@ def test_a_text_that_two_photos_could_own_is_neithers_and_is_told(tmp_path):
     ],
 )
 def test_no_text_beside_a_photo_becomes_a_caption_unannounced(tmp_path, data, caption, told):
-    """(users' files, 4)"""
     root = put(tmp_path / "p", {"a.jpg": RED, "a.txt": data})
     own = Captions([root / "a.jpg"])
     assert own(root / "a.jpg") == caption
@@ -65,7 +61,6 @@ def test_no_text_beside_a_photo_becomes_a_caption_unannounced(tmp_path, data, ca
 
 
 def test_a_captions_file_of_other_photos_is_refused(tmp_path):
-    """(users' files: a captions source that matched no photo)"""
     root = put(tmp_path / "p", {"a.jpg": RED})
     put(tmp_path, {"t.csv": "file,caption\nz.jpg,x\n"})
     with pytest.raises(InputError, match="none of these photos"):

@@ -1,4 +1,4 @@
-"""The sample grid's texts stand beside their own rows and columns, and its tiles are as they were. (users' files, G)"""
+"""The sample grid's texts stand beside their own rows and columns, and its tiles are as they were."""
 
 import numpy as np
 import pytest

@@ -224,7 +224,6 @@ LAYOUTS = ("{}.idx{}-ubyte", "{}-idx{}.ubyte", "{}.idx{}-ubyte.gz", "{0}-idx{1}-
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_mnist_under_the_names_that_kaggle_and_others_give_it(tmp_path, layout):
-    """(users' files, 17)"""
     mnist(tmp_path / "made")
     for what, number in (("images", 3), ("labels", 1)):
         path = tmp_path / "root" / layout.format(f"t10k-{what}", number)
@@ -238,7 +237,6 @@ def test_mnist_under_the_names_that_kaggle_and_others_give_it(tmp_path, layout):
 
 @pytest.mark.parametrize("packed", ["cifar-10-python.tar.gz", "cifar-10-python.tar"])
 def test_cifar_10_is_read_in_its_archive(tmp_path, packed):
-    """(users' files, 17)"""
     cifar(tmp_path / "made" / "cifar-10-batches-py")
     root = tmp_path / "root"
     root.mkdir()
@@ -254,7 +252,6 @@ def test_cifar_10_is_read_in_its_archive(tmp_path, packed):
 
 @pytest.mark.parametrize("layout", ["kaggle", "zip"])
 def test_celeba_as_kaggle_lays_it_out_and_in_its_zip(tmp_path, layout):
-    """(users' files, 17)"""
     celeba(tmp_path / "made")
     made, root = tmp_path / "made" / "celeba", tmp_path / "root"
     root.mkdir()

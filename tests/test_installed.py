@@ -45,7 +45,6 @@ def tree(root, tmp_path):
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 def test_the_commit_is_that_of_the_program_s_own_checkout(tree, tmp_path):
-    """(attack, 13)"""
     assert told(tree)[0] == "None"
     git(tree, "init", "-q")
     git(tree, "add", "pyproject.toml")
@@ -68,7 +67,6 @@ def test_the_commit_is_that_of_the_program_s_own_checkout(tree, tmp_path):
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 def test_the_commit_of_a_project_that_it_is_installed_into_is_not_its_own(tree, tmp_path):
-    """(attack, 13)"""
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "somebody else's project, the program unpacked in it")
@@ -83,7 +81,6 @@ def test_the_commit_of_a_project_that_it_is_installed_into_is_not_its_own(tree, 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_tells_its_version(root, command):
-    """(attack, 13)"""
     done = subprocess.run([sys.executable, *command, "--version"], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith(f"{PROGRAM} {version.program_version()}") and done.stdout.count("\n") == 1
@@ -91,7 +88,6 @@ def test_every_command_tells_its_version(root, command):
 
 
 def test_windows_is_refused_in_one_line(root):
-    """(attack, 13)"""
     code = "import sys; from data_prep.errors import run_main; sys.platform = 'win32'; run_main(lambda argv: 0)"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
@@ -120,14 +116,12 @@ def archive(root, tmp_path_factory):
 
 
 def test_the_source_archive_holds_every_file_of_the_repository(archive, root):
-    """(attack, 13)"""
     folder, listed = archive
     assert [name for name in sorted(listed) if (root / name).is_file() and not (folder / name).is_file()] == []
 
 
 @pytest.mark.slow
 def test_the_source_archive_runs_its_own_tests(archive):
-    """(attack, 13)"""
     folder, _ = archive
     tests = ["architecture", "recipes", "outputs", "units", "statistics", "data_decode", "fill"]
     words = [

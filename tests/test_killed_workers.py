@@ -70,7 +70,6 @@ def images(tmp_path):
 
 @pytest.mark.parametrize("which", ["SIGKILL", "SIGSEGV"])
 def test_a_photo_that_kills_its_process_is_rejected_and_all_others_are_built(faulty, tmp_path, which):
-    """(attack, 10)"""
     endings = ["", "", which, which, *[""] * 40, which, ""]
     done = faulty(*endings)
     assert done.returncode == 0, done.stderr
@@ -82,7 +81,6 @@ def test_a_photo_that_kills_its_process_is_rejected_and_all_others_are_built(fau
 
 
 def test_a_process_killed_once_costs_no_photo_and_changes_no_byte(faulty, tmp_path):
-    """(attack, 10)"""
     done = faulty("", "once", *[""] * 40)
     assert done.returncode == 0 and (tmp_path / "flag").exists(), done.stderr
     assert not rejected(tmp_path) and images(tmp_path) == 42
@@ -92,7 +90,6 @@ def test_a_process_killed_once_costs_no_photo_and_changes_no_byte(faulty, tmp_pa
 
 
 def test_processes_killed_wherever_they_are_end_the_build_in_one_line_and_cost_no_photo(faulty, tmp_path):
-    """(attack, 10)"""
     (tmp_path / "flag.always").touch()
     done = faulty(*[""] * 60)
     assert is_one_line(done) and "killed again and again" in done.stderr, done.stderr

@@ -1,4 +1,4 @@
-"""A new decoder is one new file and one line, a new likelihood likewise (the code, 5): toys of both go through
+"""A new decoder is one new file and one line, a new likelihood likewise: toys of both go through
 everything that the shipped ones do, and nothing else is touched."""
 
 import importlib.util

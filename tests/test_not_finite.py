@@ -1,7 +1,4 @@
-"""Nats that are NaN or infinite: one line that names the checkpoint and the image, exit code 1, nothing written.
-
-(attack, 8)
-"""
+"""Nats that are NaN or infinite: one line that names the checkpoint and the image, exit code 1, nothing written."""
 
 import io
 from contextlib import redirect_stderr, redirect_stdout

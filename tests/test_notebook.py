@@ -10,7 +10,6 @@ nbformat = pytest.importorskip("nbformat")
 
 
 def test_the_notebook_is_stored_without_outputs_and_its_cells_compile():
-    """(newcomer, 13)"""
     book = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(book)
     cells = [cell for cell in book.cells if cell.cell_type == "code"]
@@ -21,7 +20,7 @@ def test_the_notebook_is_stored_without_outputs_and_its_cells_compile():
 
 @pytest.mark.slow
 def test_the_notebook_runs_and_draws_its_pictures(root, tmp_path, monkeypatch):
-    """(newcomer, 13) With a few seconds of training."""
+    """With a few seconds of training."""
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")

@@ -81,14 +81,12 @@ def strangers(folder):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_an_output_is_recognised_as_its_own_kind_and_no_other(kind, tmp_path, demo_file):
-    """(users' files, 12)"""
     make(kind, tmp_path / "x", demo_file)
     assert [other.name for other in KINDS if other.recognises(tmp_path / "x")] == [kind.name]
     check_target(tmp_path / "x", kind)
 
 
 def test_a_file_of_anyone_else_is_never_replaced_without_overwrite(tmp_path):
-    """(users' files, 12)"""
     for path in strangers(tmp_path):
         before = path.read_bytes()
         for kind in KINDS:
@@ -102,13 +100,12 @@ def test_a_file_of_anyone_else_is_never_replaced_without_overwrite(tmp_path):
 
 
 def test_an_empty_file_is_replaced(tmp_path):
-    """(users' files, 12) mktemp makes such."""
+    """mktemp makes such."""
     (tmp_path / "x").touch()
     check_target(tmp_path / "x", DATA)
 
 
 def test_what_is_no_regular_file_is_never_replaced(tmp_path):
-    """(users' files, 12)"""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
@@ -142,7 +139,7 @@ def test_what_is_no_regular_file_is_never_replaced(tmp_path):
 
 
 def test_an_output_in_a_folder_that_is_an_output_itself_is_a_wrong_command_line(tmp_path):
-    """(attack, 2) Else the second fails when the first is done."""
+    """Else the second fails when the first is done."""
     (tmp_path / "link").symlink_to(tmp_path)
     for first, second in [("x", "x/report.html"), ("x", "x/y/z"), ("x", "link/x/z")]:
         with pytest.raises(CommandError, match="the folder of another"):
@@ -160,7 +157,6 @@ def test_a_folder_without_permission_is_told_before_the_work(tmp_path, monkeypat
 
 
 def test_a_link_is_refused_and_with_overwrite_replaced_itself(tmp_path):
-    """(users' files, 12)"""
     (tmp_path / "target").write_text("kept")
     (tmp_path / "link").symlink_to("target")
     for kind in (None, REPORT):
@@ -173,7 +169,6 @@ def test_a_link_is_refused_and_with_overwrite_replaced_itself(tmp_path):
 
 
 def test_a_file_that_appears_during_the_work_is_not_replaced(tmp_path):
-    """(users' files, 12)"""
     with pytest.raises(InputError, match="is there and is not"), replacing(tmp_path / "x", REPORT) as temporary:
         temporary.write_text("ours")
         (tmp_path / "x").write_text("theirs")
@@ -209,7 +204,6 @@ def names_of_one_file(tmp_path):
 
 
 def test_an_output_that_is_an_input_or_another_output_is_a_wrong_command_line(tmp_path):
-    """(attack, 2)"""
     for one, other in names_of_one_file(tmp_path):
         for overwrite in (False, True):
             with pytest.raises(CommandError, match="are one file"):
@@ -221,7 +215,7 @@ def test_an_output_that_is_an_input_or_another_output_is_a_wrong_command_line(tm
 
 
 def test_case_tells_no_files_apart_where_the_file_system_ignores_it(tmp_path, monkeypatch):
-    """(attack, 2) On macOS; here the probe is told so."""
+    """On macOS; here the probe is told so."""
     (tmp_path / "Probe").touch()
     if (tmp_path / "pROBE").exists():
         pytest.skip("this file system ignores case itself: the test above shows it")
@@ -235,7 +229,6 @@ def test_case_tells_no_files_apart_where_the_file_system_ignores_it(tmp_path, mo
 
 
 def test_files_of_a_source_folder_are_inputs_unless_they_are_earlier_outputs(tmp_path, demo_file):
-    """(users' files, 12; attack, 2)"""
     source, out = tmp_path / "photos", tmp_path / "out"
     (source / "deep").mkdir(parents=True)
     (source / "deep" / "round").symlink_to(source)
@@ -267,7 +260,6 @@ def test_a_wrong_command_line_has_exit_code_2_and_argparse_s_form(tmp_path):
 
 
 def test_an_unfinished_file_is_new_secret_and_swept_when_its_process_is_gone(tmp_path):
-    """(attack, 4)"""
     other = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     machine, day = files._machine(), 25 * 3600
     dead = f".x.{int(other.stdout)}-{machine}-0123abcd.unfinished"
@@ -291,7 +283,6 @@ def test_an_unfinished_file_is_new_secret_and_swept_when_its_process_is_gone(tmp
 
 
 def test_a_planted_link_of_the_temporary_name_is_not_followed(tmp_path, monkeypatch):
-    """(attack, 4)"""
     (tmp_path / "victim").write_text("kept")
     monkeypatch.setattr(files.secrets, "token_hex", lambda count: "0123abcd")
     (tmp_path / f".x.{os.getpid()}-{files._machine()}-0123abcd.unfinished").symlink_to("victim")
@@ -301,7 +292,6 @@ def test_a_planted_link_of_the_temporary_name_is_not_followed(tmp_path, monkeypa
 
 
 def test_an_unfinished_file_that_is_exchanged_is_not_moved_into_place(tmp_path):
-    """(attack, 4)"""
     (tmp_path / "victim").write_text("a file of the system")
     for kind in ("link", "file"):
         with pytest.raises(InputError), replacing(tmp_path / "x") as temporary:
@@ -312,13 +302,11 @@ def test_an_unfinished_file_that_is_exchanged_is_not_moved_into_place(tmp_path):
 
 @pytest.mark.parametrize("name", ["n" * 250 + ".json", "é" * 120 + ".json", "狗" * 80, "x." + "y" * 250])
 def test_a_name_as_long_as_the_file_system_allows_can_be_written(name, tmp_path):
-    """(attack, 4)"""
     write_json(tmp_path / name, [1])
     assert os.listdir(tmp_path) == [name]
 
 
 def test_a_result_has_the_permissions_of_any_new_file(tmp_path):
-    """(attack, 4)"""
     before = os.umask(0o027)
     try:
         write_json(tmp_path / "x.json", 1)
@@ -330,7 +318,6 @@ def test_a_result_has_the_permissions_of_any_new_file(tmp_path):
 
 
 def test_the_file_and_its_folder_reach_the_disk_around_the_move(tmp_path, monkeypatch):
-    """(attack, 4)"""
     events, fsync, replace = [], os.fsync, os.replace
     kinds = {True: "folder", False: "file"}
 
@@ -356,7 +343,6 @@ for _ in range(60):
 
 
 def test_writers_to_one_path_all_succeed_and_leave_one_of_them_whole(root, tmp_path):
-    """(attack, 4)"""
     path = tmp_path / "x"
     started = [subprocess.Popen([sys.executable, "-c", WRITER, path, letter], cwd=root) for letter in "abcd"]
     while any(process.poll() is None for process in started):
@@ -368,7 +354,6 @@ def test_writers_to_one_path_all_succeed_and_leave_one_of_them_whole(root, tmp_p
 
 
 def test_a_failure_leaves_the_file_of_before_and_nothing_else(tmp_path):
-    """(attack, 4)"""
     (tmp_path / "x").write_text("before")
     for error in (OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError()):
         expected = InputError if isinstance(error, OSError) else type(error)

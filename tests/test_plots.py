@@ -1,7 +1,4 @@
-"""What the report's plots draw: every line, bar and map from its own figures, at its own place.
-
-(users' files, G: "look for its siblings")
-"""
+"""What the report's plots draw: every line, bar and map from its own figures, at its own place."""
 
 import numpy as np
 import pytest

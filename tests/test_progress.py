@@ -27,7 +27,6 @@ def clock(monkeypatch):
 
 
 def test_without_a_terminal_a_line_comes_now_and_then(clock):
-    """(attack, 13)"""
     with redirect_stderr(io.StringIO()) as stream, Progress(1000, unit="img", label="nats", initial=100) as bar:
         for second in range(180):
             clock[0] = 1000.0 + second
@@ -42,7 +41,6 @@ def test_without_a_terminal_a_line_comes_now_and_then(clock):
 
 
 def test_short_work_and_hidden_work_say_nothing(clock):
-    """(attack, 13)"""
     with redirect_stderr(io.StringIO()) as stream, Progress(3, shown=False) as bar:
         assert list(Progress(3).over("abc")) == ["a", "b", "c"]
         clock[0] += 1000
@@ -64,7 +62,6 @@ def test_no_stderr_at_all_is_no_error(monkeypatch):
 
 
 def test_a_build_shows_a_bar_on_a_terminal_and_none_in_a_log(tmp_path):
-    """(attack, 13)"""
     words = command("--demo", "--limit", 20, "--out", tmp_path / "x.h5", "--workers", 1)
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""

@@ -14,7 +14,6 @@ RED, BLUE, GREEN = plain("red"), plain("blue"), plain("green")
 
 
 def test_one_text_that_two_photos_could_own_is_neithers(tmp_path):
-    """(users' files, 3)"""
     root = put(
         tmp_path / "p", {"image.jpg": RED, "image.png": BLUE, "image.txt": "which?", "x.jpg": GREEN, "x.txt": "x"}
     )
@@ -26,7 +25,6 @@ def test_one_text_that_two_photos_could_own_is_neithers(tmp_path):
 
 
 def test_names_with_dots_keep_their_own_captions(tmp_path):
-    """(users' files, 2)"""
     files = {"photo.1.jpg": RED, "photo.1.txt": "one", "photo.2.jpg": BLUE, "photo.2.txt": "two", "photo.txt": "none"}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
     assert built.captions == {"photo.1.jpg": ["one"], "photo.2.jpg": ["two"]}
@@ -40,7 +38,6 @@ def test_a_text_beside_a_photo_is_no_list_of_a_split(tmp_path):
 
 
 def test_sidecars_of_other_names_are_read(tmp_path):
-    """(users' files, 9)"""
     files = {
         "a.jpg": RED,
         "a.jpg.txt": "a\nb",
@@ -55,7 +52,6 @@ def test_sidecars_of_other_names_are_read(tmp_path):
 
 
 def test_texts_that_nobody_owns_and_tables_that_nobody_asked_for_are_counted(tmp_path):
-    """(users' files, 9)"""
     files = {"a.jpg": RED, "notes.txt": "x", "b.txt": "y", "info.json": "{}", "words.csv": "a,b\n", "run.py": "pass"}
     said = build(tmp_path, "--folder", put(tmp_path / "p", files)).said
     assert "2 captions: a text beside no photo" in said and "1 captions: a text beside no photo, JSON" in said
@@ -68,7 +64,6 @@ MARKED = {"utf-8-sig": "ä b", "utf-16": "ä b", "utf-16-le": None, "utf-32": "�
 
 @pytest.mark.parametrize("encoding", MARKED)
 def test_no_text_becomes_a_caption_unannounced(tmp_path, encoding):
-    """(users' files, 4)"""
     root = put(tmp_path / "p", {"a.jpg": RED, "a.txt": "ä b\rc\r\nd\n".encode(encoding)})
     built = build(tmp_path, "--folder", root)
     if MARKED[encoding] is None:
@@ -79,7 +74,6 @@ def test_no_text_becomes_a_caption_unannounced(tmp_path, encoding):
 
 
 def test_nul_and_earlier_repairs_in_captions_are_counted(tmp_path):
-    """(users' files, 4)"""
     root = put(tmp_path / "p", {"a.jpg": RED, "a.json": '{"captions": ["nul \\u0000 here", "caf\ufffd", "good"]}'})
     built = build(tmp_path, "--folder", root)
     assert built.captions["a.jpg"] == ["nul \ufffd here", "caf\ufffd", "good"]
@@ -87,7 +81,6 @@ def test_nul_and_earlier_repairs_in_captions_are_counted(tmp_path):
 
 
 def test_links_are_followed_once_and_circles_end(tmp_path):
-    """(users' files, 6)"""
     root = put(tmp_path / "p", {"a.jpg": RED, "sub/b.jpg": BLUE})
     other = put(tmp_path / "other", {"c.jpg": GREEN, "c.txt": "linked", "deep/d.jpg": plain((9, 9, 9))})
     (root / "linked").symlink_to(other)
@@ -104,7 +97,6 @@ def test_links_are_followed_once_and_circles_end(tmp_path):
 
 
 def test_hidden_and_system_folders_are_passed_over_and_counted(tmp_path):
-    """(users' files, 9)"""
     hidden = (".ipynb_checkpoints", "@eaDir", ".Trash-1000", "__MACOSX", ".git")
     files = {f"{folder}/a.jpg": BLUE for folder in hidden} | {"sub/._a.jpg": b"x", "a.jpg": RED, ".DS_Store": b"y"}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
@@ -128,7 +120,6 @@ SPLITS = {
 
 
 def test_splits_are_whole_words_of_the_folders_at_any_depth(tmp_path):
-    """(users' files, 10)"""
     files = {name: plain((number, 0, 0)) for number, name in enumerate(SPLITS)}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
     assert built.split == SPLITS
@@ -136,7 +127,6 @@ def test_splits_are_whole_words_of_the_folders_at_any_depth(tmp_path):
 
 
 def test_a_split_that_is_stated_holds_all_of_its_source(tmp_path):
-    """(users' files, 10)"""
     files = {
         f"{folder}/{number}.jpg": plain((number, len(folder), 0)) for number in range(30) for folder in ("a", "test")
     }
@@ -149,7 +139,6 @@ def test_a_split_that_is_stated_holds_all_of_its_source(tmp_path):
 
 
 def test_the_same_photo_in_two_splits_is_kept_in_one_and_told(tmp_path):
-    """(users' files, 11)"""
     files = {"train/a.jpg": RED, "val/b.jpg": RED, "test/c.jpg": RED, "train/d.jpg": BLUE, "val/e.jpg": BLUE}
     files |= {"train/f.jpg": GREEN, "train/g.jpg": GREEN, "train/f.txt": "f", "train/a.txt": "unheard"}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
@@ -164,7 +153,6 @@ def test_the_same_photo_in_two_splits_is_kept_in_one_and_told(tmp_path):
 
 
 def test_no_photo_that_is_twice_in_train_gets_into_the_drawn_test_split(tmp_path):
-    """(users' files, 11)"""
     files = {f"{half}/{number}.png": plain((number, 0, 0)) for number in range(60) for half in "ab"}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
     test = {built.colour[name] for name, split in built.split.items() if split == "test"}
@@ -172,7 +160,6 @@ def test_no_photo_that_is_twice_in_train_gets_into_the_drawn_test_split(tmp_path
 
 
 def test_equal_names_of_two_sources_have_distinct_numbers(tmp_path):
-    """(users' files, 11)"""
     first, second = put(tmp_path / "p", {"a.jpg": RED}), put(tmp_path / "q", {"a.jpg": BLUE, "b.jpg": GREEN})
     info = build(tmp_path, "--folder", first, "--folder", second).info
     ids = [int(number) for split in info.splits.values() for number in split.image_id]
@@ -200,7 +187,6 @@ KINDS = {
 
 @pytest.mark.parametrize("source", ["folder", "ift6266", "captions"])
 def test_every_photo_is_read_by_its_content(tmp_path, source):
-    """(users' files, 7)"""
     files = {name: plain((200, 10 * number, 0), kind) for number, (name, kind) in enumerate(KINDS.items())}
     if source == "ift6266":
         import pickle
@@ -222,14 +208,12 @@ def test_every_photo_is_read_by_its_content(tmp_path, source):
 
 
 def test_photos_of_no_format_that_is_read_are_listed(tmp_path):
-    """(users' files, 7)"""
     files = {"a.jpg": RED, "b.CR2": b"II*\0" + bytes(99), "c.svg": b"<svg/>", "d.jxl": b"\xff\x0a", "e.heic": b"x"}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
     assert set(built.captions) == {"a.jpg"} and set(built.rejects) == {"b.CR2", "c.svg", "d.jxl", "e.heic"}
 
 
 def test_a_folder_that_may_not_be_entered_is_listed(tmp_path):
-    """(users' files, 6)"""
     root = put(tmp_path / "p", {"a.jpg": RED, "locked/b.jpg": BLUE})
     (root / "locked").chmod(0)
     try:
@@ -241,7 +225,6 @@ def test_a_folder_that_may_not_be_entered_is_listed(tmp_path):
 
 
 def test_composed_and_decomposed_names_are_one(tmp_path):
-    """(users' files, 14)"""
     name = "gr\u00fcn"
     root = put(tmp_path / "p", {f"{unicodedata.normalize('NFD', name)}.jpg": GREEN, f"{name}.txt": "green"})
     assert list(build(tmp_path, "--folder", root).captions.values()) == [["green"]]
@@ -268,7 +251,6 @@ MATCHES = {  # asked -> the photo, or None
 
 @pytest.mark.parametrize("case", MATCHES)
 def test_a_name_means_one_photo_or_none(case):
-    """(users' files, 14)"""
     asked, names, expected = MATCHES[case]
     found, refused = match(asked, names)
     assert {name: found.get(name) for name in asked} == expected
@@ -276,14 +258,12 @@ def test_a_name_means_one_photo_or_none(case):
 
 
 def test_a_text_pairs_across_case_and_two_that_differ_in_case_alone_do_not():
-    """(users' files, 3 and 14)"""
     assert pair(["A.JPG"], ["a.txt"]).own == {"A.JPG": ["a.txt"]}
     assert pair(["A.jpg", "a.jpg"], ["a.txt"]).own == {"a.jpg": ["a.txt"]}
     assert not pair(["a.jpg"], ["a.txt", "a.TXT"]).own
 
 
 def test_blank_captions_are_dropped_before_the_first_is_chosen(tmp_path):
-    """(users' files, 15)"""
     files = {"a.jpg": RED, "a.txt": " \n\u200b\nreal\n", "b.jpg": BLUE, "b.json": '{"captions": ["", "\\t", "real"]}'}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
     assert built.captions == {"a.jpg": ["real"], "b.jpg": ["real"]}
@@ -293,7 +273,6 @@ def test_blank_captions_are_dropped_before_the_first_is_chosen(tmp_path):
 
 
 def test_a_folders_json_is_read_where_the_text_is_blank_or_damaged(tmp_path):
-    """(users' files, 8 and 15)"""
     files = {"0.jpg": RED, "0.txt": " \n\u200b", "0.json": '{"caption": "red"}'}
     files |= {"1.jpg": BLUE, "1.txt": "\0\0", "1.json": '{"captions": ["", "blue"]}'}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
@@ -301,7 +280,6 @@ def test_a_folders_json_is_read_where_the_text_is_blank_or_damaged(tmp_path):
 
 
 def test_a_captions_file_of_other_photos_ends_the_build(tmp_path):
-    """(users' files: a captions source that matched no photo)"""
     root = put(tmp_path / "p", {"a.jpg": RED})
     put(tmp_path, {"c.csv": "file,caption\nz.jpg,x\n", "d.jsonl": ""})
     done = run("--folder", root, "--captions", tmp_path / "c.csv", "--out", tmp_path / "o.h5")

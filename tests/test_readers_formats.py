@@ -47,7 +47,6 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
 def test_a_captions_file_of_any_format_and_encoding(tmp_path, name, encoding):
-    """(users' files, 4 and 18)"""
     put(tmp_path, {name: TABLES[name].encode(encoding)})
     built = build(tmp_path, "--folder", put(tmp_path / "p", PHOTOS), "--captions", tmp_path / name)
     assert built.captions == BOTH and not built.rejects
@@ -55,7 +54,6 @@ def test_a_captions_file_of_any_format_and_encoding(tmp_path, name, encoding):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_captions_file_that_is_not_unicode_is_refused_by_name(tmp_path, name):
-    """(users' files, 4)"""
     root = put(tmp_path / "p", PHOTOS)
     for data in (TABLES[name].replace("cat", "k\xe4t").encode("latin-1"), TABLES[name].encode("utf-16-le")):
         put(tmp_path, {name: data})
@@ -64,7 +62,6 @@ def test_a_captions_file_that_is_not_unicode_is_refused_by_name(tmp_path, name):
 
 
 def test_flickr8ks_lists_beside_its_tokens_are_its_splits(tmp_path):
-    """(users' files, 18)"""
     photos = {f"Images/{name}.jpg": plain((number, 0, 0)) for number, name in enumerate("abcd")}
     files = {"Flickr8k.token.txt": "".join(f"{name}.jpg#{k}\t{name} {k}\n" for name in "abcd" for k in range(5))}
     files |= {"Flickr_8k.trainImages.txt": "a.jpg\nb.jpg\n", "Flickr_8k.devImages.txt": "c.jpg\r\n"}
@@ -79,7 +76,6 @@ def test_flickr8ks_lists_beside_its_tokens_are_its_splits(tmp_path):
 
 
 def test_flickr30ks_table_with_its_broken_line_costs_that_caption(tmp_path):
-    """(users' files, 18)"""
     put(
         tmp_path,
         {"results.csv": TABLES["results.csv"] + 'b.jpg| 4   A dog runs across the grass .\nb.jpg| 1| "quoted\n'},
@@ -92,7 +88,6 @@ def test_flickr30ks_table_with_its_broken_line_costs_that_caption(tmp_path):
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])
 def test_hugging_faces_folders_of_images(tmp_path, ending):
-    """(users' files, 18)"""
     files = {}
     for split, names in {"train": "ab", "validation": "ac"}.items():
         rows = [{"file_name": f"{name}.jpg", "text": f"{split} {name}"} for name in names]
@@ -111,7 +106,6 @@ def test_hugging_faces_folders_of_images(tmp_path, ending):
 
 
 def test_kaggles_captions_beside_its_folder_of_images(tmp_path):
-    """(users' files, 18)"""
     files = {f"Images/{name}": data for name, data in PHOTOS.items()} | {"captions.txt": TABLES["captions.txt"]}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
     assert built.captions == {f"Images/{name}": own for name, own in BOTH.items()}
@@ -129,7 +123,6 @@ KARPATHY = {
 
 @pytest.mark.parametrize("way", ["coco", "folder"])
 def test_karpathys_splits(tmp_path, way):
-    """(users' files, 18)"""
     photos = {"val2014/a_1.jpg": RED, "val2014/a_2.jpg": BLUE, "train2014/b_3.jpg": GREEN}
     root = put(tmp_path / "p", photos | {"dataset_coco.json": json.dumps(KARPATHY)})
     built = build(tmp_path, f"--{way}", root)
@@ -154,7 +147,6 @@ def test_karpathys_splits(tmp_path, way):
     ],
 )
 def test_a_captions_file_of_no_format_is_refused_with_its_place(tmp_path, name, content):
-    """(users' files, 18)"""
     put(tmp_path, {name: content})
     assert name in refusal(tmp_path, "--folder", put(tmp_path / "p", PHOTOS), "--captions", tmp_path / name)
 
@@ -163,7 +155,6 @@ def test_a_captions_file_of_no_format_is_refused_with_its_place(tmp_path, name, 
 
 
 def test_an_id_with_two_file_names_has_captions_of_neither(tmp_path):
-    """(users' files, 5)"""
     root = coco(tmp_path / "c", {"val2014": {"a.jpg": RED, "b.jpg": BLUE, "c.jpg": GREEN}})
     images = [{"id": 1, "file_name": "a.jpg"}, {"id": "1", "file_name": "b.jpg"}, {"id": 2, "file_name": "c.jpg"}]
     annotations = [{"image_id": 1, "caption": "which?"}, {"image_id": 2, "caption": "green"}]
@@ -175,7 +166,6 @@ def test_an_id_with_two_file_names_has_captions_of_neither(tmp_path):
 
 
 def test_ids_of_text_and_with_decimal_points(tmp_path):
-    """(users' files, 18)"""
     root = coco(tmp_path / "c", {"val2014": {"a.jpg": RED, "b.jpg": BLUE, "c.jpg": GREEN}})
     images = [
         {"id": "0001", "file_name": "a.jpg"},
@@ -194,7 +184,6 @@ def test_ids_of_text_and_with_decimal_points(tmp_path):
 
 
 def test_cocos_photos_below_images_and_photos_that_no_json_names(tmp_path):
-    """(users' files, 18 and B)"""
     root = coco(tmp_path / "c", {"val2014": {"a.jpg": RED, "b.jpg": BLUE}})
     put(root, {"val2014/extra.png": GREEN})
     (root / "images").mkdir()
@@ -204,7 +193,6 @@ def test_cocos_photos_below_images_and_photos_that_no_json_names(tmp_path):
 
 
 def test_captions_of_no_photo_end_the_build(tmp_path):
-    """(users' files: a captions source that matched no photo)"""
     root = coco(tmp_path / "c", {"val2014": {"a.jpg": RED}})
     content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 9, "caption": "x"}]}
     write_json(root, "val2014", content)
@@ -213,7 +201,6 @@ def test_captions_of_no_photo_end_the_build(tmp_path):
 
 
 def test_a_photo_in_two_of_cocos_sets_is_kept_once(tmp_path):
-    """(users' files, 11)"""
     names = {"train2014": "COCO_train2014_000000000042.jpg", "val2014": "COCO_val2014_000000000042.jpg"}
     root = coco(tmp_path / "c", {name: {photo: RED} for name, photo in names.items()})
     for set_name, photo in names.items():
@@ -226,7 +213,6 @@ def test_a_photo_in_two_of_cocos_sets_is_kept_once(tmp_path):
 
 @pytest.mark.parametrize("spelt", ["train2014\\grün.jpg", "grün.jpg", "x/train2014/grün.jpg", "TRAIN2014/GRÜN.JPG"])
 def test_zips_of_any_spelling(tmp_path, spelt):
-    """(users' files, 14)"""
     root = coco(tmp_path / "c", {"train2014": {"grün.jpg": GREEN}})
     (root / "train2014" / "grün.jpg").unlink()
     (root / "train2014").rmdir()
@@ -238,7 +224,6 @@ def test_zips_of_any_spelling(tmp_path, spelt):
 
 
 def test_a_zip_whose_names_are_utf8_and_do_not_say_so(tmp_path):
-    """(users' files, 14)"""
     root = coco(tmp_path / "c", {"train2014": {"grün.jpg": GREEN}})
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
         archive.writestr("train2014/grXYn.jpg", GREEN)
@@ -253,7 +238,6 @@ def test_a_zip_whose_names_are_utf8_and_do_not_say_so(tmp_path):
 
 
 def test_annotations_that_unpack_to_gigabytes_are_refused(tmp_path, monkeypatch):
-    """(attack, 10)"""
     import data_prep.sources.coco as module
 
     monkeypatch.setattr(module, "LARGEST_JSON", 10_000)
@@ -268,14 +252,12 @@ def test_annotations_that_unpack_to_gigabytes_are_refused(tmp_path, monkeypatch)
 
 
 def test_an_earlier_table_keeps_the_splits_that_it_names(tmp_path):
-    """(users' files, 18)"""
     put(tmp_path, {"c.csv": "file,caption,split\na.jpg,x,val\nb.jpg,y,test\n"})
     assert read_captions(tmp_path / "c.csv").splits == {"a.jpg": "val", "b.jpg": "test"}
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_photo_of_cocos_that_a_folder_has_too_is_kept_once(tmp_path, split):
-    """(users' files, 11)"""
     root = coco(tmp_path / "c", {"val2014": {"COCO_val2014_000000000001.jpg": RED}})
     folder = put(tmp_path / "p", {f"{split}/red.jpg": RED, f"{split}/blue.jpg": BLUE})
     built = build(tmp_path, "--coco", root, "--folder", folder)
@@ -283,7 +265,6 @@ def test_a_photo_of_cocos_that_a_folder_has_too_is_kept_once(tmp_path, split):
 
 
 def test_a_pipe_in_place_of_a_captions_file_is_told_and_does_not_hang(tmp_path):
-    """(attack, 9)"""
     import os
 
     root = put(tmp_path / "p", PHOTOS)
@@ -299,7 +280,7 @@ def test_a_pipe_in_place_of_a_captions_file_is_told_and_does_not_hang(tmp_path):
 
 
 def test_a_folders_photo_beside_drawn_scenes_is_compared_too(tmp_path):
-    """(users' files, 11) One shard holds photos of several sources."""
+    """One shard holds photos of several sources."""
     folder = put(tmp_path / "p", {"train/red.jpg": RED, "val/red.jpg": RED})
     options = ("--folder", folder, "--demo", "--limit", "3", "--image-size", "64")
     out = tmp_path / "o.h5"

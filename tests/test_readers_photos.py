@@ -41,12 +41,10 @@ ODD_PNGS = {
 
 @pytest.mark.parametrize("case", ODD_PNGS)
 def test_metadata_never_decides_over_pixels(case):
-    """(users' files, 13)"""
     assert np.array_equal(decode(ODD_PNGS[case], 16), decode(encoded(PHOTO, "PNG"), 16))
 
 
 def test_a_wrong_checksum_of_pixels_is_still_a_reject():
-    """(users' files, 13)"""
     data = bytearray(ODD_PNGS["a wrong checksum of a text"])
     data[data.index(b"IDAT") + 20] ^= 1
     with pytest.raises(Rejected, match="damaged"):
@@ -56,7 +54,6 @@ def test_a_wrong_checksum_of_pixels_is_still_a_reject():
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("size", [0, 5, 60_000])
 def test_exif_and_profiles_of_noise_leave_the_photo_readable(kind, size):
-    """(users' files, 13)"""
     noise = np.random.default_rng(size).bytes(size)
     for options in ({"exif": b"Exif\0\0" + noise}, {"icc_profile": noise or b"x"}):
         data = encoded(PHOTO, kind, **options)
@@ -64,7 +61,6 @@ def test_exif_and_profiles_of_noise_leave_the_photo_readable(kind, size):
 
 
 def test_damaged_segments_of_a_jpeg_do_not_cost_it():
-    """(users' files, 13)"""
     whole = encoded(PHOTO, "JPEG", quality=95)
     for marker in range(0xE1, 0xF0):
         for content in (
@@ -82,7 +78,6 @@ def test_damaged_segments_of_a_jpeg_do_not_cost_it():
 
 
 def test_a_pngs_orientation_outlives_its_broken_text():
-    """(users' files, 13)"""
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
     data = encoded(PHOTO, "PNG", exif=exif)
@@ -94,13 +89,11 @@ def test_a_pngs_orientation_outlives_its_broken_text():
 
 @pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "PPM", "DIB"])
 def test_formats_beyond_the_common_are_read_by_content(kind):
-    """(users' files, 7)"""
     near = decode(plain((200, 30, 60), kind, size=(20, 20)), 16).reshape(-1, 3).mean(0)
     assert np.abs(near - (200, 30, 60)).max() < 4
 
 
 def test_an_animated_png_is_its_first_picture():
-    """(users' files, 7)"""
     stream = io.BytesIO()
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
@@ -108,7 +101,6 @@ def test_an_animated_png_is_its_first_picture():
 
 
 def test_heic_is_read_with_its_package_and_named_without(monkeypatch):
-    """(users' files, 7)"""
     pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
     image = Image.new("RGB", (64, 64), (200, 30, 60))
     stream = io.BytesIO()
@@ -121,7 +113,6 @@ def test_heic_is_read_with_its_package_and_named_without(monkeypatch):
 
 
 def test_avif_without_a_pillow_that_reads_it_is_named(monkeypatch):
-    """(users' files, 7)"""
     data = plain("red", "AVIF", size=(16, 16))
     monkeypatch.setattr(Image, "OPEN", {name: own for name, own in Image.OPEN.items() if name != "AVIF"})
     monkeypatch.setattr(decode_module.Image, "init", lambda: None)
@@ -141,7 +132,6 @@ BOMBS = {  # mode, size: what a small file may unpack to
 @pytest.mark.slow
 @pytest.mark.parametrize("case", BOMBS)
 def test_a_small_file_never_takes_a_gigabyte(tmp_path, case):
-    """(attack, 10)"""
     mode, size = BOMBS[case]
     Image.MAX_IMAGE_PIXELS = None
     Image.new(mode, size).save(tmp_path / "bomb.png", compress_level=9)
@@ -164,7 +154,6 @@ def test_a_small_file_never_takes_a_gigabyte(tmp_path, case):
 
 
 def test_sixteen_bit_grey_and_transparency_convert_in_strips_as_in_one(monkeypatch):
-    """(attack, 10)"""
     rng = np.random.default_rng(0)
     grey = Image.fromarray(rng.integers(0, 65536, (37, 41)).astype(np.uint16))
     clear = Image.fromarray(rng.integers(0, 256, (37, 41, 4), np.uint8))
@@ -178,7 +167,6 @@ def test_sixteen_bit_grey_and_transparency_convert_in_strips_as_in_one(monkeypat
 
 
 def test_the_reason_of_a_reject_is_that_of_the_photo_as_it_came():
-    """(users' files, D)"""
     text = PngImagePlugin.PngInfo()
     text.add_text("a", "b")
     data = encoded(PHOTO, "PNG", pnginfo=text)

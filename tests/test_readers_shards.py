@@ -19,7 +19,6 @@ def link(name, target, kind):
 
 
 def test_a_key_that_comes_twice_is_refused_whole(tmp_path):
-    """(users' files, 1)"""
     twice = [("000.jpg", RED), ("000.txt", b"a red wall"), ("000.jpg", BLUE), ("000.txt", b"a blue wall")]
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", [*twice, ("1.jpg", RED), ("1.txt", b"one")]))
     assert built.captions == {"s.tar/1.jpg": ["one"]}
@@ -29,7 +28,6 @@ def test_a_key_that_comes_twice_is_refused_whole(tmp_path):
 
 @pytest.mark.parametrize("order", ["photos first", "one text", "endings"])
 def test_a_repeated_key_never_lends_a_caption(tmp_path, order):
-    """(users' files, 1)"""
     members = {
         "photos first": [("k.jpg", RED), ("k.jpg", BLUE), ("k.txt", b"red"), ("k.txt", b"blue")],
         "one text": [("k.jpg", RED), ("k.txt", b"red"), ("k.jpg", BLUE)],
@@ -42,7 +40,6 @@ def test_a_repeated_key_never_lends_a_caption(tmp_path, order):
 
 @pytest.mark.parametrize("first", [True, False])
 def test_the_plain_image_of_a_sample_is_its_photo(tmp_path, first):
-    """(users' files, 1)"""
     depth = [("7.depth.png", BLUE), ("7.seg.jpg", BLUE)]
     members = [*(depth if first else []), ("7.jpg", RED), ("7.txt", b"a red wall"), *([] if first else depth)]
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", members))
@@ -51,7 +48,6 @@ def test_the_plain_image_of_a_sample_is_its_photo(tmp_path, first):
 
 
 def test_names_with_dots_pair_by_what_stands_before_the_last(tmp_path):
-    """(users' files, 2)"""
     members = {"photo.1.jpg": RED, "photo.1.txt": b"red", "photo.2.jpg": BLUE, "photo.2.txt": b"blue"}
     members |= {"1569478414.73587.jpg": RED, "1569478414.73587.json": b'{"caption": "a time"}'}
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", members))
@@ -63,7 +59,6 @@ def test_names_with_dots_pair_by_what_stands_before_the_last(tmp_path):
 
 
 def test_webdatasets_own_key_pairs_only_where_one_photo_has_it(tmp_path):
-    """(users' files, 2)"""
     one = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", {"0.rgb.jpg": RED, "0.txt": b"red"}))
     assert one.captions == {"s.tar/0.rgb.jpg": ["red"]}
     members = {"0.left.jpg": RED, "0.right.jpg": BLUE, "0.txt": b"which?", "1.jpg": RED}
@@ -72,7 +67,6 @@ def test_webdatasets_own_key_pairs_only_where_one_photo_has_it(tmp_path):
 
 
 def test_links_in_a_tar_are_followed_and_what_cannot_be_is_told_by_name(tmp_path):
-    """(users' files, 8)"""
     members = [("a.jpg", RED), ("a.txt", b"red"), (link("b.jpg", "a.jpg", tarfile.LNKTYPE), b"")]
     members += [(link("d/c.jpg", "../a.jpg", tarfile.SYMTYPE), b""), (link("e.jpg", "gone.jpg", tarfile.SYMTYPE), b"")]
     members += [(link("f.jpg", "f.jpg", tarfile.SYMTYPE), b""), (link("g.jpg", "", tarfile.CHRTYPE), b"")]
@@ -85,7 +79,6 @@ def test_links_in_a_tar_are_followed_and_what_cannot_be_is_told_by_name(tmp_path
 
 
 def test_a_sparse_photo_is_rejected_by_name(tmp_path):
-    """(users' files, 8)"""
     info = tarfile.TarInfo("hole.jpg")
     info.type = tarfile.GNUTYPE_SPARSE
     path = tar(tmp_path / "s.tar", [("a.jpg", RED), (info, b"")])
@@ -93,7 +86,6 @@ def test_a_sparse_photo_is_rejected_by_name(tmp_path):
 
 
 def test_tars_put_end_to_end_are_read_as_both(tmp_path):
-    """(users' files, 8)"""
     first = tar(tmp_path / "1.tar", {"0.jpg": RED, "0.txt": b"red"}).read_bytes()
     second = tar(tmp_path / "2.tar", {"1.jpg": BLUE, "1.txt": b"blue", "0.txt": b"of none"}).read_bytes()
     (tmp_path / "s.tar").write_bytes(first + second)
@@ -104,14 +96,12 @@ def test_tars_put_end_to_end_are_read_as_both(tmp_path):
 
 @pytest.mark.parametrize("rest", [b"x" * 512, b"\0" * 100 + b"x" * 700, b"\0" * 512 + b"PK" * 512])
 def test_data_after_the_end_that_is_no_tar_refuses_the_shard(tmp_path, rest):
-    """(users' files, 8)"""
     path = tar(tmp_path / "s.tar", {"0.jpg": RED})
     path.write_bytes(path.read_bytes() + rest)
     assert "s.tar: byte" in refusal(tmp_path, "--webdataset", path)
 
 
 def test_what_macos_and_windows_leave_is_passed_over_and_counted(tmp_path):
-    """(users' files, 8)"""
     members = {"a.jpg": RED, "a.txt": b"red", "._a.jpg": b"Mac OS X", "__MACOSX/._a.txt": b"x", ".DS_Store": b"y"}
     members |= {"d/Thumbs.db": b"z", "d/._b.jpg": b"q"}
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", members))
@@ -121,7 +111,6 @@ def test_what_macos_and_windows_leave_is_passed_over_and_counted(tmp_path):
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd", "bzip2", "xz"])
 def test_a_compressed_shard_is_refused_in_a_line_that_says_so(tmp_path, kind):
-    """(users' files, 8)"""
     whole = tar(tmp_path / "a.tar", {"a.jpg": RED}).read_bytes()
     magic = {"gzip": gzip.compress(whole), "zstd": b"\x28\xb5\x2f\xfd" + whole, "bzip2": b"BZh9" + whole}
     magic["xz"] = b"\xfd7zXZ\0" + whole
@@ -141,7 +130,6 @@ TEXTS = {
 
 @pytest.mark.parametrize("case", TEXTS)
 def test_a_strange_text_costs_its_caption_and_never_the_build(tmp_path, case):
-    """(users' files, 8)"""
     members = [("0.jpg", RED), TEXTS[case], ("1.jpg", BLUE), ("1.txt", b"blue")]
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", members))
     assert built.captions == {"s.tar/0.jpg": [], "s.tar/1.jpg": ["blue"]}
@@ -149,14 +137,12 @@ def test_a_strange_text_costs_its_caption_and_never_the_build(tmp_path, case):
 
 
 def test_json_that_is_not_needed_is_not_parsed(tmp_path):
-    """(users' files, 8)"""
     members = {"0.jpg": RED, "0.txt": b"red", "0.json": b"{damaged"}
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", members))
     assert built.captions == {"s.tar/0.jpg": ["red"]} and "not read" not in built.said
 
 
 def test_the_json_is_read_where_the_text_is_blank_or_damaged(tmp_path):
-    """(users' files, 8 and 15)"""
     members = {"0.jpg": RED, "0.txt": b" \n\xe2\x80\x8b", "0.json": b'{"caption": "red"}'}
     members |= {"1.jpg": BLUE, "1.txt": b"\0\0", "1.json": b'{"captions": ["", "blue"]}'}
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", members))
@@ -165,7 +151,6 @@ def test_the_json_is_read_where_the_text_is_blank_or_damaged(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
 def test_a_text_with_a_mark_is_read_as_it_says(tmp_path, encoding):
-    """(users' files, 4)"""
     members = {"0.jpg": RED, "0.txt": "ein rötlicher Wall\r\nund mehr".encode(encoding)}
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", members))
     assert built.captions == {"s.tar/0.jpg": ["ein rötlicher Wall\nund mehr"]}
@@ -185,7 +170,6 @@ SPLITS = {
 
 @pytest.mark.parametrize("name", SPLITS)
 def test_a_shards_name_tells_its_split_in_whole_words(tmp_path, name):
-    """(users' files, 10)"""
     named = name not in ("valley-00.tar", "contest.tar", "00000.tar")
     built = build(
         tmp_path, "--webdataset", tar(tmp_path / "s" / name, {f"{i}.jpg": plain((i, 0, 0)) for i in range(3)})
@@ -196,7 +180,6 @@ def test_a_shards_name_tells_its_split_in_whole_words(tmp_path, name):
 
 
 def test_folders_in_a_shard_tell_the_split_where_its_name_does_not(tmp_path):
-    """(users' files, 10)"""
     path = tar(tmp_path / "all.tar", {"x/val/a.jpg": RED, "x/test/b.jpg": BLUE, "x/train/c.jpg": plain("green")})
     assert {name[-5:]: split for name, split in build(tmp_path, "--webdataset", path).split.items()} == {
         "a.jpg": "val",
@@ -206,7 +189,6 @@ def test_folders_in_a_shard_tell_the_split_where_its_name_does_not(tmp_path):
 
 
 def test_shards_are_given_as_a_folder_or_a_pattern(tmp_path):
-    """(users' files, 18)"""
     folder = tmp_path / "shards"
     for number in range(9, 12):
         tar(folder / "train" / f"{number:05d}.tar", {f"{number}.jpg": plain((number, 0, 0)), f"{number}.txt": b"x"})
@@ -226,7 +208,6 @@ def test_shards_are_given_as_a_folder_or_a_pattern(tmp_path):
 
 
 def test_a_thousand_shards_have_a_label_that_fits_into_the_file(tmp_path):
-    """(users' files, 18)"""
     for number in range(1000):
         tar(
             tmp_path / "s" / f"{'long' * 20}{number:04d}.tar",
@@ -237,14 +218,12 @@ def test_a_thousand_shards_have_a_label_that_fits_into_the_file(tmp_path):
 
 
 def test_a_pipe_given_as_a_shard_does_not_hang(tmp_path):
-    """(users' files, 8)"""
     os.mkfifo(tmp_path / "s.tar")
     done = run("--webdataset", tmp_path / "s.tar", "--out", tmp_path / "o.h5", timeout=60)
     assert is_one_line(done) and "not a regular file" in done.stderr
 
 
 def test_the_command_says_in_its_summary_what_it_left_out(tmp_path):
-    """(users' files, 1 and 8)"""
     twice = [("k.jpg", RED), ("k.txt", b"red"), ("k.jpg", BLUE), ("x.jpg", BLUE), ("x.cr2", io.BytesIO(RED).read())]
     done = run("--webdataset", tar(tmp_path / "s.tar", twice), "--out", tmp_path / "o.h5")
     assert done.returncode == 0, done.stderr
@@ -253,7 +232,6 @@ def test_the_command_says_in_its_summary_what_it_left_out(tmp_path):
 
 
 def test_the_folders_that_a_pattern_varies_name_splits_and_those_above_do_not(tmp_path):
-    """(users' files, 10 and 18)"""
     for split, colour in (("train", RED), ("val", BLUE)):
         tar(tmp_path / "test" / split / "0.tar", {f"{split}.jpg": colour})
     built = build(tmp_path, "--webdataset", tmp_path / "test" / "{train,val}" / "0.tar")

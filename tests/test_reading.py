@@ -1,5 +1,5 @@
-"""models/ stays quick to read: short files and functions, maps apart from steps, and nothing told apart by rank or name
-(the code, 1 to 8)."""
+"""models/ stays quick to read: short files and functions, maps apart from steps, and nothing told apart by rank or
+name."""
 
 import ast
 import dataclasses

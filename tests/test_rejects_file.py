@@ -21,7 +21,7 @@ NAMES = [
 
 
 def test_names_that_begin_a_formula_stay_paths_to_their_files(tmp_path):
-    """(attack, 12) Whoever reads the file and opens each name in the source's folder finds the photo."""
+    """Whoever reads the file and opens each name in the source's folder finds the photo."""
     source, out = tmp_path / "photos", tmp_path / "out.h5"
     for name in NAMES:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,6 @@ def test_names_that_begin_a_formula_stay_paths_to_their_files(tmp_path):
 
 
 def test_every_beginning_that_a_spreadsheet_acts_on_is_covered():
-    """(attack, 12)"""
     for first in ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"):
         assert as_path(f"{first}x") == f"./{first}x"
     assert as_path("./x") == "./x" and as_path("x=-1") == "x=-1" and as_path("") == ""

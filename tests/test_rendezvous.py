@@ -28,7 +28,7 @@ def names_of(store, world, order):
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_each_attempt_agrees_on_a_name_of_its_own_whoever_comes_first(order):
-    """(users' files, 19: torchrun --max-restarts) The others may read what process 0 of an earlier attempt left."""
+    """The others may read what process 0 of an earlier attempt left."""
     store, seen = HashStore(), set()
     for _ in range(3):
         names = names_of(store, 3, order)

@@ -1,7 +1,4 @@
-"""The report's pictures, captions, words and plots: each stands where it belongs, with its own figures.
-
-(users' files, G: "look for its siblings")
-"""
+"""The report's pictures, captions, words and plots: each stands where it belongs, with its own figures."""
 
 import dataclasses
 import functools

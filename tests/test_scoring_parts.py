@@ -1,5 +1,5 @@
 """The parts of an evaluation: the seed reaches what it should, the clock leaves the warm-up out, rows of a grid and
-binarized pixels are their own images'. (users' files, G: "look for its siblings")
+binarized pixels are their own images'.
 """
 
 import numpy as np

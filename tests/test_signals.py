@@ -35,14 +35,13 @@ sys.meta_path.insert(0, Slow())
 
 
 def test_these_signals_end_a_program():
-    """(users' files, 20: SIGHUP and SIGUSR1 save as SIGTERM does)"""
     assert [number.name for number in ENDING] == ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"]
 
 
 @pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_signal_during_the_imports_is_one_line(program, number, tmp_path):
-    """(attack, 7) Half-way through the imports, each of which may swallow an exception or pass it on."""
+    """Half-way through the imports, each of which may swallow an exception or pass it on."""
     late = "data_prep.build" if program == "build" else "torch"
     (tmp_path / "sitecustomize.py").write_text(HALF_WAY.format(name=late))
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
@@ -58,7 +57,7 @@ def test_a_signal_during_the_imports_is_one_line(program, number, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_signals_at_many_moments_are_one_line(program, tmp_path):
-    """(attack, 7) Every 40 ms from the script's first lines on, whatever it does then."""
+    """Every 40 ms from the script's first lines on, whatever it does then."""
     for number in range(60):
         which = ENDING[number % len(ENDING)]
         process = started([sys.executable, *PROGRAMS[program]], cwd=tmp_path, env={**os.environ, "PYTHONPATH": ROOT})
@@ -83,7 +82,7 @@ def test_a_signal_before_the_first_step_is_one_line_and_leaves_no_checkpoint(dem
 
 @pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
 def test_a_signal_during_training_is_told_in_the_contract_s_words(number, demo_file, tmp_path):
-    """(attack, 7; users' files, 20) Exit code 1 and one line, since the work is not finished."""
+    """Exit code 1 and one line, since the work is not finished."""
     process = started(command(demo_file, tmp_path, "--steps", "100000", "--evaluate-every", "100000"))
     wait_until((tmp_path / "last.pt").exists, process)
     process.send_signal(number)

@@ -14,13 +14,12 @@ def soak(root, *words):
 
 
 def test_killed_builds_alone_and_in_pairs_lose_nothing(root):
-    """(attack, 1 and 4)"""
     assert "4 kills, 0 lost, every result bit-identical" in soak(root, "--kills", "4", "--jobs", "build")
 
 
 @pytest.mark.slow
 def test_killed_trainings_evaluations_and_fills_lose_nothing(root):
-    """(attack, 1 to 4) Two of each at the same files among them."""
+    """Two of each at the same files among them."""
     said = soak(root, "--kills", "8")
     assert "8 kills, 0 lost, every result bit-identical" in said
     for name in ("two builds", "two trainings of contour", "evaluation", "two evaluations", "fill", "two fills"):

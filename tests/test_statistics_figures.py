@@ -1,4 +1,4 @@
-"""Means and intervals worked out by hand, and how the bootstrap draws. (users' files, G)"""
+"""Means and intervals worked out by hand, and how the bootstrap draws."""
 
 import math
 

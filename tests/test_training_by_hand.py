@@ -61,7 +61,7 @@ def a_batch(demo_file):
 
 
 def test_the_average_after_three_steps(demo_file):
-    """(attack, by hand; users' files, G: no warm-up of the average) Decays 1/10, 2/11, 3/12 on weights 1, 2, 4."""
+    """Decays 1/10, 2/11, 3/12 on weights 1, 2, 4."""
     model = Scale(0.0)
     learner = Learner(model, Config(ema_decay=0.998, precision="fp32"), CPU)
     learner.optimizer = Replaced(model, [1.0, 2.0, 4.0])
@@ -83,7 +83,7 @@ def test_the_average_never_stays_longer_than_its_option_says(demo_file):
 
 
 def test_the_learning_rate_of_each_step():
-    """(attack, by hand; users' files, G: no warm-up) Four steps, the rate rises over the first two."""
+    """Four steps, the rate rises over the first two."""
     config = Config(lr=0.3, warmup=2, schedule="cosine")
     rates = [learning_rate(config, step, step / 4) for step in range(4)]
     cosine = [1.0, 0.01 + 0.495 * (1 + math.sqrt(0.5)), 0.505, 0.01 + 0.495 * (1 - math.sqrt(0.5))]
@@ -102,7 +102,7 @@ def test_a_run_steps_at_these_rates(demo_file, tmp_path):
 
 
 def test_the_gradient_is_clipped_to_its_norm_and_the_norm_before_is_reported(demo_file):
-    """(attack, by hand; users' files, G) nats per pixel = 3 sub-pixels x (1 x a + 4/3 x b): gradient (3, 4), norm 5."""
+    """nats per pixel = 3 sub-pixels x (1 x a + 4/3 x b): gradient (3, 4), norm 5."""
     for limit, expected in ((1.0, [0.6, 0.8]), (2.5, [1.5, 2.0]), (6.0, [3.0, 4.0]), (0.0, [3.0, 4.0])):
         model = Scale(0.0, 0.0, slope=[1.0, 4 / 3])
         learner = Learner(model, Config(clip_norm=limit, precision="fp32"), CPU)
@@ -122,7 +122,7 @@ def test_nats_are_those_of_an_image_and_the_gradient_that_of_a_pixel(demo_file):
 
 
 def test_best_pt_is_of_the_best_evaluation_not_of_the_latest(demo_file, tmp_path, monkeypatch):
-    """(attack, by hand; users' files, G) Evaluations of 5, 3, 4 and 3 nats: best.pt is of the second."""
+    """Evaluations of 5, 3, 4 and 3 nats: best.pt is of the second."""
     nats = iter([5.0, 3.0, 4.0, 3.0])
     monkeypatch.setattr(loop, "score", lambda *words, **options: (np.full(4, next(nats)), 1.0))
     trainer = a_trainer(demo_file, tmp_path, evaluate_every=1, steps=4)
@@ -132,7 +132,7 @@ def test_best_pt_is_of_the_best_evaluation_not_of_the_latest(demo_file, tmp_path
 
 
 def test_the_averaged_weights_are_evaluated_and_stored_as_such(demo_file, tmp_path):
-    """(users' files, G) Scored anew, best.pt's averaged weights give the logged nats; the raw ones give others."""
+    """Scored anew, best.pt's averaged weights give the logged nats; the raw ones give others."""
     trainer = a_trainer(demo_file, tmp_path, steps=6, evaluate_every=6, lr=3e-3)
     nats = trainer.run()
     best, last = (checkpoints.read(tmp_path / name) for name in ("best.pt", "last.pt"))
@@ -152,7 +152,7 @@ def test_the_averaged_weights_are_evaluated_and_stored_as_such(demo_file, tmp_pa
     "option", [{"flip": True}, {"crop": 0.6}, {"shift": 6}, {"jitter": 0.3}, {"caption_dropout": 0.5}, {}]
 )
 def test_augmentation_is_another_one_in_each_epoch_and_for_each_image(demo_file, option):
-    """(users' files, G: jitter the same in every epoch, and its siblings) {}: which caption an image brings."""
+    """{}: which caption an image brings."""
     photos = Photos(demo_file, "train")
     none = {"flip": False, "crop": 1.0, "shift": 0, "jitter": 0.0, "caption_dropout": 0.0}
     batches = Batches(photos, len(photos), 3, **{**none, **option})

@@ -50,7 +50,6 @@ def test_training_and_val_are_not_exchanged_and_steps_ascend(session, tmp_path):
 
 @pytest.mark.parametrize("clocks", [(1000, 2000, 3000), (3000, 2000, 1000), (2000, 3000, 1000), (3000, 1000, 2000)])
 def test_resumed_runs_win_by_step_whatever_the_clock_says(session, tmp_path, clocks):
-    """(attack, 7)"""
     session(clocks[0], 1, 9.0, 10)
     session(clocks[1], 6, 8.0, 14)
     session(clocks[2], 13, 7.0, 20)
@@ -58,7 +57,6 @@ def test_resumed_runs_win_by_step_whatever_the_clock_says(session, tmp_path, clo
 
 
 def test_a_clock_set_back_between_two_resumed_runs_loses_no_point(session, tmp_path):
-    """(attack, 7)"""
     session(1000, 1, 9.0, 10)
     session(3000, 6, 8.0, 14)
     session(2000, 13, 7.0, 20)
@@ -67,7 +65,6 @@ def test_a_clock_set_back_between_two_resumed_runs_loses_no_point(session, tmp_p
 
 @pytest.mark.parametrize("clocks", [(1000, 2000), (2000, 1000)])
 def test_what_a_killed_run_logged_beyond_its_checkpoint_is_forgotten(session, tmp_path, clocks):
-    """(attack, 7)"""
     session(clocks[0], 1, 9.0, 10)
     session(clocks[1], 6, 8.0, 7)
     assert curve_of(tmp_path) == expected((1, 5, 9.0), (6, 7, 8.0))

@@ -25,7 +25,7 @@ def steps_logged(folder, tag="val/nats_per_image"):
 
 
 def test_the_log_is_on_the_disk_when_a_checkpoint_appears(demo_file, tmp_path, monkeypatch):
-    """(users' files, G: the log not flushed before a checkpoint) What a kill after the save leaves is read."""
+    """What a kill after the save leaves is read."""
     seen, save, write = {}, checkpoints.save_keeping, RecordWriter.write
 
     def slowly(self, data):  # TensorBoard's own thread does
@@ -45,7 +45,7 @@ def test_the_log_is_on_the_disk_when_a_checkpoint_appears(demo_file, tmp_path, m
 
 
 def test_steps_after_the_checkpoint_are_purged_when_a_run_continues(demo_file, tmp_path, monkeypatch):
-    """(users' files, G: the log not purged on resume) Killed at step 3, saved at 2: 3 is shown once."""
+    """Killed at step 3, saved at 2: 3 is shown once."""
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
     a_trainer(demo_file, tmp_path, steps=3, checkpoint_every=2, keep=2).run()
     shutil.copyfile(tmp_path / "last-1.pt", tmp_path / "last.pt")
@@ -70,7 +70,7 @@ def test_a_run_that_begins_anew_purges_what_one_without_a_checkpoint_logged(demo
     [(2, 5, {"last.pt": 12, "last-1.pt": 10}), (12, 12, {"last.pt": 12}), (5, 4, {"last.pt": 12, "last-1.pt": 10})],
 )
 def test_a_run_that_ends_on_a_checkpoint_step_saves_once(demo_file, tmp_path, checkpoint_every, evaluate_every, kept):
-    """(attack, 7) last.pt and last-1.pt are of two steps, and last.pt knows the last evaluation."""
+    """last.pt and last-1.pt are of two steps, and last.pt knows the last evaluation."""
     config = {"steps": 12, "checkpoint_every": checkpoint_every, "evaluate_every": evaluate_every}
     options = {"size": "xs", "batch_size": 2, "val_limit": 2, "precision": "fp32", **config}
     trainer = Trainer(Config(data=str(demo_file), out=str(tmp_path), **options), torch.device("cpu"))
@@ -82,7 +82,7 @@ def test_a_run_that_ends_on_a_checkpoint_step_saves_once(demo_file, tmp_path, ch
 
 
 def test_a_run_limited_by_the_clock_saves_its_last_step_once(demo_file, tmp_path):
-    """(attack, 7) Some seconds long; a run that is over when it is resumed saves nothing anew."""
+    """Some seconds long; a run that is over when it is resumed saves nothing anew."""
     options = ["--minutes", "0.03", "--checkpoint-every", "1", "--evaluate-every", "3"]
     done = run([word for word in command(demo_file, tmp_path, *options) if word not in ("--steps", "12")])
     assert done.returncode == 0, done.stderr

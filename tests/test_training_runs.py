@@ -63,7 +63,6 @@ def assert_untouched(folder, like):
 
 
 def test_the_same_command_begins_a_run_and_then_continues_it_and_says_which(demo_file, tmp_path, capsys):
-    """(users' files, 19)"""
     words = [*command(demo_file, tmp_path / "run")[2:], "--resume"]
     train_inpaint.main([*words, "--steps", "2"])
     said = capsys.readouterr().err.splitlines()
@@ -74,7 +73,7 @@ def test_the_same_command_begins_a_run_and_then_continues_it_and_says_which(demo
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again_with_its_options(demo_file, tmp_path, capsys):
-    """(users' files, 19) config.json is there, last.pt is not yet; the options need not be given again."""
+    """config.json is there, last.pt is not yet; the options need not be given again."""
     folder = tmp_path / "run"
     folder.mkdir()
     settings = Config(data=str(demo_file), out="elsewhere", size="xs", batch_size=2, steps=1, seed=5, val_limit=2)
@@ -86,7 +85,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again_with_its_options(
 
 
 def test_best_pt_of_a_run_without_a_checkpoint_is_kept_when_one_begins(copied, capsys):
-    """(users' files, 19) Killed after its first evaluation and before its first checkpoint; nothing good is lost."""
+    """Killed after its first evaluation and before its first checkpoint; nothing good is lost."""
     folder, words = copied
     best = (folder / "best.pt").read_bytes()
     (folder / "last.pt").unlink()
@@ -126,14 +125,14 @@ def test_the_only_checkpoint_left_is_offered_and_no_run_begins_over_it(copied):
 
 
 def test_every_option_is_one_that_may_change_or_one_that_may_not():
-    """(attack, 5; users' files, 21) Decided for each option by its field; this is what was decided."""
+    """Decided for each option by its field; this is what was decided."""
     may_change = {name for name, key in Config.__dataclass_fields__.items() if key.metadata.get("may_change")}
     assert may_change == LENGTHS_AND_PLACES | SPEED_AND_SIGHT
     assert set(OTHER) == set(Config.__dataclass_fields__) - may_change
 
 
 def test_a_run_does_not_continue_with_an_option_that_changes_what_is_learnt(a_run):
-    """(attack, 5; users' files, 21) Each such option, one at a time."""
+    """Each such option, one at a time."""
     path = a_run[0] / "last.pt"
     saved = checkpoints.read(path)
     content, config = saved["provenance"], from_dict(saved["config"], "config")
@@ -148,7 +147,7 @@ def test_a_run_does_not_continue_with_an_option_that_changes_what_is_learnt(a_ru
 
 
 def test_other_seeds_batches_and_augmentation_on_the_command_line_are_refused(copied, a_run):
-    """(attack, 5) All in one line, and nothing is changed."""
+    """All in one line, and nothing is changed."""
     folder, words = copied
     other = "--seed 1 --batch-size 2 --no-flip --crop 0.5 --shift 1 --jitter 0.5 --caption-dropout 0.5 --steps 3"
     with pytest.raises(InputError, match="the run cannot continue") as refused:
@@ -161,7 +160,6 @@ def test_other_seeds_batches_and_augmentation_on_the_command_line_are_refused(co
 
 
 def test_what_may_change_is_told_and_the_run_continues(copied, capsys):
-    """(attack, 5: prints what else differs)"""
     folder, words = copied
     words += ["--steps", "3", "--checkpoint-every", "7", "--keep", "4", "--workers", "1", "--accumulate", "2"]
     train_inpaint.main(words)
@@ -186,7 +184,6 @@ def changed(demo_file, path, what):
     "what, told", [("train", "the photos of train"), ("val", "the photos of val"), ("captions", "the captions")]
 )
 def test_other_data_are_refused_or_with_the_option_told(what, told, copied, a_run, demo_file, tmp_path, capsys):
-    """(attack, 5; users' files, 21)"""
     folder, words = copied
     other = str(changed(demo_file, tmp_path / "other.h5", what))
     words += ["--data", other, "--steps", "3"]
@@ -235,7 +232,7 @@ def test_the_same_data_under_another_name_continue(copied, demo_file, tmp_path, 
 @pytest.mark.parametrize("name", ["config.json", "best.pt", "last.pt"])
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_file_of_another_program_is_not_replaced_by_a_run(name, resume, demo_file, tmp_path):
-    """(users' files, 12) One line, and with --overwrite a run."""
+    """One line, and with --overwrite a run."""
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / name).write_text('{"mine": true}')
@@ -255,7 +252,7 @@ def test_allow_other_data_without_resume_is_a_wrong_command_line(demo_file, tmp_
 
 
 def test_a_second_run_in_one_folder_is_refused_in_one_line(demo_file, tmp_path):
-    """(users' files, 20; attack, 3) Before the first checkpoint and after, first start and --resume alike."""
+    """Before the first checkpoint and after, first start and --resume alike."""
     folder = tmp_path / "run"
     options = ["--steps", "100000", "--checkpoint-every", "50", "--evaluate-every", "100000"]
     process = started(command(demo_file, folder, *options), start_new_session=True)
@@ -280,7 +277,7 @@ def test_a_second_run_in_one_folder_is_refused_in_one_line(demo_file, tmp_path):
 
 
 def test_the_lock_of_a_killed_run_is_free(demo_file, tmp_path):
-    """(users' files, 20: a lock that dies with its process) The loader's processes do not hold it either."""
+    """The loader's processes do not hold it either."""
     words = command(demo_file, tmp_path, "--steps", "100000", "--workers", "2", "--resume")
     process = started(words)
     wait_until((tmp_path / "last.pt").exists, process)
@@ -291,7 +288,7 @@ def test_the_lock_of_a_killed_run_is_free(demo_file, tmp_path):
 
 
 def test_two_launched_processes_refuse_a_folder_in_use_and_end(demo_file, tmp_path):
-    """(users' files, 20) Only the process of rank 0 says so, and none waits for the other."""
+    """Only the process of rank 0 says so, and none waits for the other."""
     holder = (
         "import sys, time; from data_prep.locks import held\nwith held(sys.argv[1], ''): print(flush=True); input()"
     )
@@ -307,7 +304,7 @@ def test_two_launched_processes_refuse_a_folder_in_use_and_end(demo_file, tmp_pa
 
 @pytest.mark.slow
 def test_a_killed_worker_is_started_again_by_torchrun_and_the_run_continues(demo_file, tmp_path):
-    """(users' files, 19) torchrun --max-restarts with the one command; each rank in turn is killed."""
+    """torchrun --max-restarts with the one command; each rank in turn is killed."""
     out = tmp_path / "run"
     launcher = [*TORCHRUN, "--max-restarts", "3", "--monitor-interval", "0.1"]
     words = command(demo_file, out, "--resume", "--steps", "1000", "--checkpoint-every", "5", launcher=launcher)
@@ -332,7 +329,7 @@ def test_a_killed_worker_is_started_again_by_torchrun_and_the_run_continues(demo
 
 
 def test_two_launchers_train_one_run(demo_file, tmp_path):
-    """(users' files, 19) torchrun --nnodes 2 on the loopback; the second machine does not see the run's folder."""
+    """torchrun --nnodes 2 on the loopback; the second machine does not see the run's folder."""
     port = str(29400 + os.getpid() % 1000)
     outs = [tmp_path / "one" / "run", tmp_path / "two" / "run"]
     processes = []

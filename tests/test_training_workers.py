@@ -69,7 +69,6 @@ def test_batches_come_in_order_whatever_the_number_of_processes_and_parts(batche
 
 
 def test_a_process_that_is_killed_is_told_at_once(batches):
-    """(users' files, 22)"""
     doomed = Spoiled(batches, 2, lambda: os.kill(os.getpid(), signal.SIGKILL))
     with closing(loader(doomed, 0, 2)) as feed:
         assert same(next(feed), batches[0]) and same(next(feed), batches[1])
@@ -80,7 +79,7 @@ def test_a_process_that_is_killed_is_told_at_once(batches):
 
 
 def test_one_killed_behind_its_time_is_told_though_its_batches_are_still_to_come(batches):
-    """(users' files, 22) With a slow model the batches in the pipes would hide it for long."""
+    """With a slow model the batches in the pipes would hide it for long."""
     small = Batches(batches.photos, 1, 1)  # a pipe holds some of these
     with closing(loader(small, 0, 2)) as feed:
         next(feed)
@@ -92,7 +91,7 @@ def test_one_killed_behind_its_time_is_told_though_its_batches_are_still_to_come
 
 
 def test_one_killed_while_it_writes_a_batch_is_told_too(batches, monkeypatch):
-    """(users' files, 22) Half a batch in the pipe, and another process that works on."""
+    """Half a batch in the pipe, and another process that works on."""
     send = loading._send
 
     def half(pipe, value):
@@ -108,7 +107,6 @@ def test_one_killed_while_it_writes_a_batch_is_told_too(batches, monkeypatch):
 
 
 def test_one_that_gives_no_answer_is_told_and_none_is_left(batches, monkeypatch):
-    """(users' files, 22)"""
     monkeypatch.setattr(loading, "PATIENCE", 2)
     asleep = Spoiled(batches, 1, lambda: time.sleep(1000))
     before = set(children(os.getpid(), b""))
@@ -165,7 +163,7 @@ def test_waiting_ends_when_the_run_is_stopped(batches):
 
 
 def test_no_shared_memory_is_used(batches, monkeypatch):
-    """(users' files, 22: a tiny /dev/shm) What does not lie there cannot fail there."""
+    """What does not lie there cannot fail there."""
     shared = Path("/dev/shm")
     if not shared.is_dir():
         pytest.skip("no /dev/shm here")
@@ -179,7 +177,6 @@ def test_no_shared_memory_is_used(batches, monkeypatch):
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGBUS])
 def test_a_killed_loader_process_ends_the_run_in_one_line_saved_first(kill, demo_file, tmp_path):
-    """(users' files, 22; attack, 11)"""
     process = started(command(demo_file, tmp_path, *LONG, "--workers", "2"), start_new_session=True)
     wait_for_loaders(process, tmp_path)
     os.kill(children(process.pid)[0], kill)
@@ -196,7 +193,6 @@ def test_a_killed_loader_process_ends_the_run_in_one_line_saved_first(kill, demo
 
 @pytest.mark.slow
 def test_a_stopped_loader_process_ends_the_run_within_a_minute(demo_file, tmp_path):
-    """(users' files, 22: hang)"""
     process = started(command(demo_file, tmp_path, *LONG, "--workers", "2"), start_new_session=True)
     wait_for_loaders(process, tmp_path)
     time.sleep(1)
@@ -210,7 +206,7 @@ def test_a_stopped_loader_process_ends_the_run_within_a_minute(demo_file, tmp_pa
 
 
 def test_a_killed_loader_process_of_one_rank_ends_all_ranks_and_rank_0_saves(demo_file, tmp_path):
-    """(users' files, 22) Under torchrun: told once, saved, nobody left."""
+    """Under torchrun: told once, saved, nobody left."""
     words = command(demo_file, tmp_path, *LONG, "--workers", "1", launcher=TORCHRUN)
     process = started(words, start_new_session=True)
     wait_until((tmp_path / "config.json").exists, process)
@@ -246,7 +242,7 @@ def test_a_signal_to_the_whole_group_is_the_training_s_to_answer(demo_file, tmp_
 
 
 def test_a_full_dev_shm_stops_no_training(demo_file, tmp_path):
-    """(users' files, 22) In a name space of its own whose /dev/shm holds 64 KB; skipped where that is not allowed."""
+    """In a name space of its own whose /dev/shm holds 64 KB; skipped where that is not allowed."""
     words = command(demo_file, tmp_path / "run", "--workers", "2", "--batch-size", "32", "--steps", "2")
     script = 'mount -t tmpfs -o size=64k tmpfs /dev/shm || exit 77; exec "$@"'
     done = run(["unshare", "-m", "-r", "sh", "-c", script, "sh", *words])

@@ -1,4 +1,4 @@
-"""A comparison's figures are the other model's own, and worked out by hand. (users' files, G)"""
+"""A comparison's figures are the other model's own, and worked out by hand."""
 
 import numpy as np
 import pytest

@@ -68,7 +68,7 @@ def installed(wheel, tmp_path_factory):
 
 
 def test_the_wheel_holds_every_module_and_every_recipe(wheel, root):
-    """(newcomer, 12) A folder that pyproject.toml forgets is missing here."""
+    """A folder that pyproject.toml forgets is missing here."""
     inside = set(zipfile.ZipFile(wheel).namelist())
     modules = {p.relative_to(root).as_posix() for room in ("data_prep", "inpaint", "models") for p in root.glob(room)
                for p in p.rglob("*") if p.is_file() and p.suffix != ".pyc"}  # fmt: skip
@@ -78,7 +78,7 @@ def test_the_wheel_holds_every_module_and_every_recipe(wheel, root):
 
 
 def test_the_installed_command_tells_its_version_and_has_the_recipes(installed):
-    """(newcomer, 12) A name that is no recipe is one line with those that there are, all inside the environment."""
+    """A name that is no recipe is one line with those that there are, all inside the environment."""
     version = installed("--version")
     assert (version.returncode, version.stdout) == (0, "inpaint-from-caption 0.1.0\n"), version.stderr
     wrong = installed("train", "--recipe", "nowhere")
@@ -93,7 +93,6 @@ def test_the_installed_command_tells_its_version_and_has_the_recipes(installed):
 
 @pytest.mark.slow
 def test_the_installed_commands_build_train_evaluate_and_fill_from_another_folder(installed):
-    """(newcomer, 12)"""
     small = ("--limit", 8)
     model = ("--recipe", "demo", "--steps", 3, "--val-limit", 4, "--batch-size", 4, "--out", "run")
     Image.fromarray(np.zeros((80, 80, 3), np.uint8)).save(installed.folder / "photo.png")
@@ -117,7 +116,7 @@ def test_the_installed_commands_build_train_evaluate_and_fill_from_another_folde
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["data_prep/build_h5.py", "train_inpaint.py", "evaluate.py"])
 def test_scripts_and_commands_give_the_same_help(root, script):
-    """(newcomer, 12) But for the program's name."""
+    """But for the program's name."""
     name = {"data_prep/build_h5.py": "build", "train_inpaint.py": "train", "evaluate.py": "evaluate"}[script]
     command = ["-m", "inpaint", name]
     ours, theirs = (

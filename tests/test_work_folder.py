@@ -84,7 +84,6 @@ def lay_foreign(kind, work, home):
     ],
 )
 def test_a_work_folder_of_somebody_else_s_stays_as_it_is(kind, tmp_path):
-    """(attack, 1)"""
     home, out = tmp_path / "home", tmp_path / "out" / "file.h5"
     home.mkdir()
     out.parent.mkdir()
@@ -101,7 +100,7 @@ def test_a_work_folder_of_somebody_else_s_stays_as_it_is(kind, tmp_path):
 
 @pytest.mark.parametrize("left", ["nothing", "marker", "half a marker", "lock alone", "stale key", "unfinished shard"])
 def test_what_a_killed_build_leaves_is_taken_up_and_removed(left, tmp_path):
-    """(attack, 1) At whatever moment it was killed."""
+    """At whatever moment it was killed."""
     out = tmp_path / "file.h5"
     place = tmp_path / "file.h5.work"
     place.mkdir()
@@ -122,7 +121,6 @@ def test_what_a_killed_build_leaves_is_taken_up_and_removed(left, tmp_path):
 
 
 def test_an_interrupted_build_keeps_its_shards_and_nothing_else(tmp_path):
-    """(attack, 1)"""
     with pytest.raises(KeyboardInterrupt), work_folder(tmp_path / "file.h5", KEY) as (folder, _):
         (folder / "000001.shard").write_text("whole")
         (folder / ".000002.shard.1-0123ab-0123abcd.unfinished").write_text("half")
@@ -134,7 +132,6 @@ def test_an_interrupted_build_keeps_its_shards_and_nothing_else(tmp_path):
 
 
 def test_what_appears_in_the_work_folder_meanwhile_is_left_there(tmp_path):
-    """(attack, 1)"""
     place = tmp_path / "file.h5.work"
     with work_folder(tmp_path / "file.h5", KEY) as (folder, _):
         (folder / "000001.shard").write_text("whole")
@@ -163,7 +160,6 @@ while done < 60:
 
 
 def test_builds_that_begin_and_end_at_the_same_moment_never_share_the_folder(root, tmp_path):
-    """(attack, 1)"""
     started = [
         subprocess.Popen([sys.executable, "-c", BUILDER, tmp_path / "file.h5", str(number)], cwd=root)
         for number in range(3)
@@ -190,7 +186,6 @@ def interrupted_build(source, out, monkeypatch):
 
 @pytest.mark.parametrize("change", ["pillow", "library", "decoder", "numpy"])
 def test_shards_that_another_decoder_made_are_never_mixed_in(change, photos, tmp_path, monkeypatch):
-    """(attack, 6)"""
     import numpy
     import PIL
     from PIL import features

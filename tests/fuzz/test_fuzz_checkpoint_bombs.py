@@ -38,7 +38,6 @@ def refused(tmp_path, photos):
 
 
 def test_a_small_checkpoint_of_a_large_model_is_refused_before_the_model_is_built(good_checkpoint, refused):
-    """(attack, 10)"""
     good = {"schema": SCHEMA, **good_checkpoint}
     large = {"size": "l", "image_size": 1024, "hole": (0, 0, 1024, 1024)}
     for decoder in ("contour", "pixelcnn", "rowlstm", "diagbilstm", "gated", "pixelcnnpp", "pixelsnail", "multiscale"):
@@ -50,7 +49,6 @@ def test_a_small_checkpoint_of_a_large_model_is_refused_before_the_model_is_buil
 
 
 def test_tensors_that_share_their_numbers_are_no_larger_than_the_file(good_checkpoint, refused):
-    """(attack, 10)"""
     good, part = {"schema": SCHEMA, **good_checkpoint}, torch.zeros(2**18)
     names = [f"weight.{number}" for number in range(3000)]
     refused(good | {"averaged": dict.fromkeys(names, part)}, "one tensor")
@@ -126,7 +124,6 @@ def hostile_pickles():
 
 
 def test_a_pickle_that_builds_much_out_of_little_is_refused(refused):
-    """(attack, 10)"""
     for name, pickled, word in hostile_pickles():
         refused(zipped(pickled, **{"data/0": b""}), name, "not a checkpoint", word)
 
@@ -178,7 +175,6 @@ def hostile_zips(good):
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_zip_that_torch_would_not_write_is_refused(good_checkpoint, refused, fill_outcome, monkeypatch):
-    """(attack, 10)"""
     monkeypatch.setattr(torch_zip, "MOST_RECORDS", 1000)
     for name, content in hostile_zips({"schema": SCHEMA, **good_checkpoint}):
         if name.startswith("bit"):
@@ -215,6 +211,5 @@ def old_formats(good):
 
 
 def test_the_old_format_is_held_to_the_same(good_checkpoint, refused):
-    """(attack, 10)"""
     for name, content in old_formats({"schema": SCHEMA, **good_checkpoint}):
         refused(content, f"old {name}", "not a checkpoint")

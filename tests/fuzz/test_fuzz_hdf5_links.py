@@ -75,7 +75,6 @@ def others(good_file, tmp_path):
 
 @pytest.mark.parametrize("way", [soft, external, virtual, growing, elsewhere])
 def test_nothing_is_read_but_what_stands_in_the_file_itself(way, good_file, checkpoint_file, others, tmp_path):
-    """(attack, 9) (users' files, G)"""
     path = tmp_path / "linked.h5"
     for name in [*DATASETS, "file_sha256", *GROUPS]:
         if name in UNFIT.get(way, ()):
@@ -94,7 +93,6 @@ def test_nothing_is_read_but_what_stands_in_the_file_itself(way, good_file, chec
 
 
 def test_hard_links_are_the_file_s_own(good_file, tmp_path):
-    """(attack, 9)"""
     path = tmp_path / "linked.h5"
     shutil.copy(good_file, path)
     with h5py.File(path, "r+") as file:
@@ -128,7 +126,6 @@ def one_long_text(file, name):
 
 
 def test_a_small_file_never_becomes_large(good_file, tmp_path):
-    """(attack, 10)"""
     path = tmp_path / "bomb.h5"
     for name in DATASETS:
         if len(h5py.File(good_file)[name].shape) == 1:
@@ -141,7 +138,6 @@ def test_a_small_file_never_becomes_large(good_file, tmp_path):
 
 
 def test_attributes_that_are_no_small_plain_values_are_left_alone(good_file, tmp_path):
-    """(attack, 10)"""
     path = tmp_path / "attributes.h5"
     shutil.copy(good_file, path)
     with h5py.File(path, "r+", libver="latest") as file:
@@ -163,7 +159,6 @@ def test_attributes_that_are_no_small_plain_values_are_left_alone(good_file, tmp
 
 
 def test_what_other_programs_write_in_good_faith_is_read(good_file, tmp_path):
-    """(attack, 9)"""
     path, good = tmp_path / "other.h5", describe(good_file)
     shutil.copy(good_file, path)
     with h5py.File(path, "r+") as file:
@@ -182,7 +177,6 @@ def test_what_other_programs_write_in_good_faith_is_read(good_file, tmp_path):
 
 
 def test_names_that_share_one_text_are_no_longer_than_the_file(good_file, tmp_path, monkeypatch):
-    """(attack, 10)"""
     from data_prep import h5members
 
     path = tmp_path / "names.h5"
@@ -214,7 +208,6 @@ def test_names_that_share_one_text_are_no_longer_than_the_file(good_file, tmp_pa
 
 
 def test_a_file_that_another_program_has_locked_is_read(good_file, tmp_path):
-    """(users' files, 16)"""
     path = tmp_path / "locked.h5"
     shutil.copy(good_file, path)
     with open(path, "rb+") as held:
@@ -225,7 +218,6 @@ def test_a_file_that_another_program_has_locked_is_read(good_file, tmp_path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_told_so(good_file, tmp_path):
-    """(users' files, 16)"""
     path = tmp_path / "secret.h5"
     shutil.copy(good_file, path)
     path.chmod(0)
@@ -247,7 +239,7 @@ except InputError as error:
 
 
 def test_a_file_cut_short_while_it_is_read_is_told(good_file, tmp_path, root):
-    """(attack, 9): a map into memory would be the end of the process."""
+    """A map into memory would be the end of the process."""
     path = tmp_path / "cut.h5"
     shutil.copy(good_file, path)
     environment = os.environ | {"PYTHONPATH": str(root)}
@@ -256,7 +248,6 @@ def test_a_file_cut_short_while_it_is_read_is_told(good_file, tmp_path, root):
 
 
 def test_a_file_written_anew_between_layout_and_pixels_is_told(good_file, tmp_path):
-    """(attack, 9)"""
     path = tmp_path / "new.h5"
     shutil.copy(good_file, path)
     info = describe(path)
@@ -268,6 +259,5 @@ def test_a_file_written_anew_between_layout_and_pixels_is_told(good_file, tmp_pa
 
 
 def test_hashing_a_file_that_is_shorter_than_was_told_ends(tmp_path):
-    """(attack, 9)"""
     (tmp_path / "short").write_bytes(b"short")
     assert len(whole_file_sha256(tmp_path / "short", 1000)) == 64

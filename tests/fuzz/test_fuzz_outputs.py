@@ -78,7 +78,6 @@ def unchanged(place, scratch, *command, codes, name):
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)], ids=["", "overwrite"])
 def test_no_output_of_a_build_replaces_what_it_reads(place, small, tmp_path, spelling, overwrite):
-    """(users' files, 12; attack, 2)"""
     sources = {
         "photo": (["--folder", place / "photos"], place / "photos" / "val" / "val0.png"),
         "caption": (["--folder", place / "photos"], place / "photos" / "val" / "val0.txt"),
@@ -98,7 +97,6 @@ def test_no_output_of_a_build_replaces_what_it_reads(place, small, tmp_path, spe
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)], ids=["", "overwrite"])
 def test_no_output_of_an_evaluation_replaces_what_it_reads(place, tmp_path, spelling, overwrite):
-    """(users' files, 12; attack, 2)"""
     command = ["evaluate", place / "good.pt", "--versus", place / "other.pt", "--data", place / "good.h5"]
     for name in ("good.pt", "other.pt", "good.h5", "events.out.tfevents.1"):
         for option in ("--json", "--grid"):
@@ -119,7 +117,6 @@ def test_no_output_of_an_evaluation_replaces_what_it_reads(place, tmp_path, spel
 
 
 def test_two_outputs_of_one_name_are_a_wrong_command_line(place, small, tmp_path):
-    """(attack, 2)"""
     (tmp_path / "deep").mkdir()
     (tmp_path / "to-folder").symlink_to(tmp_path)
     evaluation = ["evaluate", place / "good.pt", "--data", place / "good.h5"]
@@ -137,7 +134,6 @@ def test_two_outputs_of_one_name_are_a_wrong_command_line(place, small, tmp_path
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_no_output_replaces_a_file_of_somebody_else_s(place, small, tmp_path, spelling):
-    """(users' files, 12)"""
     evaluation = ["evaluate", place / "good.pt", "--data", place / "good.h5"]
     build = ["build", "--folder", place / "photos", *small]
     for number, name in enumerate(FOREIGN):
@@ -156,7 +152,6 @@ def test_no_output_replaces_a_file_of_somebody_else_s(place, small, tmp_path, sp
 
 @pytest.mark.parametrize("spelling", ["plain", "folder"])
 def test_no_result_of_fill_replaces_an_input(place, tmp_path, spelling):
-    """(users' files, 12; attack, 2)"""
     photo = place / "photos" / "val" / "val0.png"
     inputs = {  # the input's name among the results of a photo that is called "p"
         "photo": ("p_1.png", [], ["{}"]),
@@ -180,7 +175,7 @@ def test_no_result_of_fill_replaces_an_input(place, tmp_path, spelling):
 
 
 def test_no_result_of_fill_replaces_a_file_of_somebody_else_s(place, tmp_path):
-    """(users' files, 12) A photo that is named like a result and is not being filled, a sidecar, a friend's grid."""
+    """A photo that is named like a result and is not being filled, a sidecar, a friend's grid."""
     from PIL import Image
 
     photo = place / "photos" / "val" / "val0.png"
@@ -211,7 +206,6 @@ def test_no_result_of_fill_replaces_a_file_of_somebody_else_s(place, tmp_path):
 
 @pytest.mark.parametrize("program", ["build", "evaluate", "inpaint"])
 def test_earlier_outputs_are_replaced_and_overwrite_is_for_the_rest(program, place, small, tmp_path):
-    """(users' files, 12)"""
     commands = {
         "build": ["--folder", place / "photos", "--out", "{}/x.h5", "--preview", "{}/x.png", *small],
         "evaluate": [

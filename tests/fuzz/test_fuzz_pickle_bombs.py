@@ -63,7 +63,6 @@ def long_ones(steps):
 
 @pytest.mark.parametrize("steps", [2**18, pytest.param(pickle_machine.MOST_STEPS, marks=pytest.mark.slow)])
 def test_a_pickle_that_costs_more_than_it_holds_is_refused(tmp_path, build, monkeypatch, steps):
-    """(attack, 10)"""
     monkeypatch.setattr(pickle_machine.Machine, "most_steps", steps)
     root = tmp_path / "course"
     (root / "train2014").mkdir(parents=True)
@@ -91,7 +90,6 @@ def array_bombs():
 
 
 def test_a_batch_that_costs_more_than_it_holds_is_refused(tmp_path):
-    """(attack, 10)"""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for name in [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]:
@@ -106,7 +104,6 @@ def test_a_batch_that_costs_more_than_it_holds_is_refused(tmp_path):
 
 
 def test_a_pickle_as_large_as_the_limits_allow_is_read(tmp_path, monkeypatch):
-    """(attack, 10)"""
     captions = {f"COCO_train2014_{number:012d}": ["a dog \xe9 on a beach", *"four"] for number in range(2000)}
     for protocol in range(5):
         (tmp_path / "good.pkl").write_bytes(pickle.dumps(captions, protocol))

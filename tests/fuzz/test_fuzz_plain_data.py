@@ -56,7 +56,6 @@ COMMANDS = ("report", "versus", "fill", "init-from", "resume")
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_is_no_plain_data_is_refused_by_every_command(command, good_checkpoint, good_file, photos, tmp_path):
-    """(attack, 11)"""
     good, run_folder = {"schema": SCHEMA, **good_checkpoint}, tmp_path / "run"
     run_folder.mkdir()
     path, whole, photo = run_folder / "last.pt", tmp_path / "whole.pt", next(photos.glob("*/*.png"))
@@ -81,7 +80,6 @@ def test_what_is_no_plain_data_is_refused_by_every_command(command, good_checkpo
 
 
 def test_plain_data_of_any_kind_is_reported(good_checkpoint, good_file, tmp_path):
-    """(attack, 11)"""
     odd = {"list": [1, (2.5, None)], "dict": {"a": {"b": "\ud800 \x1b[31m"}}, "nan": float("nan"), "": "", "é": True}
     whole = {"schema": SCHEMA, **good_checkpoint, "config": odd, "provenance": odd, "extra": {1: torch.zeros(1)}}
     torch.save(whole, tmp_path / "odd.pt")

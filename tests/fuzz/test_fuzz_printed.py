@@ -29,19 +29,16 @@ def clean(text, lines=None):
 
 @pytest.mark.parametrize("text", NASTY)
 def test_what_is_printed_has_no_character_that_steers_and_loses_no_other(text):
-    """(attack, 12)"""
     shown = printable(f"é {text}\n狗")
     assert clean(shown, lines=0) and shown.startswith("é ") and shown.endswith("狗")
     assert shown.encode("latin-1", "backslashreplace").decode("unicode_escape") == f"é {text}\n狗"
 
 
 def test_what_spells_persian_and_emoji_is_printed_as_it_is():
-    """(attack, 12)"""
     assert printable("می\u200cخواهم \U0001f468\u200d\U0001f469") == "می\u200cخواهم \U0001f468\u200d\U0001f469"
 
 
 def test_no_command_prints_a_name_that_steers(good_file, checkpoint_file, photos, small, tmp_path):
-    """(attack, 12)"""
     photo = next(photos.glob("*/*.png"))
     for number, name in enumerate(NASTY):
         name = name.replace("\0", "\x01").replace("/", "") + "\nsecond line"
@@ -87,7 +84,6 @@ def test_no_command_prints_a_name_that_steers(good_file, checkpoint_file, photos
 
 
 def test_no_weight_no_option_and_no_attribute_steers(good_file, good_checkpoint, photos, tmp_path):
-    """(attack, 12)"""
     path, data = tmp_path / "named.pt", tmp_path / "named.h5"
     for number, name in enumerate(NASTY):
         weights = good_checkpoint["averaged"]
@@ -113,7 +109,6 @@ def test_no_weight_no_option_and_no_attribute_steers(good_file, good_checkpoint,
 
 
 def test_captions_in_the_log_are_one_line_each():
-    """(attack, 12)"""
 
     class Photos:
         def first_captions(self, indices):
@@ -124,7 +119,6 @@ def test_captions_in_the_log_are_one_line_each():
 
 
 def test_a_name_that_is_not_unicode_is_reported_in_a_page(good_file, checkpoint_file, tmp_path):
-    """(attack, 12)"""
     folder = tmp_path / "\udcff\udcfe"
     try:
         folder.mkdir()

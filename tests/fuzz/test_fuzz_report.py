@@ -1,7 +1,7 @@
 """Bad checkpoints, files, captions and logs through --report, --versus and training with loader workers.
 
 A page is written whole or an earlier one stays; a comparison is of two sound models; a worker never hangs or tells a
-traceback of its own. (attack: "the fuzz suite also runs --report, --versus and loader workers")
+traceback of its own.
 """
 
 import math
@@ -91,7 +91,6 @@ def test_a_checkpoint_with_a_wrong_value_makes_no_page(good_checkpoint, good_fil
 
 
 def test_weights_that_overflow_make_no_page(good_checkpoint, good_file, report, checkpoint_file, tmp_path):
-    """(attack, 8)"""
     path, random = tmp_path / "huge.pt", torch.Generator().manual_seed(0)
     for number, scale in enumerate(np.geomspace(1e3, 3e38, 12)):
         weights = {

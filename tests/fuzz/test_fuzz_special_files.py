@@ -40,7 +40,6 @@ def special(request, tmp_path, monkeypatch):
 
 
 def test_every_file_that_a_command_reads_is_a_regular_one(special, good_file, checkpoint_file, photos, tmp_path):
-    """(attack, 9)"""
     strange, photo = special(tmp_path / "strange.json"), next(photos.glob("*/*.png"))
     table = special(tmp_path / "captions" / "strange.csv")
     new = ("--out", tmp_path / "run", "--size", "xs", "--steps", 1)
@@ -65,7 +64,6 @@ def test_every_file_that_a_command_reads_is_a_regular_one(special, good_file, ch
 
 
 def test_a_run_is_resumed_from_regular_files_only(special, good_file, tmp_path):
-    """(attack, 9)"""
     for folder, name in (("no_options", "config.json"), ("no_weights", "last.pt")):
         special(tmp_path / folder / name)
         if not os.path.lexists(tmp_path / folder / name):
@@ -79,7 +77,6 @@ def test_a_run_is_resumed_from_regular_files_only(special, good_file, tmp_path):
 
 
 def test_a_report_reads_no_log_that_is_no_regular_file(special, good_file, checkpoint_file, tmp_path):
-    """(attack, 9)"""
     path = tmp_path / "run" / "best.pt"
     special(path.with_name("events.out.tfevents.1"))
     shutil.copy(checkpoint_file, path)
