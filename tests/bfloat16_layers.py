@@ -92,7 +92,8 @@ def main():
     torch.set_num_threads(1)
     calls = Calls()
     for likelihood in ("logistic-mixture", "categorical"):  # colors coupled by the likelihood, and by the network
-        for tower in TOWERS if given.decoder == "contour" else ["unet"]:
+        towers = [name for name, tower in TOWERS.items() if not tower.empty]
+        for tower in towers if given.decoder == "contour" else ["unet"]:
             options = kind(given.decoder, likelihood, tower, size=given.size, width=given.width)
             model = build(**options, caption_injection="last" if given.decoder == "contour" else "all")
             calls.watch(model)
