@@ -48,16 +48,26 @@ def on_photos(recipe: dict) -> list[dict]:
     return [run for run in recipe["results"] if re.match(r"flickr8k[^:]*, 64 x 64", run["data"]) and levels == 256]
 
 
+def scored_on(run: dict) -> str:
+    """The split and its size; of val, that the checkpoint was chosen there."""
+    count = re.search(r"scored on .*?([\d,]+) of (val|test)", run["data"])
+    return f"test, {count[1]}" if count[2] == "test" else f"val, {count[1]}, which chose it"
+
+
+def interval(figure: dict | None) -> str:
+    """A gain and its 95 % interval, nats an image."""
+    if figure is None or figure["ci95"] is None:
+        return ""
+    return f"{figure['mean']:+.2f} [{figure['ci95'][0]:+.2f}, {figure['ci95'][1]:+.2f}]"
+
+
 def link(recipe: dict) -> str:
     return f"[`{recipe['name']}`](recipes/{recipe['name']}.json)"
 
 
 def gain(run: dict, over: str = "none") -> str:
     """A caption's gain and its 95 % interval, nats an image."""
-    if f"caption_gain_over_{over}" not in run:
-        return ""
-    mean, (low, high) = (run[f"caption_gain_over_{over}"][key] for key in ("mean", "ci95"))
-    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return interval(run.get(f"caption_gain_over_{over}"))
 
 
 def bits(run: dict, digits: int = 3) -> str:
@@ -121,7 +131,9 @@ def in_unit(run: dict, unit: str) -> str:
 def how(run: dict) -> str:
     """How long a run took, and on what."""
     steps = f", {run['steps']:,} steps" if "steps" in run else ""
-    return f"{run['minutes']} minutes, {run['machine'].split(',')[0]}{steps}"
+    minutes = f"{run['minutes']} minutes, " if "minutes" in run else ""
+    seeds = f", {run['seeds']} seeds" if "seeds" in run else ""
+    return f"{minutes}{run['machine'].split(',')[0]}{steps}{seeds}"
 
 
 def seconds(time: float) -> str:
