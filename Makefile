@@ -30,11 +30,11 @@ demo: $(INSTALLED)
 	@rm -rf demo/run
 	$(BIN)/python data_prep/build_h5.py --demo --out demo/demo.h5
 	$(BIN)/python train_inpaint.py --data demo/demo.h5 --use-captions --recipe demo --out demo/run
-	$(BIN)/python evaluate.py --checkpoint demo/run/best.pt --data demo/demo.h5 \
-		--json demo/evaluation.json --grid demo/grid.png
+	$(BIN)/python evaluate.py --checkpoint demo/run/best.pt --data demo/demo.h5 --split test \
+		--json demo/test.json --grid demo/grid.png
 	@echo
 	@echo "the grid             demo/grid.png"
-	@echo "the figures, JSON    demo/evaluation.json"
+	@echo "the figures, JSON    demo/test.json"
 	@echo "the TensorBoard log  $(BIN)/tensorboard --logdir demo/run"
 
 test: $(INSTALLED)
