@@ -98,7 +98,7 @@ def test_every_model_is_built_without_memory_and_has_the_same_weights(decoder, h
     checkpoints._check_fit(shell, model.state_dict())
 
 
-def test_weights_that_do_not_fit_are_named(tmp_path):
+def test_weights_that_do_not_fit_are_named():
     model = fresh_model()
     state = {"model": model.config, "averaged": checkpoints.to_cpu(model.state_dict())}
     name = min(state["averaged"])

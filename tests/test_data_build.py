@@ -298,7 +298,7 @@ def test_options_change_the_file_as_they_say(photos, tmp_path):
     assert not np.memmap(out, np.uint8, "r", info.splits["val"].border_offset, (3, 28, 28, 3)).any()
 
 
-def test_wrong_command_lines_end_with_code_2_and_failures_with_one_line(tmp_path, photos):
+def test_wrong_command_lines_end_with_code_2_and_failures_with_one_line(tmp_path):
     for arguments in (
         (),
         ("--demo",),

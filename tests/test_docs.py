@@ -110,23 +110,29 @@ def test_a_mark_alone_is_refused():
 
 
 def test_a_new_result_comes_into_the_tables(monkeypatch):
-    better = {"data": "flickr8k, 64 x 64: 5,407 photos", "machine": "1 GPU", "minutes": 9, "nats_per_image": 6388.0}
+    scored = "flickr8k, 64 x 64: 5,407 photos of train, scored on the 593 of test"
+    better = {"data": scored, "machine": "1 GPU", "minutes": 9, "nats_per_image": 6388.0}
     better |= {"stderr": 21.0, "bits_per_dim": 3.0}
+    on_val = better | {"data": scored.replace("593 of test", "1,000 of val"), "nats_per_image": 6000.0}
     kept = tables.recipes()
     for recipe in kept:
         if recipe["name"] == "multiscale":
-            recipe["results"].append(better)
+            recipe["results"] += [on_val, better]
     monkeypatch.setattr(tables, "recipes", lambda: kept)
     (row,) = [row for row in tables.best()[1] if row[0] == "`multiscale`"]
-    assert row[1:3] == ["3.000 ± 0.010 bits/dim", "9 minutes, 1 GPU"]
-    assert tables.bits_per_dim()[1][-1][1] == "3.000 ± 0.010"
+    assert row[1:4] == ["3.000 ± 0.010 bits/dim", "test, 593", "9 minutes, 1 GPU"]  # val's chose the checkpoint
+    rows = tables.bits_per_dim()[1]
+    assert [row[1:3] for row in rows[-2:]] == [
+        ["3.000 ± 0.011", "val, 1,000, which chose it"],
+        ["3.000 ± 0.010", "test, 593"],
+    ]
 
 
 def test_a_result_s_figures_on_the_clean_set_come_into_its_table(monkeypatch):
     scored = {"images": 120, "nats_per_image": 6388.0, "stderr": 106.47, "bits_per_dim": 3.0}
     kept = tables.recipes()
     (run,) = [
-        run for recipe in kept if recipe["name"] == "pixelcnn" for run in recipe["results"] if run["minutes"] == 110
+        run for recipe in kept if recipe["name"] == "pixelcnn" for run in recipe["results"] if run.get("minutes") == 110
     ]
     run["clean"] = scored
     monkeypatch.setattr(tables, "recipes", lambda: kept)

@@ -235,7 +235,7 @@ def leaves(value, path=()):
         yield path, value
 
 
-def test_mistakes_end_in_one_line_that_names_the_file(root, files, tmp_path):
+def test_mistakes_end_in_one_line_that_names_the_file(files, tmp_path):
     checkpoint, data = files / "checkpoint.pt", files / "demo.h5"
     (tmp_path / "cut.pt").write_bytes(checkpoint.read_bytes()[:5000])
     (tmp_path / "foreign.pt").write_bytes(b"not a checkpoint")
@@ -260,7 +260,7 @@ def test_figures_that_are_not_finite_become_null_in_json(tmp_path):
     assert json.loads((tmp_path / "out.json").read_text()) == {"a": None, "b": [None, 1.5], "c": {"d": None, "e": 2}}
 
 
-def test_photos_with_another_hole_are_refused(files):
+def test_photos_with_another_hole_are_refused():
     from inpaint.commands.evaluate import check_fit
 
     model = build(tower="ift6266", image_size=SIZE, hole=HOLE)

@@ -91,7 +91,7 @@ def test_the_one_image_is_named(demo_file, spoil, value):
     assert f"test (demo_test_000000002): {-value}" in shown and "1 of 5 images" in shown
 
 
-def test_an_image_counts_once_however_many_of_its_captions_are_not_finite(demo_file, checkpoint, huge):
+def test_an_image_counts_once_however_many_of_its_captions_are_not_finite(demo_file, huge):
     photos = Photos(demo_file, "val")
     assert len(photos.captions_of(0)) > 1
     with pytest.raises(InputError, match="image 0 of .* 2 of 2 images are not finite"):

@@ -214,7 +214,7 @@ def test_an_output_that_is_an_input_or_another_output_is_a_wrong_command_line(tm
     check_outputs([(tmp_path / "a" / "new", DATA), (tmp_path / "a" / "newer", GRID)], inputs=[tmp_path / "there"])
 
 
-def test_case_tells_no_files_apart_where_the_file_system_ignores_it(tmp_path, monkeypatch):
+def test_case_tells_no_files_apart_where_the_file_system_ignores_it(tmp_path):
     """On macOS; here the probe is told so."""
     (tmp_path / "Probe").touch()
     if (tmp_path / "pROBE").exists():
@@ -248,7 +248,7 @@ def test_files_of_a_source_folder_are_inputs_unless_they_are_earlier_outputs(tmp
     check_outputs([(out / "own.txt", DATA)], beside=[source], overwrite=True)
 
 
-def test_a_wrong_command_line_has_exit_code_2_and_argparse_s_form(tmp_path):
+def test_a_wrong_command_line_has_exit_code_2_and_argparse_s_form():
     code = (
         "from data_prep.errors import *\ndef main(argv): raise CommandError('a.h5: would\\nreplace b')\nrun_main(main)"
     )

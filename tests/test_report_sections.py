@@ -47,7 +47,7 @@ def test_captions_that_helped_most_and_least_stand_under_their_own_photos(page):
     assert np.unique(pixels_of(most)).tolist() == [140] and np.unique(pixels_of(least)).tolist() == [40]
 
 
-def test_six_captions_that_helped_most_come_first_and_six_least_last_first(photos, page):
+def test_six_captions_that_helped_most_come_first_and_six_least_last_first(page):
     gains, evaluation = twenty_two_images()
     found = page(evaluation)
     cases = [(source, text) for heading, source, text in found.figures if heading == "What a caption is worth"][1:]
@@ -77,7 +77,7 @@ def test_of_an_image_with_several_captions_the_best_and_the_worst_are_shown(page
     assert cases[0][1].startswith("Captions helped on average on 50% of 2 images")
 
 
-def test_words_stand_with_their_own_gains(photos, page):
+def test_words_stand_with_their_own_gains(page):
     gains, evaluation = twenty_two_images()
     found = page(evaluation)
     rows = [row for row in found.tables["Which words gain most"] if row[0] != "word"]
@@ -88,7 +88,7 @@ def test_words_stand_with_their_own_gains(photos, page):
     assert [row[:3] for row in other] == [row[:3] for row in rows] and other != rows  # the seed of the bootstrap
 
 
-def test_the_first_fifteen_words_are_those_that_gain_most(photos, page):
+def test_the_first_fifteen_words_are_those_that_gain_most(page):
     words = [f"x{number:02}" for number in range(20)]
     captions = [word for word in words for _ in range(20)]
     found = page(with_gains(captions, np.repeat(np.arange(20.0), 20)))

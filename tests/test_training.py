@@ -104,7 +104,7 @@ def test_resuming_a_run_that_is_over_changes_nothing(root, tmp_path, uninterrupt
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_two_processes_train_as_one_does(optimizer, root, demo_file, tmp_path):
+def test_two_processes_train_as_one_does(optimizer, demo_file, tmp_path):
     options = ("--dropout", "0", "--optimizer", optimizer)
     done = run(
         command(demo_file, tmp_path, *options, launcher=TORCHRUN),
@@ -229,7 +229,7 @@ def test_a_model_without_captions_goes_on_where_it_stood_with_the_map_in_its_lay
             assert not torch.equal(model.params(border, ["a dog"]), before)
 
 
-def test_init_from_takes_over_what_fits_and_names_the_rest(root, demo_file, tmp_path, uninterrupted):
+def test_init_from_takes_over_what_fits_and_names_the_rest(demo_file, tmp_path, uninterrupted):
     deaf = models.build(size="xs", use_captions=False)
     path = tmp_path / "deaf.pt"
     plain = {"model": deaf.config, "weights": {}, "averaged": deaf.state_dict(), "config": {}, "progress": {}}
@@ -325,7 +325,7 @@ def test_an_optimizer_state_that_does_not_fit_is_refused(tmp_path, uninterrupted
         Trainer(config, torch.device("cpu")).go_on(checkpoints.read(tmp_path / "last.pt"))
 
 
-def test_a_folder_with_a_run_in_it_is_not_overwritten(root, demo_file, uninterrupted):
+def test_a_folder_with_a_run_in_it_is_not_overwritten(demo_file, uninterrupted):
     before = (uninterrupted / "last.pt").read_bytes()
     done = run(command(demo_file, uninterrupted))
     assert done.returncode == 1 and "--resume" in done.stderr and len(done.stderr.strip().splitlines()) == 1
@@ -333,14 +333,14 @@ def test_a_folder_with_a_run_in_it_is_not_overwritten(root, demo_file, uninterru
 
 
 @pytest.mark.slow
-def test_compiled_training_gives_checkpoints_without_prefixes(root, demo_file, tmp_path):
+def test_compiled_training_gives_checkpoints_without_prefixes(demo_file, tmp_path):
     done = run(command(demo_file, tmp_path, "--compile", "--steps", "2"))
     assert done.returncode == 0, done.stderr
     assert inpaint.load(tmp_path / "last.pt").state_dict().keys() == models.build(size="xs").state_dict().keys()
 
 
 @pytest.mark.slow
-def test_what_cannot_be_compiled_is_one_clear_line(root, demo_file, tmp_path):
+def test_what_cannot_be_compiled_is_one_clear_line(demo_file, tmp_path):
     environment = {**os.environ, "CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     done = run(command(demo_file, tmp_path / "run", "--compile", "--steps", "2"), env=environment)
     assert done.returncode == 1 and "Traceback" not in done.stderr

@@ -199,7 +199,7 @@ def test_other_data_are_refused_or_with_the_option_told(what, told, copied, a_ru
         train_inpaint.main([*words, "--allow-other-data", "--batch-size", "2"])
 
 
-def test_the_best_so_far_counts_no_longer_when_val_is_another(copied, demo_file, tmp_path, monkeypatch):
+def test_the_best_so_far_counts_no_longer_when_val_is_another(copied, demo_file, tmp_path):
     folder, words = copied
     checkpoint = checkpoints.read(folder / "last.pt")
     checkpoint["progress"]["best"] = 1.0

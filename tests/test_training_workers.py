@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_commands import TORCHRUN, children, command, is_one_line, run, started, step_of, wait_until
+from data_makers import is_one_line
+from training_commands import TORCHRUN, children, command, run, started, step_of, wait_until
 
 from data_prep.errors import ENDING
 from inpaint.dataset import Photos
@@ -162,7 +163,7 @@ def test_waiting_ends_when_the_run_is_stopped(batches):
     assert time.monotonic() - began < 20
 
 
-def test_no_shared_memory_is_used(batches, monkeypatch):
+def test_no_shared_memory_is_used(batches):
     """What does not lie there cannot fail there."""
     shared = Path("/dev/shm")
     if not shared.is_dir():

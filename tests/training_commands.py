@@ -57,8 +57,3 @@ def children(pid, word=b"train_inpaint"):
 def step_of(folder, name="last.pt"):
     """The step that a checkpoint holds."""
     return checkpoints.read(Path(folder) / name)["progress"]["step"]
-
-
-def is_one_line(done, code=1):
-    """Whether a command failed as the contract says: the exit code, and one line on stderr."""
-    return done.returncode == code and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

@@ -176,7 +176,7 @@ def test_what_other_programs_write_in_good_faith_is_read(good_file, tmp_path):
         assert len(describe(path).splits["val"].file_name[0]) == 30_000_000
 
 
-def test_names_that_share_one_text_are_no_longer_than_the_file(good_file, tmp_path, monkeypatch):
+def test_names_that_share_one_text_are_no_longer_than_the_file(tmp_path, monkeypatch):
     from data_prep import h5members
 
     path = tmp_path / "names.h5"
