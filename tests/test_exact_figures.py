@@ -112,3 +112,16 @@ def test_a_device_without_float64_draws_in_float32_and_says_so_once(monkeypatch)
         warnings.simplefilter("error")
         asked = model.sample(border_of(1), generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     assert torch.equal(center, asked)
+
+
+def test_captions_and_masks_that_do_not_fit_are_refused_before_anything_is_drawn():
+    model = shaken_model(kind("gated", "categorical"), **SMALL)
+    border, center = border_of(2), torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    for captions in (["a", "b", "c"], ["a"]):
+        with pytest.raises(ValueError, match=f"{len(captions)} captions for 2 borders"):
+            model.sample(border, captions, generator=[torch.Generator(), torch.Generator()])
+    for known in (torch.ones(2, 1, 16, 16), torch.ones(1, 16, 16, dtype=torch.bool)):
+        with pytest.raises(ValueError, match=r"known must be bool \(2, 1, 16, 16\)"):
+            model.log_prob(border, center, known=known)
+    with pytest.raises(ValueError, match="center must be uint8"):
+        model.params(border, None, center[:1])
