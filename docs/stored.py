@@ -48,10 +48,15 @@ def on_photos(recipe: dict) -> list[dict]:
     return [run for run in recipe["results"] if re.match(r"flickr8k[^:]*, 64 x 64", run["data"]) and levels == 256]
 
 
+def run_split(run: dict) -> str:
+    """The split that a result is of: val or test."""
+    return re.search(r"scored on .* of (val|test)", run["data"])[1]
+
+
 def scored_on(run: dict) -> str:
     """The split and its size; of val, that the checkpoint was chosen there."""
-    count = re.search(r"scored on .*?([\d,]+) of (val|test)", run["data"])
-    return f"test, {count[1]}" if count[2] == "test" else f"val, {count[1]}, which chose it"
+    size = re.search(r"([\d,]+) of (val|test)", run["data"])[1]
+    return f"test, {size}" if run_split(run) == "test" else f"val, {size}, which chose it"
 
 
 def interval(figure: dict | None) -> str:

@@ -120,7 +120,7 @@ def test_a_new_result_comes_into_the_tables(monkeypatch):
             recipe["results"] += [on_val, better]
     monkeypatch.setattr(tables, "recipes", lambda: kept)
     (row,) = [row for row in tables.best()[1] if row[0] == "`multiscale`"]
-    assert row[1:4] == ["3.000 ± 0.010 bits/dim", "test, 593", "9 minutes, 1 GPU"]  # val's chose the checkpoint
+    assert row[1:3] == ["3.000 ± 0.010 bits/dim", "9 minutes, 1 GPU"]  # not val's, which chose the checkpoint
     rows = tables.bits_per_dim()[1]
     assert [row[1:3] for row in rows[-2:]] == [
         ["3.000 ± 0.011", "val, 1,000, which chose it"],
