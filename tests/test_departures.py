@@ -75,5 +75,5 @@ def test_a_recipe_says_how_many_parameters_its_model_has(name):
     recipe = LINEAGE[name]
     assert recipe["departs"] and all(isinstance(what, str) for what in recipe["departs"])
     with torch.device("meta"):
-        model = build(**shape_of(recipe), **Config(**recipe["options"]).model_options())
+        model = build(**shape_of(recipe), **Config(**recipe["options"]).network())
     assert sum(parameter.numel() for parameter in model.parameters()) == recipe["parameters"]

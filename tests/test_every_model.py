@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from every_model import CAUSAL, CONTOURS, KINDS, name_of, shaken_model
-from score_every_model import nats_of_every_model
+from score_every_model import SCORED, nats_of_every_model
 
 from models.likelihoods import LIKELIHOODS
 
@@ -46,16 +46,17 @@ def backwards_in_sevens(demo_file):
 @pytest.mark.parametrize("other", ["one_by_one", "backwards_in_sevens", "two_processes"])
 def test_the_nats_of_an_image_are_the_same_however_it_is_scored(kind, other, reference, request):
     nats, again = reference[name_of(kind)], request.getfixturevalue(other)[name_of(kind)]
-    assert nats.shape == again.shape == (40,) and np.ptp(nats) > 1
-    np.testing.assert_allclose(again, nats, rtol=0, atol=1e-4)
+    assert nats.shape == again.shape == (SCORED,) and np.ptp(nats) > 1
+    np.testing.assert_allclose(again, nats, rtol=1e-8, atol=1e-4)  # of 10,000 nats float32 promises no more
 
 
 MIXTURES = [kind for kind in CAUSAL if kind["likelihood"] == "logistic-mixture"]  # one pass gives all of a pixel
-FIRST = MIXTURES[0]  # what the others share with it is what takes the time
+FIRST = MIXTURES[0]  # what the others share with it, and one tower with the other, is what takes the time
 
 
 def takes_long(kind):
-    return kind["likelihood"] == "categorical" or kind in MIXTURES and kind != FIRST
+    again = kind in MIXTURES and kind != FIRST or kind["tower"] != "unet"
+    return kind["likelihood"] == "categorical" or again and kind["likelihood"] == "logistic-mixture"
 
 
 PROPER = [
