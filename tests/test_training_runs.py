@@ -36,8 +36,9 @@ OTHER = {  # a valid value that differs from SMALL's and the default
     "caption_lr": 0.5, "schedule": "constant", "warmup": 3, "weight_decay": 0.5, "beta2": 0.5, "clip_norm": 2.0,
     "ema_decay": 0.5, "flip": False, "crop": 0.5, "shift": 9, "jitter": 0.5, "caption_dropout": 0.9, "seed": 7,
     "init_from": "x.pt", "val_limit": 3, "relu_clip": 10.0, "map_sigmoid": False, "map_layers": "both",
-    "kernel_size": 5, "bottleneck": False, "position": False, "input_shortcuts": True, "convolutions": 2,
-    "attention": "gated", "concat_elu": False, "predictors": False, "xavier": True, "head_layers": 1, "head_activation": "relu",
+    "kernel_size": 5, "bottleneck": False, "position": False, "input_shortcuts": True,
+    "convolutions": 2, "attention": "gated", "concat_elu": False, "predictors": False, "xavier": True,
+    "head_layers": 1, "head_activation": "relu",
 }  # fmt: skip
 
 
