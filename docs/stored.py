@@ -141,10 +141,6 @@ def how(run: dict) -> str:
     return f"{minutes}{run['machine'].split(',')[0]}{steps}{seeds}"
 
 
-def seconds(time: float) -> str:
-    return f"{float(f'{time:.3g}'):,.10g} s"
-
-
 def published(one: dict) -> str:
     """A paper's figure."""
     figure, units = one["figure"], {"nats per image": "nats", "bits per dim": "bits/dim"}

@@ -37,7 +37,6 @@ from stored import (
     recipes,
     run_split,
     scored_on,
-    seconds,
     table,
 )
 
@@ -184,6 +183,13 @@ def photos():
 
 # docs/lineage.md
 
+SHARED_DEPARTURES = {  # said once, below the table
+    "the first layer also reads the mask of known pixels",
+    "the learning rate falls along a cosine",
+    "gradients are clipped at norm 1",
+    "weights are averaged",
+}
+
 
 @table
 def lineage():
@@ -194,12 +200,10 @@ def lineage():
     rows = []
     for source in sorted((source for source in recipes() if "system" in source), key=year):
         there = [f"{one['on']}: {published(one)}" for one in source["published"]]
-        times = [seconds(source["sampling"][key]) for key in ("plain_s", "shipped_s")] if "sampling" in source else []
         cells = [source["system"], source["after"], link(source), f"{source['parameters'] / 1e6:.3g} M"]
-        cells += ["; ".join(there) or "none", _here(source), "; ".join(source["departs"])]
-        rows.append([*cells, "; ".join(times)])
-    head = ("system", "after", "recipe", "parameters", "published", "here", "departs from it")
-    return (*head, "16 images: plain loop; as shipped"), rows
+        departs = [what for what in source["departs"] if what not in SHARED_DEPARTURES]
+        rows.append([*cells, "; ".join(there) or "none", _here(source), "; ".join(departs)])
+    return ("system", "after", "recipe", "parameters", "published", "here", "departs from it"), rows
 
 
 def _here(source: dict) -> str:

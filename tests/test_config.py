@@ -46,7 +46,6 @@ def test_every_recipe_is_a_valid_config_and_says_what_it_is(path):
         "after",
         "departs",
         "parameters",
-        "sampling",
         "unit",
     }  # for docs/tables.py
     assert set(recipe) - lineage == {"about", "options", "results"} and len(recipe["about"]) > 40

@@ -1,7 +1,4 @@
-"""Several trainings that differ in their seed alone: figures over them, what is refused, budgets, what chose them.
-
-(the issue: "training's own variance", "over none", "nothing is reported on what it was chosen on")
-"""
+"""Several trainings that differ in their seed alone: figures over them, what is refused, budgets, what chose them."""
 
 import copy
 import html
