@@ -131,17 +131,15 @@ def test_a_new_result_comes_into_the_tables(monkeypatch):
 def test_a_result_s_figures_on_the_clean_set_come_into_its_table(monkeypatch):
     scored = {"images": 120, "nats_per_image": 6388.0, "stderr": 106.47, "bits_per_dim": 3.0}
     kept = tables.recipes()
-    (run,) = [
-        run for recipe in kept if recipe["name"] == "pixelcnn" for run in recipe["results"] if run.get("minutes") == 110
-    ]
+    (run,) = [run for recipe in kept if recipe["name"] == "gated" for run in recipe["results"] if run["minutes"] == 30]
     run["clean"] = scored
     monkeypatch.setattr(tables, "recipes", lambda: kept)
     head, rows = tables.clean()
-    (row,) = [row for row in rows if "pixelcnn" in row[0]]
+    (row,) = [row for row in rows if "gated" in row[0]]
     assert row[1:] == ["3.000 ± 0.050", "", "", tables.bits(run), tables.how(run)]
     assert rows.index(row) == len(rows) - 1  # the best is the last
     run["clean_jpeg"] = scored | {"bits_per_dim": 2.5, "over_resized": {"mean": -0.5, "stderr": 0.01}}
-    (row,) = [row for row in tables.clean()[1] if "pixelcnn" in row[0]]
+    (row,) = [row for row in tables.clean()[1] if "gated" in row[0]]
     assert row[1:4] == ["3.000 ± 0.050", "2.500 ± 0.042", "-0.500 ± 0.010"] and len(row) == len(head)
 
 
@@ -153,7 +151,7 @@ def test_codecs_stand_beside_what_the_photos_are(name):
     assert f"decoded JPEGs (64 x 64, quality {flickr['quality']}: {files})" in text
 
 
-def test_readme_s_figures_of_jpeg_xl_are_the_stored_ones():
+def test_readme_s_figures_of_jpeg_xl_and_of_a_model_beside_it_are_the_stored_ones():
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     sets = [
         ("flickr8k", tables.SPLIT, "decoded JPEGs"),
@@ -167,9 +165,13 @@ def test_readme_s_figures_of_jpeg_xl_are_the_stored_ones():
         if codec["codec"] == "JPEG XL lossless, effort 7"
     ]
     told = re.search(
-        r"JPEG XL lossless needs (.+?) bits/dim .* JPEG XL needs (.+?), on .* decoded (\d.+?)\.(?: |$)", text
-    )
-    assert list(told.groups()) == figures
+        r"JPEG XL lossless needs (.+?) bits/dim .* JPEG XL needs (.+?) and the `pixelcnn` above (.+?), on .* "
+        r"decoded (\d.+?) and (\d.+?)\. ",
+        text,
+    ).groups()
+    assert [told[0], told[1], told[3]] == figures
+    (run,) = [run for run in tables.recipe("pixelcnn")["results"] if "clean" in run]
+    assert [told[2], told[4]] == [tables.bits(run[key], 2) for key in ("clean", "clean_jpeg")]
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
