@@ -120,7 +120,11 @@ class Head(nn.Module):
         """
         if self.stack is not None:
             first = first + self.stack(stack)
-        return self.rest(first, caption_map)
+        return self.rest(self.with_colors(first, pixels), caption_map)
+
+    def with_colors(self, first: Tensor, pixels: Tensor | None) -> Tensor:
+        """What enters the first layer of a pixel's own colors, added."""
+        return first
 
     def rest(self, first: Tensor, caption_map: Tensor | None) -> Tensor:
         """The rest of the head: (B, width, h, w), before the activation -> (B, P, h, w)."""
@@ -167,18 +171,8 @@ class ColorHead(Head):
     def out_layer(self, width: int, params: int) -> nn.Module:
         return nn.Conv2d(width, params, 1, groups=3)
 
-    def forward(
-        self,
-        first: Tensor,
-        stack: Tensor | None = None,
-        pixels: Tensor | None = None,
-        caption_map: Tensor | None = None,
-    ) -> Tensor:
-        if self.stack is not None:
-            first = first + self.stack(stack)
-        if self.own is not None and pixels is not None:
-            first = first + self.own(waves(pixels).to(first.dtype))
-        return self.rest(first, caption_map)
+    def with_colors(self, first: Tensor, pixels: Tensor | None) -> Tensor:
+        return first if self.own is None or pixels is None else first + self.own(waves(pixels).to(first.dtype))
 
 
 def initialize(layer: nn.Module) -> None:

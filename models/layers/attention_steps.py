@@ -6,25 +6,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.layers.attention import CausalAttention, GatedAttention, KeysValues
+from models.layers.attention import BorderAttention, CausalAttention, GatedAttention, KeysValues
 from models.layers.steps import Conv1x1Step
 from models.layers.twins import Cursor, stepwise, twin_of
 
 
-@twin_of(CausalAttention)
-class CausalAttentionStep:
-    """One pixel (B, C) -> (B, C); zeros for columns outside the hole.
+class AttentionStep:
+    """What the steps of both attentions keep.
 
     Attributes:
       keys, values: of the border and of the pixels so far, with room for the rest.
-      before: the last pixel's key and value, and a view of the pixel itself, which is drawn by the next step.
+      before: of the last pixel, what its key and value are made of once it is drawn.
     """
 
-    def __init__(self, layer: CausalAttention, cursor: Cursor):
-        self.cursor, self.canvas, self.split = cursor, layer.canvas, layer.split
-        self.layer, self.normalized, self.position = layer, layer.norm.over_last, layer.position
-        self.query_key_value = Conv1x1Step(layer.query_key_value, cursor)
-        self.own, self.out = Conv1x1Step(layer.own, cursor), Conv1x1Step(layer.out, cursor)
+    def __init__(self, layer: BorderAttention, cursor: Cursor):
+        self.cursor, self.canvas = cursor, layer.canvas
+        self.source = layer
         self.border: KeysValues | None = None
         self.keys: Any = None
         self.values: Any = None
@@ -33,19 +30,38 @@ class CausalAttentionStep:
     def of_border(self, border: Tensor) -> KeysValues:
         """As the layer's, but computed only once."""
         if self.border is None:
-            self.border = self.layer.of_border(border)
+            self.border = self.source.of_border(border)
         return self.border
 
-    def __call__(self, x: Tensor, pixel: Tensor, of_border: KeysValues) -> Tensor:
-        cursor, canvas = self.cursor, self.canvas
-        if not cursor.at_pixel:
-            return torch.zeros_like(x)
-        i, j = cursor.row - canvas.top, cursor.first - canvas.left
-        count = of_border[0].shape[2] + i * canvas.width + j
+    def start(self, of_border: KeysValues) -> tuple[int, int, int]:
+        """The current pixel's row and column in the hole, and how many keys it sees. At first, make room for all keys."""
+        canvas = self.canvas
         if self.keys is None:
             room = (0, 0, 0, canvas.height * canvas.width)
             self.keys, self.values = F.pad(of_border[0], room), F.pad(of_border[1], room)
-        else:
+        i, j = self.cursor.row - canvas.top, self.cursor.first - canvas.left
+        return i, j, of_border[0].shape[2] + i * canvas.width + j
+
+
+@twin_of(CausalAttention)
+class CausalAttentionStep(AttentionStep):
+    """One pixel (B, C) -> (B, C); zeros for columns outside the hole.
+
+    Attributes:
+      before: the last pixel's key and value, and a view of the pixel itself, which is drawn by the next step.
+    """
+
+    def __init__(self, layer: CausalAttention, cursor: Cursor):
+        super().__init__(layer, cursor)
+        self.split, self.normalized, self.position = layer.split, layer.norm.over_last, layer.position
+        self.query_key_value = Conv1x1Step(layer.query_key_value, cursor)
+        self.own, self.out = Conv1x1Step(layer.own, cursor), Conv1x1Step(layer.out, cursor)
+
+    def __call__(self, x: Tensor, pixel: Tensor, of_border: KeysValues) -> Tensor:
+        if not self.cursor.at_pixel:
+            return torch.zeros_like(x)
+        i, j, count = self.start(of_border)
+        if self.before is not None:
             key, value, drawn = self.before
             pixel_key, pixel_value = self.own(drawn).unsqueeze(2).chunk(2, dim=1)
             self.keys[:, :, count - 1] = (key + self.split(pixel_key))[:, :, 0]
@@ -58,39 +74,24 @@ class CausalAttentionStep:
 
 
 @twin_of(GatedAttention)
-class GatedAttentionStep:
+class GatedAttentionStep(AttentionStep):
     """One pixel (B, C) -> (B, C / 2); zeros for columns outside the hole.
 
     Attributes:
-      keys, values: of the border and of the pixels so far, with room for the rest.
       before: the last pixel's features and coordinates, and a view of the pixel itself, drawn by the next step.
     """
 
     def __init__(self, layer: GatedAttention, cursor: Cursor):
-        self.cursor, self.canvas, self.layer = cursor, layer.canvas, layer
+        super().__init__(layer, cursor)
+        self.layer = layer
         self.content, self.ask = stepwise(layer.content, cursor), stepwise(layer.ask, cursor)
         self.key_value, self.query = Conv1x1Step(layer.key_value, cursor), Conv1x1Step(layer.query, cursor)
-        self.border: KeysValues | None = None
-        self.keys: Any = None
-        self.values: Any = None
-        self.before: Any = None
-
-    def of_border(self, border: Tensor) -> KeysValues:
-        """As the layer's, but computed only once."""
-        if self.border is None:
-            self.border = self.layer.of_border(border)
-        return self.border
 
     def __call__(self, x: Tensor, pixel: Tensor, of_border: KeysValues) -> Tensor:
-        cursor, canvas = self.cursor, self.canvas
-        if not cursor.at_pixel:
+        if not self.cursor.at_pixel:
             return x.new_zeros(*x.shape[:-1], self.layer.values)
-        i, j = cursor.row - canvas.top, cursor.first - canvas.left
-        count = of_border[0].shape[2] + i * canvas.width + j
-        if self.keys is None:
-            room = (0, 0, 0, canvas.height * canvas.width)
-            self.keys, self.values = F.pad(of_border[0], room), F.pad(of_border[1], room)
-        else:
+        i, j, count = self.start(of_border)
+        if self.before is not None:
             features, coordinates, drawn = self.before
             made = self.key_value(self.content(torch.cat([drawn, features, coordinates], dim=1)))
             key, value = made.split(self.layer.sizes, dim=1)
