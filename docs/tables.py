@@ -78,8 +78,7 @@ def filled(page: Path, text: str) -> str:
 
 @table
 def best():
-    """The best figure of each decoder: on photos of test, and in the comparison at equal time."""
-    compared = {run["decoder"]: nats(run) for run in recipe(COMPARED)["results"]}
+    """The best figure of each decoder on photos of test."""
     found = defaultdict(list)
     for source in recipes():
         exact = source["options"]["likelihood"] != "bernoulli"
@@ -90,11 +89,10 @@ def best():
     for run, source in sorted(finds, key=lambda pair: ("bits_per_dim" in pair[0], -pair[0]["nats_per_image"])):
         decoder = source["options"]["decoder"]
         figure = f"{bits(run)} bits/dim" if "bits_per_dim" in run else f"{nats(run, 1)} nats, cross-entropy"
-        rows.append([f"`{decoder}`", figure, how(run), link(source), compared.pop(decoder, "")])
+        rows.append([f"`{decoder}`", figure, how(run), link(source)])
     others = {decoder for decoder, _ in found if all(row[0] != f"`{decoder}`" for row in rows)}
-    rows += [[f"`{decoder}`", "none yet", "", "", compared.get(decoder, "none yet")] for decoder in sorted(others)]
-    head = ("decoder", "photos of Flickr8k's test", "trained for", "recipe", "black-and-white Fashion-MNIST, nats")
-    return head, rows
+    rows += [[f"`{decoder}`", "none yet", "", ""] for decoder in sorted(others)]
+    return ("decoder", "photos of Flickr8k's test", "trained for", "recipe"), rows
 
 
 # docs/results.md

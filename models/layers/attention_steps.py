@@ -34,7 +34,7 @@ class AttentionStep:
         return self.border
 
     def start(self, of_border: KeysValues) -> tuple[int, int, int]:
-        """The current pixel's row and column in the hole, and how many keys it sees. At first, make room for all keys."""
+        """The pixel's row and column in the hole, and how many keys it sees. At the first, make room for all keys."""
         canvas = self.canvas
         if self.keys is None:
             room = (0, 0, 0, canvas.height * canvas.width)
