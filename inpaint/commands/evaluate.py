@@ -91,8 +91,10 @@ def main(argv=None, program=None):
             versus.check_comparable(one.model, one.name, theirs.model, theirs.name)
             if theirs.binarize != one.binarize:
                 raise InputError(f"{theirs.name}: cannot be compared with {one.name}: binarized in another way")
-        check_written(args, data_file(args, one.checkpoint))
-        photos = Photos(data_file(args, one.checkpoint), args.split, one.binarize)
+        data = data_file(args, one.checkpoint)
+        if not args.data:  # only now it is known
+            check_written(args, data)
+        photos = Photos(data, args.split, one.binarize)
         check_fit(one.name, one.model, photos)
         for trained in (*side, *other):
             trained.model.to(device)

@@ -44,6 +44,10 @@ class Scorer:
         self.model, self.photos, self.indices, self.name, self.options = model, photos, indices, name, options
         self.images_per_second = 0.0
 
+    def used(self, captions):
+        """Lists of captions as the model takes them: all empty if it takes none."""
+        return captions if self.model.uses_captions else [[] for _ in captions]
+
     def own(self, captions, by_pixel=None):
         """Score the images with each of their captions; once, without, those that have none.
 
@@ -55,12 +59,12 @@ class Scorer:
           (float64 (n,) nats, means over each image's captions; n arrays with the nats of each caption, empty for an
           image without captions or a model that takes none).
         """
-        heard = self.model.uses_captions
-        images, texts = once_each(captions if heard else [[] for _ in captions])
-        nats = self._score(images, texts if heard else None, "own captions", "nats", by_pixel)
+        captions = self.used(captions)
+        images, texts = once_each(captions)
+        nats = self._score(images, texts if self.model.uses_captions else None, "own captions", "nats", by_pixel)
         apart = np.split(nats, np.flatnonzero(np.diff(images)) + 1)
         means = np.array([part.mean() for part in apart])
-        return means, [part if heard and own else part[:0] for part, own in zip(apart, captions, strict=True)]
+        return means, [part if own else part[:0] for part, own in zip(apart, captions, strict=True)]
 
     def with_texts(self, texts, label, what):
         """Score each image with its list of `texts`: n arrays of nats, empty where the list is."""
@@ -89,10 +93,10 @@ def nats_by_caption(scorer, options, seed):
     Returns:
       The fields of `figures.Evaluation` that depend on captions, by name.
     """
-    photos, heard = scorer.photos, scorer.model.uses_captions
+    photos = scorer.photos
     whole = captions_of(photos, options.scored)
     captions = [whole[i] for i in scorer.indices]
-    by_pixel = PixelNats(photos.hole, photos.image_size, once_each(captions if heard else [[] for _ in captions])[0])
+    by_pixel = PixelNats(photos.hole, photos.image_size, once_each(scorer.used(captions))[0])
     nats, caption_nats = scorer.own(captions, by_pixel.add)
     pixel_nats, ring_nats = by_pixel.gathered()
     return {
@@ -102,14 +106,13 @@ def nats_by_caption(scorer, options, seed):
         "pixel_nats": pixel_nats,
         "ring_nats": ring_nats,
         **_without(scorer, captions, nats),
-        **_of_others(scorer, whole if heard else [[] for _ in whole], options, seed),
+        **_of_others(scorer, scorer.used(whole), options, seed),
     }
 
 
 def _without(scorer, captions, nats):
     """`nats_none`: images scored without a caption there are not scored again."""
-    heard = scorer.model.uses_captions
-    nothing = [[""] if heard and texts else [] for texts in captions]
+    nothing = [[""] if texts else [] for texts in scorer.used(captions)]
     again = scorer.with_texts(nothing, "no caption", "nats without a caption")
     return {"nats_none": np.array([one[0] if len(one) else own for one, own in zip(again, nats, strict=True)])}
 

@@ -92,8 +92,7 @@ def _plain(name, value):
 
 
 def _origin(checkpoint, name):
-    origin = checkpoint.get("provenance")
-    return origin.get(name) if isinstance(origin, dict) else None
+    return checkpoint.get("provenance", {}).get(name)
 
 
 def budget(checkpoint):

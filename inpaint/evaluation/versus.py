@@ -139,7 +139,7 @@ def verdict(summary):
     low, high = gain["ci95"]
     share = f"on {versus['better_on']:.0%} of the images {here} has fewer nats"
     if low <= 0 <= high:
-        these = "these images" if gain["of"].startswith("th") else "these trainings"
+        these = "these trainings" if gain["of"].startswith("training") else "these images"
         return f"the interval holds 0: {these} do not tell the two apart; {share}"
     better = here if low > 0 else there
     sign = "positive" if low > 0 else "negative"
