@@ -20,6 +20,7 @@ from models.stacks.families import DECODERS, decoders_with, single_scale
 SIZES = tuple(UNET_SIZES)
 CAPTION_INJECTIONS = ("last", "all")
 MAP_LAYERS = ("first", "both")
+MASKS = ("box", "mixed")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,12 @@ class NetworkOptions:
     concat_elu: bool | None = yes_or_no("concatenated ELUs, which double a layer's inputs; or plain ones")
     predictors: bool = option(
         True, "a causal decoder's params are relative to predictions from known pixels; or absolute"
+    )
+    masks: str = option(
+        "box",
+        "pixels that are unknown in training: the whole hole; or mixed with rectangles, brush strokes and missing "
+        "strips, where predictions also read known pixels to the right and below",
+        choices=MASKS,
     )
     xavier: bool = option(False, "stack and caption encoder start with Xavier's weights, as 1x1 layers and ift6266 do")
     head_layers: int = option(2, "1x1 layers between tower, stack and the likelihood's params", low=0, high=2)
@@ -167,6 +174,8 @@ def check_combination(options: NetworkOptions, channels: int) -> None:
     if options.inner is not None and not family.takes_inner:
         takers = [name for name, other in DECODERS.items() if other.takes_inner]
         raise ValueError(f"inner is an option of {', '.join(takers)}, not of {decoder}")
+    if options.masks != MASKS[0] and not TOWERS[options.tower].sees_mask:
+        raise ValueError(f"tower {options.tower} cannot tell known pixels from unknown ones, which masks mixed needs")
     if family.halvings and not TOWERS[options.tower].sees_mask:
         raise ValueError(f"tower {options.tower} cannot tell known pixels from black, which {decoder} needs")
     if stack is None and (options.caption_injection == "all" or not options.color_conditioning):

@@ -59,9 +59,11 @@ class Decoder(nn.Module, ABC):
 
     Attributes:
       one_pass: whether one pass gives all pixels, so that there is a mean.
+      any_mask: whether pixels inside the hole may be known.
     """
 
     one_pass: ClassVar[bool] = False
+    any_mask: bool = True
 
     @abstractmethod
     def order(self) -> Tensor:
@@ -72,7 +74,7 @@ class Decoder(nn.Module, ABC):
         """The likelihood's params (B, P, h, w), float32 or more.
 
         Args:
-          center: (B, 3, h, w) in -1..1; None is enough for a `one_pass` decoder.
+          center: (B, 3, h, w) in -1..1, known pixels included; None is enough for a `one_pass` decoder.
           everywhere: run the tower on all of the image (the reference that tests compare with).
 
         Raises: ValueError if the center is missing.
@@ -111,17 +113,18 @@ class SingleScale(Decoder):
     """A decoder of one scale: a tower, a stack or none, a head.
 
     Args:
-      blank: whether the hole is the whole image, so that the tower's input is the same for every image.
+      blank: whether the hole is the whole image, so that without known pixels the tower's input is always the same.
     """
 
     def __init__(self, tower: BorderTower, stack: Stack | None, head: Head, likelihood: Likelihood, blank: bool):
         super().__init__()
         self.tower, self.stack, self.head, self.likelihood = tower, stack, head, likelihood
         self.blank = blank
+        self.any_mask = tower.sees_mask
 
     def border_features(self, image: Tensor, everywhere: bool = False) -> Tensor:
         """The tower's features at the hole's pixels, (B, C, h, w)."""
-        seen = self.tower.prepare(image[:1] if self.blank else image)
+        seen = self.tower.prepare(image[:1] if self.blank and not image[:, 3].any() else image)
         features: Tensor = self.tower(seen, everywhere=everywhere)
         return features.expand(image.shape[0], -1, -1, -1)
 

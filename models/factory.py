@@ -11,7 +11,7 @@ from torch import nn
 from models.border_tower import TOWERS, BorderTower
 from models.canvas import Canvas, Hole
 from models.caption_encoder import CaptionEncoder
-from models.config import MAP_LAYERS, ModelOptions, colors_by_channel, likelihood_of, single_scale_decoder
+from models.config import MAP_LAYERS, MASKS, ModelOptions, colors_by_channel, likelihood_of, single_scale_decoder
 from models.decoder import CausalDecoder, ContourDecoder, Decoder
 from models.head import ACTIVATIONS, Activation, ColorHead, Head
 from models.inpainter import Inpainter
@@ -19,7 +19,7 @@ from models.layers.maps import ContextChannels
 from models.layers.modules import xavier_, xavier_all_
 from models.likelihoods import Grey
 from models.multiscale import HalfResolution, MultiScale, ParallelUpscaler
-from models.predictors import CopyCandidates, LinearPredictors, TwoSidedPredictors
+from models.predictors import CopyCandidates, LinearPredictors, SurroundedPredictors, TwoSidedPredictors
 from models.stacks.base import Stack
 from models.stacks.families import DECODERS
 
@@ -150,6 +150,8 @@ class Builder:
             return None
         if self.likelihood.weighs_candidates:
             return CopyCandidates(canvas)
+        if self.options.masks == MASKS[1]:
+            return SurroundedPredictors(canvas, count)
         return (TwoSidedPredictors if finer else LinearPredictors)(canvas, count)
 
     @property

@@ -4,6 +4,11 @@ It turns bytes and strings into the networks' inputs: the border with its mask, 
 `Decoder` (decoder.py) computes the likelihood's params from them, and the likelihood scores the center or draws one.
 The decoder `contour` has no causal stack: its pixels are independent given border and caption, so one pass gives the
 mean and a sample.
+
+The hole is the window in which pixels may be missing. Given a mask of known pixels, the unknown ones in the window are
+drawn in the decoder's order: p(unknown | known) is the product over them of p(pixel | all known, unknown ones before
+it), and sums to one for every mask. Two masks need not agree: p(A) p(B | A) is not p(A and B), as the border tower sees
+other pixels.
 """
 
 import contextlib
@@ -17,8 +22,8 @@ from torch import Tensor, nn
 from models import caption_encoder
 from models.canvas import Hole
 from models.decoder import Caption, Decoder
+from models.inputs import at_hole, check_known, check_pixels, image_of
 from models.intensity import normalize
-from models.layers.region import Region, crop
 from models.likelihoods.base import Likelihood
 from models.precision import exact_float32, float64_or_less
 from models.sampling import Drawn, SampleOptions, check_temperature
@@ -70,27 +75,30 @@ class Inpainter(nn.Module):
         *,
         known: Tensor | None = None,
     ) -> Tensor:
-        """Nats of each sub-pixel given those of lower rank, the border and the caption.
+        """Nats of each unknown sub-pixel given those of lower rank, the known ones and the caption; 0 for known ones.
 
         In eval mode float32 products are exact, whatever torch's settings say; in train mode they decide (TF32).
 
         Args:
-          border: uint8 (B, 3, H, W), the hole zeroed (its contents are ignored in any case).
-          center: uint8 (B, 3, h, w).
+          border: uint8 (B, 3, H, W). Unknown pixels are not read.
+          center: uint8 (B, 3, h, w). Known pixels are not read: there the border's are the truth.
           captions: B strings, "" for none; None for none at all.
-          known: bool (B, 1, H, W), the border pixels that are known; None for all. Training's shifts use it.
+          known: bool (B, 1, H, W), true where a pixel is known; another mask for each image if need be. None: all
+            pixels outside the hole and none inside. Unknown pixels outside the hole are neither scored nor drawn.
 
         Returns: float32 (B, 3, h, w), all <= 0. For `bernoulli` the negated cross-entropy of intensities.
-        Raises: ValueError for a wrong shape, dtype or number of captions.
+        Raises: ValueError for a wrong shape, dtype or number of captions, or for known pixels inside the hole of a
+          model whose tower cannot tell them from black.
         """
         if not len(border):
-            self._check("center", center, (0, 3, *self.hole[2:]))
+            check_pixels("center", center, (0, 3, *self.hole[2:]))
             self._checked(border, captions)
             return torch.zeros(0, 3, *self.hole[2:], device=border.device)
         with contextlib.nullcontext() if self.training else exact_float32():
             params = self.params(border, captions, center, known=known)  # (B, P, h, w)
             with torch.autocast(border.device.type, enabled=False):
-                return self.likelihood.log_prob(params, center)
+                log_prob = self.likelihood.log_prob(params, self._with_known(center, border, known))
+            return log_prob if known is None else log_prob.masked_fill(at_hole(known, self.hole), 0)
 
     forward = log_prob  # what DistributedDataParallel and torch.compile call
 
@@ -110,9 +118,12 @@ class Inpainter(nn.Module):
         Raises: ValueError if it is missing, or as `log_prob`.
         """
         if center is not None:
-            self._check("center", center, (border.shape[0], 3, *self.hole[2:]))
+            check_pixels("center", center, (border.shape[0], 3, *self.hole[2:]))
         image, caption = self.inputs(border, captions, known)
-        pixels = None if center is None else normalize(self.likelihood.quantize(center))  # (B, 3, h, w)
+        pixels = None
+        if center is not None:
+            center = self._with_known(center, border, known)
+            pixels = normalize(self.likelihood.quantize(center))  # (B, 3, h, w)
         return self.net.params(image, caption, pixels, everywhere)
 
     def sample(
@@ -120,19 +131,21 @@ class Inpainter(nn.Module):
         border: Tensor,
         captions: list[str] | None = None,
         *,
+        known: Tensor | None = None,
         generator: Generators = None,
         temperature: float = 1.0,
         cached: bool = True,
         dtype: torch.dtype = torch.float64,
         progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     ) -> Tensor:
-        """Centers drawn from the model, uint8 (B, 3, h, w). Always without dropout: the mode is restored afterwards.
+        """Centers drawn from the model, uint8 (B, 3, h, w), known pixels as they were. Always without dropout: the mode
+        is restored afterwards.
 
         `contour` draws all pixels from one pass, so `cached` changes nothing. For `bernoulli` on more than two levels
         the sample is the mean.
 
         Args:
-          border, captions: as in `log_prob`.
+          border, captions, known: as in `log_prob`.
           generator: source of uniform numbers, on any device; None for torch's own. Several share the batch equally,
             and each share is drawn as if it were alone.
           temperature: at least 0.001; scales logits and widths, 1 for the model's own distribution.
@@ -144,13 +157,14 @@ class Inpainter(nn.Module):
         Raises: ValueError for a temperature out of range, generators that cannot share the batch, or as `log_prob`.
         """
         options = SampleOptions(temperature, cached, scored=False, dtype=dtype, progress=progress)
-        return self._sample(border, captions, generator, options)[0]
+        return self._sample(border, captions, known, generator, options)[0]
 
     def sample_with_log_prob(
         self,
         border: Tensor,
         captions: list[str] | None = None,
         *,
+        known: Tensor | None = None,
         generator: Generators = None,
         **options: Any,
     ) -> tuple[Tensor, Tensor]:
@@ -158,24 +172,40 @@ class Inpainter(nn.Module):
 
         Returns: uint8 and float32 (B, 3, h, w).
         """
-        center, nats = self._sample(border, captions, generator, SampleOptions(**options, scored=True))
+        center, nats = self._sample(border, captions, known, generator, SampleOptions(**options, scored=True))
         assert nats is not None
         return center, nats
 
     def _sample(
-        self, border: Tensor, captions: list[str] | None, generator: Generators, options: SampleOptions
+        self,
+        border: Tensor,
+        captions: list[str] | None,
+        known: Tensor | None,
+        generator: Generators,
+        options: SampleOptions,
     ) -> Drawn:
         check_temperature(options.temperature)
         dtype = float64_or_less(options.dtype, border.device)
         if dtype != options.dtype:
             warnings.warn(f"{border.device.type} has no float64: samples are drawn in float32", stacklevel=3)
         with self._evaluating(), torch.inference_mode():  # a tenth faster than no_grad with so many small operations
-            center, nats = self._draw(border, captions, generator, options._replace(dtype=dtype))
+            center, nats = self._draw(border, captions, known, generator, options._replace(dtype=dtype))
+            center = self._with_known(center, border, known)
+            if nats is not None and known is not None:
+                nats = nats.masked_fill(at_hole(known, self.hole), 0)
         return center.clone(), None if nats is None else nats.clone()  # no inference tensors
 
-    def _draw(self, border: Tensor, captions: list[str] | None, generator: Generators, options: SampleOptions) -> Drawn:
+    def _draw(
+        self,
+        border: Tensor,
+        captions: list[str] | None,
+        known: Tensor | None,
+        generator: Generators,
+        options: SampleOptions,
+    ) -> Drawn:
         _, _, h, w = self.hole
         captions = self._checked(border, captions)
+        self._check_known(border, known)
         generators = generator if isinstance(generator, Sequence) else [generator]
         if not generators:
             raise ValueError("there is no generator in the list: at least one is needed")
@@ -189,19 +219,20 @@ class Inpainter(nn.Module):
         uniforms = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
         noise = self.likelihood.noise(torch.cat([part.to(border.device) for part in uniforms]))
         shares = [slice(k * share, (k + 1) * share) for k in range(len(generators))]
-        inputs = [self.inputs(border[part], captions[part]) for part in shares]
+        inputs = [self.inputs(border[part], captions[part], None if known is None else known[part]) for part in shares]
         image, caption = torch.cat([image for image, _ in inputs]), Caption.joined([caption for _, caption in inputs])
         return self.net.draw(image, caption, noise, options._replace(shares=len(shares)))
 
     @torch.no_grad()
-    def mean(self, border: Tensor, captions: list[str] | None = None) -> Tensor | None:
-        """The expected center, float32 (B, 3, h, w) in 0..255, where one pass gives it; None elsewhere."""
+    def mean(self, border: Tensor, captions: list[str] | None = None, *, known: Tensor | None = None) -> Tensor | None:
+        """The expected center, float32 (B, 3, h, w) in 0..255, where one pass gives it; None elsewhere. Known pixels
+        as they are."""
         if not self.net.one_pass:
             return None
         if not len(border):
             return self.log_prob(border, border.new_zeros(0, 3, *self.hole[2:]), captions)
         with self._evaluating():
-            return self.likelihood.mean(self.params(border, captions))
+            return self._with_known(self.likelihood.mean(self.params(border, captions, known=known)), border, known)
 
     @contextlib.contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -222,7 +253,7 @@ class Inpainter(nn.Module):
 
     def _checked(self, border: Tensor, captions: list[str] | None) -> list[str]:
         """The captions, one a border. Raises: ValueError as `log_prob`."""
-        self._check("border", border, (border.shape[0], 3, self.image_size, self.image_size))
+        check_pixels("border", border, (border.shape[0], 3, self.image_size, self.image_size))
         if captions is None:
             return [""] * border.shape[0]
         if len(captions) != border.shape[0]:
@@ -230,19 +261,22 @@ class Inpainter(nn.Module):
         return captions
 
     def _masked(self, border: Tensor, known: Tensor | None) -> Tensor:
-        """Intensities in -1..1, zero where unknown, and the mask of what is known: float32 (B, 4, H, W)."""
-        whole = (border.shape[0], 1, self.image_size, self.image_size)
-        if known is not None and (known.dtype != torch.bool or tuple(known.shape) != whole):
-            raise ValueError(
-                f"known must be bool {whole}, not {str(known.dtype).removeprefix('torch.')} {tuple(known.shape)}"
-            )
-        mask = torch.ones(1, 1, self.image_size, self.image_size, device=border.device)
-        self._at_hole(mask).zero_()
-        if known is not None:
-            mask = mask * known  # (B, 1, H, W)
-        image = normalize(border) * mask  # (B, 3, H, W)
-        image = torch.cat([image, mask.expand(border.shape[0], -1, -1, -1)], dim=1)  # (B, 4, H, W)
-        return image.to(memory_format=torch.channels_last)
+        """See inputs.image_of. Raises: ValueError as `log_prob`."""
+        self._check_known(border, known)
+        return image_of(border, known, self.hole, self.likelihood)
+
+    def _check_known(self, border: Tensor, known: Tensor | None) -> None:
+        check_known(known, border)
+        if known is not None and not self.net.any_mask and at_hole(known, self.hole).any():
+            tower = self.config["tower"]
+            raise ValueError(f"tower {tower} cannot tell known pixels inside the hole from unknown ones; unet can")
+
+    def _with_known(self, center: Tensor, border: Tensor, known: Tensor | None) -> Tensor:
+        """The center with the border's pixels where they are known."""
+        if known is None:
+            return center
+        inside, pixels = at_hole(known, self.hole), at_hole(border, self.hole)
+        return torch.where(inside, pixels.to(center.dtype), center)
 
     def _caption(self, captions: list[str], device: torch.device) -> Caption:
         """Encode captions in float32; a model without captions ignores them."""
@@ -255,16 +289,4 @@ class Inpainter(nn.Module):
         """The decoder's input from captions' summaries (B, S + FOUND)."""
         assert self.caption_encoder is not None  # it made the summary
         whole = self.caption_encoder.map_of(summary[:, : self.image_size])  # (B, 1, S, S)
-        return Caption(summary if self.config["caption_injection"] == "all" else None, self._at_hole(whole))
-
-    def _at_hole(self, x: Tensor) -> Tensor:
-        """View the hole: (B, C, S, S) -> (B, C, h, w)."""
-        size = self.image_size
-        return crop(x, Region.whole(size, size), Region.of_hole(self.hole, size, size))
-
-    @staticmethod
-    def _check(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
-        if x.dtype != torch.uint8 or tuple(x.shape) != shape:
-            raise ValueError(
-                f"{name} must be uint8 {shape}, not {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}"
-            )
+        return Caption(summary if self.config["caption_injection"] == "all" else None, at_hole(whole, self.hole))

@@ -21,7 +21,7 @@ from models.border_tower import BorderTower
 from models.canvas import Hole
 from models.decoder import Caption, Decoder, Scale, at_least_float32, color_ranks, needed
 from models.head import Head
-from models.intensity import normalize
+from models.intensity import denormalize, normalize
 from models.layers.region import Region, crop
 from models.likelihoods.base import Likelihood
 from models.predictors import BETWEEN, CopiesAround, Interpolations, Shares
@@ -160,7 +160,9 @@ class ParallelUpscaler(Decoder):
         return torch.cat(centers), torch.cat(nats) if options.scored else None
 
     def _draw_share(self, image: Tensor, caption: Caption, noise: Tensor, options: SampleOptions) -> Drawn:
-        center = torch.zeros(noise.shape[0], 3, *noise.shape[2:], dtype=torch.uint8, device=noise.device)
+        inside = crop(image, Region.whole(*image.shape[2:]), self.hole)
+        known = inside[:, 3:4] > 0  # (B, 1, h, w)
+        center = torch.where(known, denormalize(inside[:, :3]).round(), 0).to(torch.uint8)  # (B, 3, h, w)
         nats = torch.zeros(center.shape, device=noise.device) if options.scored else None
         for number in options.progress(range(len(self.turns))):
             turn = (..., *self.turns[number])
@@ -171,7 +173,7 @@ class ParallelUpscaler(Decoder):
             for colors in [slice(k, k + 1) for k in range(3)] if self.head.by_color else [slice(None)]:
                 params = self._params(first, predictions, normalize(levels))
                 drawn = self.likelihood.sample(params, noise[turn], options.temperature)
-                levels[:, colors] = drawn[:, colors]
+                levels[:, colors] = torch.where(known[turn], levels, drawn)[:, colors]
             if nats is not None:
                 params = self._params(first, predictions, normalize(levels))
                 nats[turn] = self.likelihood.log_prob(params, levels)

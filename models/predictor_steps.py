@@ -7,7 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.layers.twins import Cursor, twin_of
-from models.predictors import ABOVE, NEIGHBOURS, SIDE, CopyCandidates, LinearPredictors, TwoSidedPredictors, windows_of
+from models.predictors import (
+    ABOVE,
+    NEIGHBOURS,
+    SIDE,
+    CopyCandidates,
+    LinearPredictors,
+    SurroundedPredictors,
+    TwoSidedPredictors,
+    windows_of,
+)
 
 
 @twin_of(LinearPredictors)
@@ -41,17 +50,35 @@ class TwoSidedPredictorsStep(LinearPredictorsStep):
         return super().__call__(i, j) + around
 
 
+@twin_of(SurroundedPredictors)
+class SurroundedPredictorsStep(LinearPredictorsStep):
+    def __init__(self, layer: SurroundedPredictors, cursor: Cursor):
+        super().__init__(layer, cursor)
+        self.pulls = layer.pulls
+        self.pulled: Any = None
+        self.rest: Any = None
+
+    def start(self, with_margin: Tensor, border: Tensor) -> None:
+        super().start(with_margin, border)
+        pulled, share = self.pulls(border.to(with_margin.dtype))
+        self.pulled, self.rest = pulled, 1 - share
+
+    def __call__(self, i: int, j: int) -> Tensor:
+        prediction: Tensor = torch.addcmul(self.pulled[:, :, i, j], self.rest[:, :, i, j], super().__call__(i, j))
+        return prediction
+
+
 @twin_of(CopyCandidates)
 class CopyCandidatesStep:
     def __init__(self, layer: CopyCandidates, cursor: Cursor):
-        self.canvas, self.nearest_border = layer.canvas, layer.nearest_border
+        self.canvas, self.nearest_known = layer.canvas, layer.nearest_known
         self.windows: Any = None
         self.far: Any = None
 
     def start(self, with_margin: Tensor, border: Tensor) -> None:
         """See LinearPredictorsStep."""
         self.windows = windows_of(self.canvas, with_margin)
-        far = self.nearest_border(border.to(with_margin.dtype))
+        far = self.nearest_known(border.to(with_margin.dtype))
         self.far = torch.stack(far, dim=-1).permute(2, 3, 0, 1, 4)  # (h, w, B, 3, 4)
 
     def __call__(self, i: int, j: int) -> Tensor:

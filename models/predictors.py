@@ -6,7 +6,8 @@ difference: each mean is one of k linear predictions plus what the network adds.
 learn. A softmax over levels has no mean; there the network weighs candidates, copies of known pixels, against the
 levels [2].
 
-Where neighbours are known on all sides (multiscale.py), pixels are interpolated. predictor_steps.py has the twins.
+Where neighbours are known on all sides (multiscale.py, or within a mask), pixels are interpolated. predictor_steps.py
+has the twins.
 
 [1] Wu and Memon 1997, Context-based, adaptive, lossless image coding   [2] See, Liu, Manning 2017, arXiv:1704.04368
 """
@@ -37,6 +38,18 @@ PREDICTORS: tuple[Shares, ...] = (
 )
 NEIGHBOURS = (W, N, NW, NE)
 E, S, SW, SE = (0, 1), (1, 0), (1, -1), (1, 1)
+TOWARD: tuple[Shares, ...] = (  # how far each of PREDICTORS starts to move toward known pixels after it
+    {},
+    {E: 0.25, S: 0.25},
+    {E: 0.5},
+    {S: 0.5},
+    {E: 0.25, S: 0.25},
+    {},
+    {},
+    {},
+    {E: 0.25, S: 0.25},
+    {},
+)
 EIGHT = (NW, N, NE, W, E, SW, S, SE)
 BETWEEN: dict[Place, tuple[Shares, ...]] = {  # by where a pixel lies from one of the coarser grid: what is known then
     (0, 1): ({W: 0.5, E: 0.5}, {W: 1}, {E: 1}, {}),
@@ -88,9 +101,35 @@ class TwoSidedPredictors(LinearPredictors):
         return y
 
 
+class SurroundedPredictors(LinearPredictors):
+    """`LinearPredictors` moved toward known pixels up to two away, on all sides: each known pixel pulls a prediction by
+    a learned share of the difference. So with none known they are those of `LinearPredictors`, whatever the mask."""
+
+    def __init__(self, canvas: Canvas, count: int):
+        super().__init__(canvas, count)
+        self.pull = nn.Conv2d(3, 3 * count, 2 * SIDE + 1, padding=SIDE, groups=3, bias=False)
+        whole = torch.zeros(3 * count, 3, *self.pull.weight.shape[2:])
+        start_as(whole, TOWARD, (SIDE, SIDE))
+        with torch.no_grad():
+            self.pull.weight.copy_(whole.sum(1, keepdim=True))
+
+    def forward(self, canvas: Tensor, border: Tensor) -> Tensor:  # type: ignore[override]
+        pulled, share = self.pulls(border)
+        y = super().forward(canvas, border)
+        return y - share * y + pulled
+
+    def pulls(self, border: Tensor) -> tuple[Tensor, Tensor]:
+        """Known pixels around each pixel of the hole, weighted, and the sum of the weights: (B, 3 k, h, w) each."""
+        near = self.canvas.hole.grow(SIDE)
+        x = crop(border[:, :4], Region.whole(*border.shape[2:]), near)
+        pulled: Tensor = self.pull(x[:, :3])
+        share = self.pull(x[:, 3:].expand(-1, 3, -1, -1))
+        return crop(pulled, near, self.canvas.hole), crop(share, near, self.canvas.hole)
+
+
 class CopyCandidates(nn.Module):
-    """For each pixel of the hole its four NEIGHBOURS and the nearest border pixels above, to the left, to the right and
-    below, in -1..1; zeros outside the image."""
+    """For each pixel of the hole its four NEIGHBOURS and the nearest known pixels above, to the left, to the right and
+    below, no further than just outside the hole; in -1..1, zeros outside the image."""
 
     COUNT = len(NEIGHBOURS) + 4
 
@@ -102,20 +141,17 @@ class CopyCandidates(nn.Module):
         """(B, 4, rows, columns), every pixel known, and the whole border (B, 4, H, W) -> (B, 24, h, w), R's first."""
         windows = windows_of(self.canvas, padded(canvas)).permute(2, 3, 0, 1, 4, 5)  # (B, 3, h, w, rows, columns)
         near = [windows[..., ABOVE + row, SIDE + column] for row, column in NEIGHBOURS]  # (B, 3, h, w) each
-        return torch.stack([*near, *self.nearest_border(border)], dim=2).flatten(1, 2)
+        return torch.stack([*near, *self.nearest_known(border)], dim=2).flatten(1, 2)
 
-    def nearest_border(self, border: Tensor) -> list[Tensor]:
-        """The nearest border pixels on the four sides, (B, 3, h, w) each."""
+    def nearest_known(self, border: Tensor) -> list[Tensor]:
+        """The nearest known pixels on the four sides, (B, 3, h, w) each; zeros if the one just outside is unknown."""
         hole = self.canvas.hole
-        x = F.pad(border[:, :3], (1, 1, 1, 1))  # so the pixel (i, j) is at (i + 1, j + 1)
-        rows, columns = slice(hole.top + 1, hole.bottom + 1), slice(hole.left + 1, hole.right + 1)
-        sides = (
-            x[:, :, hole.top : hole.top + 1, columns],
-            x[:, :, rows, hole.left : hole.left + 1],
-            x[:, :, rows, hole.right + 1 : hole.right + 2],
-            x[:, :, hole.bottom + 1 : hole.bottom + 2, columns],
-        )
-        return [side.expand(-1, -1, self.canvas.height, self.canvas.width) for side in sides]
+        x = F.pad(border[:, :4], (1, 1, 1, 1))  # so the pixel (i, j) is at (i + 1, j + 1)
+        x = x[:, :, hole.top : hole.bottom + 2, hole.left : hole.right + 2]  # (B, 4, h + 2, w + 2)
+        sideways = x.transpose(2, 3)
+        above, left = latest_known(x), latest_known(sideways).transpose(2, 3)
+        right, below = latest_known(sideways.flip(2)).flip(2).transpose(2, 3), latest_known(x.flip(2)).flip(2)
+        return [above, left, right, below]
 
 
 class Interpolations(nn.Conv2d):
@@ -162,6 +198,15 @@ def start_as(weight: Tensor, predictors: tuple[Shares, ...], center: Place) -> N
             start[channels, k, channels, center[0] + row, center[1] + column] = share
     with torch.no_grad():
         weight.copy_(start.flatten(0, 1))
+
+
+def latest_known(x: Tensor) -> Tensor:
+    """The nearest known pixel above each pixel, or the first row's: (B, 4, h + 2, w + 2), intensities and mask, hole in
+    the middle -> (B, 3, h, w)."""
+    colors, known = x[:, :3, :-2, 1:-1], x[:, 3:, :-2, 1:-1] > 0
+    rows = torch.arange(colors.shape[2], device=x.device).reshape(-1, 1)
+    latest = torch.where(known, rows, 0).cummax(dim=2).values
+    return colors.gather(2, latest.expand(-1, 3, -1, -1))
 
 
 def padded(canvas: Tensor) -> Tensor:

@@ -151,8 +151,8 @@ def sample_raster(
 
     Args:
       parts: a decoder's, in eval mode.
-      canvas: (B, 4, rows, columns), intensities in -1..1 and the mask of known pixels. Pixels of the hole that the
-        first image's mask marks as known are kept; the others are not read.
+      canvas: (B, 4, rows, columns), intensities in -1..1 and the mask of known pixels. Known pixels of the hole are
+        kept; the others are not read.
       precompute: returns what does not depend on the center, in float32, for the whole batch.
       noise: the likelihood's, (B, uniforms_per_pixel, h, w).
       options: `progress` wraps the rows of the hole.
@@ -164,7 +164,8 @@ def sample_raster(
     likelihood, geometry = parts.likelihood, parts.stack.canvas
     source: ParamsSource = (IncrementalParams if options.cached else PlainParams)(parts, canvas.to(dtype), precompute)
     hole = geometry.hole_of(source.canvas)  # a view: what is drawn appears on the canvas
-    known = hole[0, 3].bool().tolist()
+    known = hole[:, 3].bool().permute(1, 2, 0).unsqueeze(-1)  # (h, w, B, 1)
+    any_known, all_known = known.any(dim=2)[..., 0].tolist(), known.all(dim=2)[..., 0].tolist()
     levels_known = denormalize(hole[:, :3]).round().to(torch.uint8).permute(2, 3, 0, 1)  # (h, w, B, 3)
     hole[:, :3], hole[:, 3] = 0, 1
     channels = (0, 1, 2) if parts.head.by_color else (None,)  # drawn one by one, or all from the same params
@@ -176,11 +177,11 @@ def sample_raster(
             for channel in channels:
                 params, predictions = source.params(i, j, pixel, channel)
                 mine = slice(None) if channel is None else slice(channel, channel + 1)
-                if known[i][j]:
-                    levels = levels_known[i, j][:, mine]
-                else:
+                levels = levels_known[i, j][:, mine]
+                if not all_known[i][j]:
                     u = pixel_noise if channel is None else pixel_noise[:, mine]
-                    levels = likelihood.sample(params, u, options.temperature, predictions)
+                    sampled = likelihood.sample(params, u, options.temperature, predictions)
+                    levels = torch.where(known[i, j], levels, sampled) if any_known[i][j] else sampled
                 pixel[:, mine] = normalize(levels, dtype)
                 drawn.append(levels)
                 if options.scored:

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from data_prep.hole import channels_first
 from inpaint.dataset import Photos
 from inpaint.tiles import cut_center
 
@@ -139,6 +140,7 @@ class Batches:
                 moves = random.integers(-vary.shift, vary.shift + 1, 2)
                 images[i], known[i] = shifted(images[i], *moves.clip(*self._room))
         center = cut_center(images, self.photos.hole)  # (B, 3, h, w)
+        known[channels_first(self.photos.hole)] = False
         return Batch(images, center, captions, known)
 
     def _caption(self, image: int, random: np.random.Generator) -> str:
