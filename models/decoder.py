@@ -19,7 +19,8 @@ from models.head import Head
 from models.layers.maps import Context
 from models.likelihoods.base import Likelihood
 from models.predictors import CopyCandidates, LinearPredictors
-from models.sampling import Drawn, Precomputed, RasterParts, SampleOptions, sample_raster
+from models.sampling import Drawn, SampleOptions, sample_raster
+from models.sources import Precomputed, RasterParts
 from models.stacks.base import Stack
 
 
@@ -198,7 +199,7 @@ class CausalDecoder(SingleScale):
             contexts, firsts = zip(*(self.before_drawing(*share) for share in shares), strict=True)
             return Precomputed(Context.joined(contexts), torch.cat(firsts))
 
-        return sample_raster(self.raster_parts(), self.stack.canvas.of(image[:, :4]), precompute, noise, options)
+        return sample_raster(self.raster_parts(), image, precompute, noise, options)
 
     def raster_parts(self) -> RasterParts:
         return RasterParts(self.stack, self.head, self.likelihood, self.anchor)

@@ -1,4 +1,4 @@
-"""The twins of the heads: they compute one pixel, or one color of it."""
+"""The twins of the heads: they compute one pixel, or one color of it. Pixels of a wave are like images of a batch."""
 
 from typing import Any, cast
 
@@ -9,6 +9,7 @@ from models.head import ColorHead, Head, waves
 from models.layers.maps import Conv1x1
 from models.layers.steps import Conv1x1Step
 from models.layers.twins import Cursor, twin_of
+from models.layers.waves import WAVES
 
 
 class FirstLayerStep:
@@ -23,6 +24,7 @@ class FirstLayerStep:
         return first_layer if self.stack is None else first_layer + self.stack(stack)
 
 
+@twin_of(Head, WAVES)
 @twin_of(Head)
 class HeadStep(FirstLayerStep):
     def __init__(self, head: Head, cursor: Cursor):
@@ -38,6 +40,7 @@ class HeadStep(FirstLayerStep):
         return self.out(x if self.second is None else self.activation(self.second(x)))
 
 
+@twin_of(ColorHead, WAVES)
 @twin_of(ColorHead)
 class ColorHeadStep(FirstLayerStep):
     """One color at a time.

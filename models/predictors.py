@@ -76,6 +76,8 @@ class LinearPredictors(MaskedConv2d):
       count: k; they start as PREDICTORS, in turn.
     """
 
+    side = SIDE  # columns to the right in the rows above
+
     def __init__(self, canvas: Canvas, count: int):
         kernel = (ABOVE + 1, 2 * SIDE + 1)
         mask = torch.ones(3 * count, 3, *kernel)
@@ -132,6 +134,7 @@ class CopyCandidates(nn.Module):
     below, no further than just outside the hole; in -1..1, zeros outside the image."""
 
     COUNT = len(NEIGHBOURS) + 4
+    side = 1
 
     def __init__(self, canvas: Canvas):
         super().__init__()

@@ -80,6 +80,7 @@ def test_predictions_begin_as_the_coders_own():
 
 def test_copies_are_the_neighbours_and_the_border_on_each_side():
     image = image_of()
+    image[:, 3, 4:10, 5:12] = 0  # the hole is unknown
     canvas = Canvas((4, 5, 6, 7), SIZE)
     copies = CopyCandidates(canvas)(canvas.of(image), image).unflatten(1, (3, 8))  # (B, 3, 8, h, w)
     for k, (row, column) in enumerate([(0, -1), (-1, 0), (-1, -1), (-1, 1)]):
@@ -89,7 +90,18 @@ def test_copies_are_the_neighbours_and_the_border_on_each_side():
     assert torch.equal(left, image[:, :3, 4:10, 4:5].expand_as(left))
     assert torch.equal(right, image[:, :3, 4:10, 12:13].expand_as(right))
     assert torch.equal(below, image[:, :3, 10:11, 5:12].expand_as(below))
-    whole = Canvas((0, 0, SIZE, SIZE), SIZE)
+    image[:, 3, 6, 7] = 1  # but a pixel
+    copies = CopyCandidates(canvas)(canvas.of(image), image).unflatten(1, (3, 8))
+    above, left, right, below = copies[:, :, 4:].unbind(2)
+    for side, pixels in (
+        (above, (slice(3, 6), 2)),
+        (below, (slice(2), 2)),
+        (left, (2, slice(3, 7))),
+        (right, (2, slice(2))),
+    ):
+        assert (side[(..., *pixels)] == image[:, :3, 6, 7, None]).all()
+    assert torch.equal(above[..., 0, 2], image[:, :3, 3, 7])
+    image[:, 3], whole = 0, Canvas((0, 0, SIZE, SIZE), SIZE)
     assert (CopyCandidates(whole)(whole.of(image), image).unflatten(1, (3, 8))[:, :, 4:] == 0).all()
 
 

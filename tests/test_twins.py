@@ -25,7 +25,14 @@ from models.layers.norm import PixelNorm
 from models.layers.position import Position
 from models.layers.twins import TWINS, Cursor, RowContext, stepwise
 from models.likelihoods import Categorical, LogisticMixture
-from models.predictors import CopyCandidates, LinearPredictors, TwoSidedPredictors, padded, trimmed
+from models.predictors import (
+    CopyCandidates,
+    LinearPredictors,
+    SurroundedPredictors,
+    TwoSidedPredictors,
+    padded,
+    trimmed,
+)
 
 B, H, W = 2, 6, 7
 CANVAS = Canvas((3, 5, 4, 5), 16)
@@ -56,6 +63,7 @@ TESTED_BELOW |= {
     GatedAttention,
     LinearPredictors,
     TwoSidedPredictors,
+    SurroundedPredictors,
     CopyCandidates,
     nn.ModuleList,
     Levels,
@@ -294,7 +302,7 @@ def test_a_head_pixel_by_pixel_and_color_by_color(kind, channels, layers):
             torch.testing.assert_close(torch.cat(params, dim=1), whole[:, :, i, j], atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("kind", [LinearPredictors, TwoSidedPredictors, CopyCandidates])
+@pytest.mark.parametrize("kind", [LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates])
 def test_predictors_pixel_by_pixel(kind):
     predictors = shaken(kind(CANVAS) if kind is CopyCandidates else kind(CANVAS, 4))
     image = random_map(4, 0, 16, 16)

@@ -37,6 +37,8 @@ class VerticalConv(CausalKernel):
     For `Stack.vertical`: its input is shifted down by a row, so all that is read lies above.
     """
 
+    shifted = True
+
     def __init__(
         self, inputs: int, outputs: int, rows: int, side: int, bias: bool = True, stride: int = 1, dilation: int = 1
     ):

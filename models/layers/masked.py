@@ -66,7 +66,10 @@ class CausalKernel(MaskedConv2d):
 
     Attributes:
       above, left, right: the reach in pixels, after dilation.
+      shifted: whether it reads maps that were shifted down by a row.
     """
+
+    shifted = False
 
     def __init__(
         self,

@@ -18,6 +18,8 @@ from models.layers.levels import Levels
 from models.layers.maps import Context
 
 Twin = TypeVar("Twin", bound=Callable[..., Any])
+Twins = dict[type[nn.Module], Callable[[Any, Any], Any]]
+TWINS: Twins = {}
 
 
 class Cursor:
@@ -28,7 +30,10 @@ class Cursor:
       row: index of the current row.
       first, end: the current columns, end excluded.
       at_pixel: whether the current columns are a single pixel, without a dimension for columns.
+      twins: those that it moves.
     """
+
+    twins = TWINS
 
     def __init__(self, width: int):
         self.width = width
@@ -75,29 +80,28 @@ class RowContext(Context):
         return RowContext(self.tower[::2], self.caption, self.border)
 
 
-TWINS: dict[type[nn.Module], Callable[[Any, Cursor], Any]] = {}
-
-
-def twin_of(layer: type[nn.Module]) -> Callable[[Twin], Twin]:
+def twin_of(layer: type[nn.Module], twins: Twins = TWINS) -> Callable[[Twin], Twin]:
     """Register what replaces layers of a class: it is called with the layer and a cursor."""
 
     def register(twin: Twin) -> Twin:
-        TWINS[layer] = twin
+        twins[layer] = twin
         return twin
 
     return register
 
 
-def stepwise(module: Any, cursor: Cursor) -> Any:
+def stepwise(module: Any, cursor: Any) -> Any:
     """A module's twin, or if it has none, a copy of it with submodules replaced by their twins.
 
     Args:
       module: in eval mode. Its weights must not change afterwards.
-      cursor: of the map that the module reads; to be moved before each call.
+      cursor: of the map that the module reads, a `Cursor` or a `WaveCursor`; to be moved before each call.
     """
-    twin = TWINS.get(type(module))
+    twin = cursor.twins.get(type(module))
     if twin is not None:
         return twin(module, cursor)
+    if type(module) in TWINS:
+        raise TypeError(f"{type(module).__name__} has no twin for waves, so its stack is no cone")
     clone = copy.copy(module)
     children, clone._modules = clone._modules, {}
     for name, child in children.items():  # as plain attributes, whose look-up is faster than that of submodules

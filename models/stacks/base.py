@@ -29,6 +29,8 @@ class Stack(nn.Module, ABC):
       DEPARTS: where it departs from that paper.
       can_group: whether the option `color_conditioning` puts the stack's channels in color groups.
       horizontal_reads_rows: whether layers of `horizontal` read rows above, so that it must be run on whole rows.
+      cone: whether `vertical` reads the rows above of the canvas alone, by `VerticalConv`, and no features: then what
+        a pixel depends on is a cone, and pixels are drawn in waves (layers/waves.py, where each layer needs a twin).
       channels: of the features.
       grouped: whether the features come in color groups: G's depend on the pixel's R, and B's on its R and G.
     """
@@ -38,6 +40,7 @@ class Stack(nn.Module, ABC):
     DEPARTS: ClassVar[tuple[Departure, ...]] = ()
     can_group: ClassVar[bool] = False
     horizontal_reads_rows: ClassVar[bool] = True
+    cone: ClassVar[bool] = False
     channels: int
     grouped: bool = False
 

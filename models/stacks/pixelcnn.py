@@ -97,6 +97,7 @@ class PixelCNNStack(Stack):
         MASK_AS_INPUT,
     )
     can_group = True
+    cone = True
 
     def __init__(self, canvas: Canvas, context: ContextChannels, options: Options):
         super().__init__(canvas)

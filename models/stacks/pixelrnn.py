@@ -100,6 +100,7 @@ class RowLSTMStack(PixelRNNStack):
         *PixelRNNStack.DEPARTS,
     )
     GATES = 4
+    cone = True
 
     def layer(self, index: int, channels: int, options: RowOptions) -> RowLSTM:
         return RowLSTM(channels, dilation_of(index) if options.dilation else 1)
