@@ -10,7 +10,8 @@ import models.head_steps
 import models.layers.attention_steps
 import models.layers.lstm_steps
 import models.layers.steps
-import models.predictor_steps  # noqa: F401 - all of these register their twins
+import models.predictor_steps
+import models.stacks.gated_steps  # noqa: F401 - all of these register their twins
 from models.layers.maps import Context
 from models.layers.twins import Cursor, RowContext, stepwise
 from models.stacks.base import Stack

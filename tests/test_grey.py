@@ -19,7 +19,8 @@ from data_prep.errors import InputError
 from inpaint import checkpoints
 from inpaint.__main__ import main as inpaint_main
 from inpaint.dataset import Photos, binarized
-from inpaint.training.batches import Batches
+from inpaint.training import batches as training_batches
+from inpaint.training.batches import Batches, shifted
 from inpaint.units import bits_per_dim
 from models import LIKELIHOODS
 
@@ -122,12 +123,19 @@ def test_dynamic_draws_anew_each_epoch_and_the_same_for_the_same_step(grey_file)
     assert torch.equal(photos.whole([5]), Photos(grey_file, "test", "fixed").whole([5]))  # what is evaluated
 
 
-def test_shifts_never_bring_the_unknown_into_the_hole(grey_file):
-    photos = Photos(grey_file, "test")
-    batches = Batches(photos, 40, 0, flip=False, shift=28)
-    moved = [batches[step] for step in range(5)]
-    assert all(batch.known[:, :, 4:16, 5:14].all() for batch in moved)
-    assert not all(batch.known.all() for batch in moved)
+def test_shifts_never_bring_the_unknown_into_the_hole(grey_file, monkeypatch):
+    moved = []
+
+    def watched(*arguments):
+        moved.append(shifted(*arguments))
+        return moved[-1]
+
+    monkeypatch.setattr(training_batches, "shifted", watched)
+    batches = Batches(Photos(grey_file, "test"), 40, 0, flip=False, shift=28)
+    made = [batches[step] for step in range(5)]
+    assert len(moved) == 200 and all(known[:, 4:16, 5:14].all() for _, known in moved)
+    assert not all(known.all() for _, known in moved)
+    assert not any(batch.known[:, :, 4:16, 5:14].any() for batch in made)  # all of the hole is to be drawn
 
 
 def test_brightening_keeps_a_grey_image_grey(grey_file):

@@ -101,17 +101,16 @@ class LogisticMixture(Likelihood):
         k = self.components
         logits = params[:, :k] if temperature == 1 else params[:, :k] / temperature
         chosen = torch.argmax(logits + noise[:, :k], dim=1, keepdim=True).unsqueeze(1)  # (B, 1, 1, h, w)
-        rest = params[:, k:].unflatten(1, (9, k))  # (B, 9, K, h, w)
-        rest = rest.gather(2, chosen.expand(-1, 9, *chosen.shape[2:])).squeeze(2)  # of the chosen component
-        means, log_scales, coupling = rest.split(3, dim=1)  # (B, 3, h, w) each
-        coupling = torch.tanh(coupling)
-        scales = log_scales.clamp(*LOG_SCALES).exp_()
-        middle = torch.zeros_like(means)
-        if predictions is not None:
-            means = means * scales
-            middle = predictions.unflatten(1, (3, k)).gather(2, chosen.expand(-1, 3, *chosen.shape[2:])).squeeze(2)
-            means += middle
-        drawn = torch.addcmul(means, scales, noise[:, k:], value=temperature)
+        rest = params[:, k:] if predictions is None else torch.cat([params[:, k:], predictions], dim=1)
+        rest = rest.unflatten(1, (-1, k))  # (B, 9 or 12, K, h, w)
+        rest = rest.gather(2, chosen.expand(-1, rest.shape[1], *chosen.shape[2:])).squeeze(2)  # of the chosen component
+        means, coupling = rest[:, :3], torch.tanh(rest[:, 6:9])  # (B, 3, h, w) each
+        scales = rest[:, 3:6].clamp(*LOG_SCALES).exp_()
+        if predictions is None:
+            drawn, middle = torch.addcmul(means, scales, noise[:, k:], value=temperature), torch.zeros_like(means)
+        else:
+            middle = rest[:, 9:]
+            drawn = torch.addcmul(middle, scales, torch.add(means, noise[:, k:], alpha=temperature))
         drawn, middle = denormalize_(drawn), denormalize(middle)  # in levels
         red, green, blue = drawn.split(1, dim=1)  # views
         by_red, by_red_2, by_green = coupling.split(1, dim=1)  # how much a channel moves with those before it
