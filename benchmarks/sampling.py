@@ -24,7 +24,8 @@ from torch.profiler import ProfilerActivity, profile
 from inpaint.config import RECIPES, Config
 from models import DECODERS, Inpainter, build
 from models.decoder import Scale
-from models.sampling import PlainParams, RasterParts, SampleOptions
+from models.sampling import SampleOptions
+from models.sources import PlainParams, RasterParts
 
 DTYPES = (torch.float64, torch.float32)
 ARITHMETIC = ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm", "convolution", "conv2d", "scaled_dot_product")
@@ -49,12 +50,13 @@ def plain_step(scale: Scale, parts: RasterParts | None, dtype) -> tuple[float, f
         return (time.perf_counter() - began,) * 2
     known = decoder.before_drawing(x, caption)
     tower = time.perf_counter() - began
-    noise, source = noise.to(dtype), PlainParams(parts, parts.stack.canvas.of(x[:, :4]).to(dtype), lambda: known)
-    row, column = noise.shape[2] - 1, noise.shape[3] - 1
+    border = x[:, :4].to(dtype)
+    noise, source = noise.to(dtype), PlainParams(parts, parts.stack.canvas.of(border), border, lambda: known)
+    row, column = source.place = noise.shape[2] - 1, noise.shape[3] - 1
     channels = (0, 1, 2) if parts.head.by_color else (None,)
     began = time.perf_counter()
     for channel in channels:
-        params, predictions = source.params(row, column, x[:, :3, -1, -1], channel)
+        params, predictions = source.params(channel)
         uniforms = noise[:, :, row, column]
         uniforms = uniforms if channel is None else uniforms[:, channel : channel + 1]
         parts.likelihood.sample(params, uniforms, 1.0, predictions)
@@ -76,7 +78,7 @@ def compare(name: str, model: Inpainter, batch: int, rounds: int, passes: int) -
     raster = [scale.decoder.raster_parts() for scale in scales]
     steps_of = [1 if parts is None else scale.noise[0, 0].numel() for scale, parts in zip(scales, raster, strict=True)]
     seconds_of = {dtype: [[] for _ in scales] for dtype in DTYPES}  # of a step, with the tower and without
-    copies_of = {dtype: [parts and parts.converted(dtype) for parts in raster] for dtype in DTYPES}
+    copies_of = {dtype: [parts and parts.frozen(dtype) for parts in raster] for dtype in DTYPES}
     whole = {dtype: [] for dtype in DTYPES}
     for round in range(-1, rounds):  # the first to warm up
         for dtype in DTYPES:

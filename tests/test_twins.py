@@ -6,6 +6,7 @@ from torch import nn
 
 from models.canvas import Canvas
 from models.head import ColorHead, Head
+from models.incremental import IncrementalPass
 from models.layers.attention import CausalAttention, GatedAttention
 from models.layers.levels import Levels, Upsample
 from models.layers.lstm import DiagonalBiLSTM, RowLSTM
@@ -33,6 +34,7 @@ from models.predictors import (
     padded,
     trimmed,
 )
+from models.stacks.gated import GatedStack, Options
 
 B, H, W = 2, 6, 7
 CANVAS = Canvas((3, 5, 4, 5), 16)
@@ -61,6 +63,7 @@ HORIZONTAL = [
 TESTED_BELOW = {Concat, Upsample, RowLSTM, DiagonalBiLSTM, CausalAttention, Condition, Position, Head, ColorHead}
 TESTED_BELOW |= {
     GatedAttention,
+    GatedStack,
     LinearPredictors,
     TwoSidedPredictors,
     SurroundedPredictors,
@@ -317,6 +320,22 @@ def test_predictors_pixel_by_pixel(kind):
         for j in range(CANVAS.width):
             torch.testing.assert_close(twin(i, j), whole[:, :, i, j], atol=1e-12, rtol=0)
             hidden[:, :, i, j] = known[:, :, i, j]
+
+
+@pytest.mark.parametrize("more", [{}, {"kernel_size": 5}, {"position": False, "dilation": False}], ids=str)
+@pytest.mark.parametrize("channels", [ContextChannels(5, 0), ContextChannels(5, 3), ContextChannels(0, 0)], ids=str)
+def test_gated_pixelcnn_s_stack_pixel_by_pixel(channels, more):
+    stack = shaken(GatedStack(CANVAS, channels, Options(width=6, blocks=5, **more)))
+    canvas, tower = (random_map(count, count, CANVAS.rows, CANVAS.columns) for count in (4, channels.tower))
+    context = Context(tower, random_map(channels.caption)[..., 0, 0] if channels.caption else None, canvas)
+    whole, drawn = stack(canvas, context), canvas.clone()
+    hidden = CANVAS.hole_of(drawn)  # a view
+    hidden[:] = float("nan")
+    visit = IncrementalPass(stack, drawn, context, Cursor(CANVAS.columns))
+    for i, j in visit.pixels():
+        torch.testing.assert_close(visit.features(), whole[:, :, i, j], atol=1e-11, rtol=1e-11)
+        hidden[:, :, i, j] = CANVAS.hole_of(canvas)[:, :, i, j]
+    assert (i, j) == (CANVAS.height - 1, CANVAS.width - 1)
 
 
 def test_dropout_and_identity_pass_what_they_get():
