@@ -94,8 +94,10 @@ class CausalConvStep(KernelStep):
     Attributes:
       index: of the current row.
       row: the current row so far, zeros for pixels to come.
+      columns: views of its columns, (B, C_in) each.
       above_and_extra: the part of the current row's output that comes from the rows above, the bias and `extra`; None
         if no row of the strided output is due.
+      outputs_above: views of that part's columns.
     """
 
     def __init__(self, layer: CausalConv, cursor: Cursor):
@@ -104,7 +106,9 @@ class CausalConvStep(KernelStep):
         self.last_taps = torch.cat(self.taps[-1])  # (taps C_in, C_out)
         self.index = -1
         self.row: Row = None
+        self.columns: Any = None
         self.above_and_extra: Tensor | None = None
+        self.outputs_above: Any = None
 
     def __call__(self, x: Tensor, extra: Tensor | None = None) -> Tensor | None:
         """`extra`, a whole row of the output, is added, and may be changed. None if no pixel of the strided output is
@@ -119,19 +123,22 @@ class CausalConvStep(KernelStep):
             self.rows.append(self.row)
             del self.rows[0]
         self.index, self.row = self.cursor.row, self.empty_row(x)
-        due = self.index % self.stride == 0
-        self.above_and_extra = self.from_rows(self.rows[:: self.dilation], x, extra) if due else None
+        self.columns = self.row.unbind()
+        self.above_and_extra = None
+        if self.index % self.stride == 0:
+            self.above_and_extra = self.from_rows(self.rows[:: self.dilation], x, extra)
+            self.outputs_above = self.above_and_extra.unbind()
 
     def _pixel(self, x: Tensor, column: int) -> Tensor | None:
         row: Any = self.row
-        row[self.left + column] = x
+        self.columns[self.left + column].copy_(x)
         if self.above_and_extra is None or column % self.stride:
             return None
         if self.left == self.dilation:
-            x = torch.cat((row[column], x), dim=1)  # (B, taps C_in)
+            x = torch.cat((self.columns[column], x), dim=1)  # (B, taps C_in)
         elif self.left:
             x = row[column : column + self.left + 1 : self.dilation].transpose(0, 1).flatten(1)
-        return torch.addmm(self.above_and_extra[column // self.stride], x, self.last_taps)
+        return torch.addmm(self.outputs_above[column // self.stride], x, self.last_taps)
 
     def _columns(self, x: Tensor, first: int, end: int) -> Tensor | None:
         row: Any = self.row
