@@ -20,7 +20,6 @@ from inpaint.tiles import paste
 from models.canvas import Hole
 
 FIXED = 806  # seed of evaluation's masks
-LARGEST = 0.8  # side of a rectangle, at most, over the hole's
 BRUSH = (2 / 32, 8 / 32)  # its width, of the hole's side
 SEGMENT = (0.1, 0.4)  # its length, of the hole's side
 TURN = math.pi / 2  # between two segments, at most
@@ -33,13 +32,19 @@ def box(random: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def rectangles(random: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """One to four rectangles, which may overlap."""
+    """One to four rectangles, which may overlap, cut off at the hole's edge."""
     unknown = np.zeros((h, w), bool)
     for _ in range(random.integers(1, 5)):
-        height, width = (max(1, round(random.uniform(0, LARGEST) * side)) for side in (h, w))
-        row, column = random.integers(h - height + 1), random.integers(w - width + 1)
-        unknown[row : row + height, column : column + width] = True
+        rows, columns = (_interval(random, side) for side in (h, w))
+        unknown[rows, columns] = True
     return unknown
+
+
+def _interval(random: np.random.Generator, side: int) -> slice:
+    """At most the whole side, about a middle anywhere on it, cut off at both ends."""
+    length = max(1, round(random.uniform() * side))
+    first = int(random.integers(side)) - length // 2
+    return slice(max(0, first), first + length)
 
 
 def strokes(random: np.random.Generator, h: int, w: int) -> np.ndarray:
