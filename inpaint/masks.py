@@ -48,16 +48,18 @@ def _interval(random: np.random.Generator, side: int) -> slice:
 
 
 def strokes(random: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """One to four strokes of four to nine segments. Each begins at a pixel's center: at least that one is unknown."""
+    """One to four strokes of two to six segments. Each begins at a pixel's center: at least that one is unknown."""
     unknown = np.zeros((h, w), bool)
     side, last = math.sqrt(h * w), np.array([h - 1.0, w - 1.0])
     for _ in range(random.integers(1, 5)):
         radius = max(0.5, random.uniform(*BRUSH) * side / 2)
         points, direction = [random.integers((h, w)).astype(float)], random.uniform(0, 2 * math.pi)
-        for _ in range(random.integers(4, 10)):
+        for _ in range(random.integers(2, 7)):
             step = random.uniform(*SEGMENT) * side * np.array([math.sin(direction), math.cos(direction)])
+            leaves = (points[-1] + step < 0) | (points[-1] + step > last)
+            step = np.where(leaves, -step, step)  # back from the hole's edge
             points.append((points[-1] + step).clip(0, last))
-            direction += random.uniform(-TURN, TURN)
+            direction = math.atan2(*step) + random.uniform(-TURN, TURN)
         unknown |= distance(np.array(points), h, w) <= radius
     return unknown
 

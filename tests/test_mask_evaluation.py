@@ -191,6 +191,8 @@ def test_the_report_says_what_is_masked_and_gives_figures_per_unknown_pixel(smal
     assert rows["nats per image"][0] == "160.00" and rows["nats per pixel"][0] == "32.0000"  # 480 nats, 15 pixels
     assert rows["bits per dim"][0] == f"{32 / (3 * math.log(2)):.4f}"
     assert "SSIM of the mean" not in rows and "its unknown ones alone count" in page.text
+    certain = an_evaluation(**masked, nats=7.0 * unknown.sum((1, 2)))  # 7 nats a pixel, whatever the mask
+    assert certain.whole_nats.tolist() == pytest.approx([140.0] * 3)
     plain = page_of(tmp_path / "plain", small, an_evaluation())
     assert "Masks" not in plain.text and "nearest known pixel" in plain.text
 
