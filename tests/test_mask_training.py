@@ -12,6 +12,7 @@ from training_commands import TORCHRUN, command, run
 from data_prep.errors import InputError
 from data_prep.hole import channels_first
 from inpaint import checkpoints
+from inpaint.commands import train
 from inpaint.config import Config
 from inpaint.dataset import Photos
 from inpaint.training import learner as learning
@@ -140,7 +141,7 @@ def test_two_processes_train_with_masks_as_one_does(demo_file, tmp_path):
     done = run(command(demo_file, tmp_path, *options, launcher=TORCHRUN), env=dict(os.environ, OMP_NUM_THREADS="1"))
     assert done.returncode == 0, done.stderr
     alone = tmp_path / "alone"
-    assert run(command(demo_file, alone, *options)).returncode == 0
+    train.main(command(demo_file, alone, *options)[2:])
     assert_same(weights(tmp_path), weights(alone), atol=2e-4, rtol=1e-2)
 
 

@@ -70,7 +70,8 @@ class Learner:
     def step(self, batch: Batch, step: int, rate: float) -> tuple[float, float]:
         """One optimizer step at learning rate `rate`; skipped if the gradient is not finite.
 
-        Returns: (nats per image over the global batch, norm of the gradient before clipping).
+        Returns: (nats per image over the global batch, under masks as `_gradients` scales them; norm of the gradient
+          before clipping).
         """
         self.model.train()
         self.optimizer.set_lr(rate)
