@@ -19,6 +19,7 @@ from data_prep.errors import InputError
 from inpaint import checkpoints
 from inpaint.__main__ import main as inpaint_main
 from inpaint.dataset import Photos, binarized
+from inpaint.training import batches
 from inpaint.training.batches import Batches
 from inpaint.units import bits_per_dim
 from models import LIKELIHOODS
@@ -122,12 +123,18 @@ def test_dynamic_draws_anew_each_epoch_and_the_same_for_the_same_step(grey_file)
     assert torch.equal(photos.whole([5]), Photos(grey_file, "test", "fixed").whole([5]))  # what is evaluated
 
 
-def test_shifts_never_bring_the_unknown_into_the_hole(grey_file):
-    photos = Photos(grey_file, "test")
-    batches = Batches(photos, 40, 0, flip=False, shift=28)
-    moved = [batches[step] for step in range(5)]
-    assert all(batch.known[:, :, 4:16, 5:14].all() for batch in moved)
-    assert not all(batch.known.all() for batch in moved)
+def test_shifts_never_bring_the_unknown_into_the_hole(grey_file, monkeypatch):
+    photos, moved, shifted = Photos(grey_file, "test"), [], batches.shifted
+
+    def kept(*words):
+        moved.append(shifted(*words))
+        return moved[-1]
+
+    monkeypatch.setattr(batches, "shifted", kept)
+    for step in range(5):
+        Batches(photos, 40, 0, flip=False, shift=28)[step]
+    assert all(known[:, 4:16, 5:14].all() for _, known in moved)
+    assert not all(known.all() for _, known in moved)
 
 
 def test_brightening_keeps_a_grey_image_grey(grey_file):
