@@ -11,6 +11,7 @@ from made_up import an_evaluation, page_of, three_photos
 from test_evaluation import HOLE, SIZE, ByCaption, FakePhotos, in_process
 from test_evaluation import run as run_script
 
+from data_prep.hole import channels_first
 from inpaint import masks, units
 from inpaint.commands import evaluate as command
 from inpaint.dataset import Photos
@@ -227,6 +228,32 @@ def test_the_command_gives_the_same_under_masks_in_one_and_in_two_processes(root
     for key in ("nats_per_pixel", "bits_per_dim", "psnr_db", "nats_per_pixel_by_ring"):
         assert one[key] == pytest.approx(two[key], abs=1e-4), key
     assert one["versus"]["nats_per_image"] == pytest.approx(two["versus"]["nats_per_image"], abs=1e-3)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(("size", "hole"), [(28, (0, 0, 28, 28)), (8, (3, 3, 1, 1)), (10, (0, 2, 5, 3))], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_holes_of_any_size_are_scored_and_drawn_under_masks(kind, size, hole):
+    class Any(FakePhotos):
+        def __init__(self):
+            generator = torch.Generator().manual_seed(0)
+            self.captions, self.masks, self.image_size, self.hole = ["", "a"], kind, size, hole
+            self.border = torch.randint(0, 256, (2, 3, size, size), generator=generator, dtype=torch.uint8)
+            self.center = self.border[channels_first(hole)].clone()
+            self.border[channels_first(hole)] = 0
+
+        def first_captions(self, indices):
+            return [self.captions[index] for index in indices]
+
+    photos, model = Any(), fresh_model(image_size=size, hole=hole, likelihood="gaussian")
+    evaluation = evaluate(model, photos)
+    found, unknown = summarise(evaluation), masks.unknown_of(photos, [0, 1])
+    assert found["nats_per_pixel"] == pytest.approx(evaluation.nats.sum() / unknown.sum())
+    by_ring = found["nats_per_pixel_by_ring"]
+    assert len(by_ring) == distances(hole, size).max()
+    shown = row_images(grid_rows(model, photos, [1], 1, seed=0)[0], hole)
+    assert set(shown[0][channels_first(hole)][:, unknown[1]].unique().tolist()) <= {104, 152}
+    assert torch.equal(shown[1][channels_first(hole)][:, ~unknown[1]], photos.center[1][:, ~unknown[1]])
 
 
 def test_a_box_is_told_as_one(small):

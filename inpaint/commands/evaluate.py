@@ -5,6 +5,7 @@ python evaluate.py --checkpoint FILE.pt --data FILE.h5 --split val --json OUT.js
 python evaluate.py A.pt --versus B.pt                               two models on the same photos, paired
 python evaluate.py A1.pt A2.pt A3.pt --versus B1.pt B2.pt B3.pt     the same over three seeds of each
 python evaluate.py A.pt --report DIR                                all of it on one page, DIR/report.html
+python evaluate.py A.pt --masks strokes --grid OUT.png              some of the hole's pixels known, the rest scored
 torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        sooner, the same to 1e-4 nats
 """
 
