@@ -33,6 +33,7 @@ class Photos:
       path: the HDF5 file, or its FileInfo if it was described already.
       split: train, val or test.
       binarize: one of BINARIZATIONS, see `binarized`; None to leave the images as they are.
+      masks: one of masks.KINDS, which pixels of the hole are unknown where images are scored and drawn.
 
     Attributes:
       path, split, info, image_size, hole, channels: as in the file.
@@ -42,13 +43,13 @@ class Photos:
     Raises: InputError for a file that is missing, damaged or of another schema, or a split without images.
     """
 
-    def __init__(self, path: str | Path | FileInfo, split: str, binarize: str | None = None):
+    def __init__(self, path: str | Path | FileInfo, split: str, binarize: str | None = None, masks: str = "box"):
         self.info = path if isinstance(path, FileInfo) else describe(path)
         if split not in SPLITS:
             raise InputError(f"{self.info.path}: no split {split!r}, only {', '.join(SPLITS)}")
         self.path, self.split = self.info.path, split
         self.image_size, self.hole, self.channels = self.info.image_size, self.info.hole, self.info.channels
-        self.binarize = binarize
+        self.binarize, self.masks = binarize, masks
         self._layout = self.info.splits[split]
         if not len(self):
             raise InputError(f"{self.path}: the split {split!r} has no images")

@@ -30,6 +30,7 @@ class Row:
       mean: float (3, h, w) in 0..255, or None.
       original: the true center, uint8 (3, h, w).
       caption: "" for none.
+      known: bool (1, H, W), true where a pixel is known; None for all outside the hole.
     """
 
     border: torch.Tensor
@@ -37,6 +38,7 @@ class Row:
     mean: torch.Tensor | None
     original: torch.Tensor
     caption: str
+    known: torch.Tensor | None = None
 
 
 def draw(rows, hole, sample_is_mean=False):
@@ -44,7 +46,7 @@ def draw(rows, hole, sample_is_mean=False):
 
     Args:
       rows: at least one `Row`; all have equally many samples, and all or none have a mean.
-      hole: (top, left, h, w); hatched in the border's column.
+      hole: (top, left, h, w); its unknown pixels are hatched in the border's column.
       sample_is_mean: label the samples as means (bernoulli).
 
     Returns:
@@ -117,7 +119,7 @@ def row_images(row, hole):
     filled.append(row.original)
     centers = torch.stack([center.cpu() for center in filled])  # (columns - 1, 3, h, w)
     border = row.border.cpu()[None]
-    return torch.cat([hatch(border, hole), paste(border.expand(len(centers), -1, -1, -1), centers, hole)])
+    return torch.cat([hatch(border, hole, row.known), paste(border.expand(len(centers), -1, -1, -1), centers, hole)])
 
 
 def headings(row, sample_is_mean):

@@ -21,3 +21,8 @@ def evaluating(model):
 
 def device_of(model):
     return next(model.parameters()).device
+
+
+def on(device, *tensors):
+    """The tensors on a device; None stays None."""
+    return [None if tensor is None else tensor.to(device) for tensor in tensors]

@@ -5,10 +5,11 @@ import torch
 
 from data_prep.progress import Progress
 from inpaint.grid import Row
-from inpaint.inference import device_of, evaluating
+from inpaint.inference import device_of, evaluating, on
+from inpaint.masks import seen
 
 
-def draw_samples(model, border, captions, samples, seed, *, progress=False, as_alone=False, **options):
+def draw_samples(model, border, captions, samples, seed, *, known=None, progress=False, as_alone=False, **options):
     """Draw several centers for each border.
 
     Args:
@@ -16,7 +17,8 @@ def draw_samples(model, border, captions, samples, seed, *, progress=False, as_a
       border: uint8 (n, 3, H, W) on the model's device.
       captions: n strings, or None for a model without captions.
       samples: K, how many for each.
-      seed: the same seed, borders and captions give the same samples.
+      seed: the same seed, borders, captions and masks give the same samples.
+      known: bool (n, 1, H, W) as `Inpainter.sample` takes it; None for the whole hole.
       progress: show a bar on stderr, a step for each row of pixels that a causal decoder draws.
       as_alone: draw for each border what it would get in a call without the others.
       options: `temperature` and `dtype` of `Inpainter.sample`; float64 by default.
@@ -32,7 +34,8 @@ def draw_samples(model, border, captions, samples, seed, *, progress=False, as_a
     def bar(rows):
         return Progress(len(rows), unit="row", label="drawing", leave=False, shown=progress).over(rows)
 
-    options = {"dtype": torch.float64, **options}
+    masks = None if known is None else known.repeat_interleave(samples, dim=0)  # (n K, 1, H, W)
+    options = {"dtype": torch.float64, "known": masks, **options}
     drawn = model.sample(repeated, texts, generator=generators, progress=bar, **options)  # (n K, 3, h, w)
     return drawn.unflatten(0, (-1, samples))
 
@@ -52,14 +55,18 @@ def grid_rows(model, photos, indices, samples, seed, progress=False):
       A list of `inpaint.grid.Row`, on the CPU.
     """
     device = device_of(model)
-    border, center = photos.images(indices)  # (n, 3, H, W), (n, 3, h, w)
+    border, center, known = seen(photos, indices)  # (n, 3, H, W), (n, 3, h, w), (n, 1, H, W) or None
     captions = photos.first_captions(indices)
     texts = captions if model.uses_captions else None
+    given, masks = on(device, border, known)
     with evaluating(model):
-        drawn = draw_samples(model, border.to(device), texts, samples, seed, progress=progress).cpu()  # (n, K, 3, h, w)
-        mean = model.mean(border.to(device), texts)  # (n, 3, h, w) or None
+        drawn = draw_samples(
+            model, given, texts, samples, seed, known=masks, progress=progress
+        ).cpu()  # (n, K, 3, h, w)
+        mean = model.mean(given, texts, known=masks)  # (n, 3, h, w) or None
     means = [None] * len(border) if mean is None else mean.cpu()
-    return [Row(*parts) for parts in zip(border, drawn, means, center, captions, strict=True)]
+    masks = [None] * len(border) if known is None else known
+    return [Row(*parts) for parts in zip(border, drawn, means, center, captions, masks, strict=True)]
 
 
 def some_indices(n, rows, seed):

@@ -5,19 +5,23 @@ import torch
 from data_prep.hole import channels_first
 
 
-def cut_center(images, hole):
-    """Cut the center out of images: their hole is zeroed in place.
+def cut_center(images, hole, known=None):
+    """Cut the center out of images: their hole is zeroed in place; with a mask, all that is unknown.
 
     Args:
       images: uint8 (n, 3, H, W).
       hole: (top, left, h, w).
+      known: bool (n, 1, H, W), true where a pixel stays; None for all outside the hole.
 
     Returns:
       A new uint8 (n, 3, h, w).
     """
     inside = channels_first(hole)
     center = images[inside].clone()
-    images[inside] = 0
+    if known is None:
+        images[inside] = 0
+    else:
+        images.masked_fill_(~known, 0)
     return center
 
 
@@ -37,12 +41,19 @@ def paste(border, center, hole):
     return image
 
 
-def hatch(border, hole):
-    """The border with its hole hatched in two greys, so that it is not taken for black pixels."""
+def hatch(border, hole, known=None):
+    """The border with its hole hatched in two greys, so that it is not taken for black pixels.
+
+    Args:
+      border: uint8 (n, 3, H, W).
+      hole: (top, left, h, w).
+      known: bool (n, 1, H, W): only the hole's unknown pixels are hatched; None for all of them.
+    """
     _, _, h, w = hole
     rows, columns = torch.arange(h)[:, None], torch.arange(w)
     stripes = torch.where((rows + columns) % 8 < 4, 104, 152).to(torch.uint8)  # (h, w)
-    return paste(border, stripes.to(border.device), hole)
+    hatched = paste(border, stripes.to(border.device), hole)
+    return hatched if known is None else torch.where(known, border, hatched)
 
 
 def as_pixels(mean):

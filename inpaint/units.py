@@ -18,16 +18,18 @@ def bits_per_dim(nats, hole, channels=3):
     return nats / (channels * hole[2] * hole[3] * math.log(2))
 
 
-def bernoulli_floor(center):
+def bernoulli_floor(center, unknown=None):
     """The least Bernoulli cross-entropy any model can reach: the entropy of the targets x/255 themselves.
 
     Args:
       center: uint8 (B, C, h, w), a CPU tensor or an array.
+      unknown: bool (B, h, w), the pixels that count; None for all.
 
     Returns:
       float64 (B,): nats per image.
     """
-    return bernoulli_floor_of_pixels(center).sum(axis=(1, 2))
+    floor = bernoulli_floor_of_pixels(center)
+    return (floor if unknown is None else floor * unknown).sum(axis=(1, 2))
 
 
 def bernoulli_floor_of_pixels(center):

@@ -29,6 +29,7 @@ class FakePhotos:
     """Random pixels and given captions, with the surface of `Photos`."""
 
     path, split, image_size, hole, channels, truth = "fake.h5", "val", SIZE, HOLE, 3, None
+    masks = "box"
 
     def __init__(self, captions, truth=None):
         self.captions, self.truth = captions, truth
@@ -61,13 +62,13 @@ class ByCaption(torch.nn.Module):
         self.uses_captions = uses_captions
         self.seen = []
 
-    def log_prob(self, border, center, captions=None):
+    def log_prob(self, border, center, captions=None, known=None):
         self.seen.append((len(border), captions, self.training, torch.is_inference_mode_enabled()))
         worth = {"yes": 0.5, "no": 1.25}
         nats = torch.tensor([worth.get(caption, 1.0) for caption in captions or [""] * len(border)])
         return -nats[:, None, None, None].expand(-1, 3, 8, 8)
 
-    def mean(self, border, captions=None):
+    def mean(self, border, captions=None, known=None):
         return None
 
 

@@ -12,7 +12,7 @@ HOLE = (4, 4, 8, 8)
 class FakePhotos:
     """Random pixels with captions, with the surface of `Photos`."""
 
-    hole, image_size = HOLE, 16
+    hole, image_size, masks = HOLE, 16, "box"
 
     def __init__(self, captions):
         self.captions = captions

@@ -67,7 +67,7 @@ def test_maps_of_several_processes_are_added_up(monkeypatch):
 
 def test_floor_by_ring_adds_up_to_the_floor_of_the_image():
     class Photos:
-        hole, image_size, channels = (4, 4, 8, 8), 16, 3
+        hole, image_size, channels, masks = (4, 4, 8, 8), 16, 3, "box"
         center = torch.randint(0, 256, (5, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
         def images(self, indices):

@@ -23,7 +23,7 @@ class Other(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.uses_captions = uses_captions
 
-    def log_prob(self, border, center, captions=None):
+    def log_prob(self, border, center, captions=None, known=None):
         levels = border[:, 0, 0, 0].float() / 60
         cats = torch.tensor([caption == "a cat" for caption in captions or [""] * len(border)])
         return -torch.where(cats, 2.0, 1 + levels + self.more)[:, None, None, None].expand(-1, 3, 4, 5)

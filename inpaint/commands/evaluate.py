@@ -5,6 +5,7 @@ python evaluate.py --checkpoint FILE.pt --data FILE.h5 --split val --json OUT.js
 python evaluate.py A.pt --versus B.pt                               two models on the same photos, paired
 python evaluate.py A1.pt A2.pt A3.pt --versus B1.pt B2.pt B3.pt     the same over three seeds of each
 python evaluate.py A.pt --report DIR                                all of it on one page, DIR/report.html
+python evaluate.py A.pt --masks strokes --grid OUT.png              some of the hole's pixels known, the rest scored
 torchrun --nproc-per-node 2 evaluate.py --checkpoint FILE.pt        sooner, the same to 1e-4 nats
 """
 
@@ -25,6 +26,7 @@ from inpaint.evaluation import sides, statistics, versus
 from inpaint.evaluation.caption_figures import SCORED, CaptionOptions
 from inpaint.evaluation.figures import evaluate, mean_of
 from inpaint.evaluation.summary import summarise, table
+from inpaint.masks import KINDS
 from inpaint.processes import pick_device, process_group
 from inpaint.sampling import grid_rows, some_indices
 
@@ -45,6 +47,8 @@ def parse(argv, program=None):
     parser.add_argument("--data", metavar="FILE.h5", help="photos to score; default: the file it was trained from")
     parser.add_argument("--split", default="val", choices=SPLITS, help="which of the file's splits")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="score the first N images only")
+    masked = "which pixels of the hole are unknown; the same for every model and seed"
+    parser.add_argument("--masks", default="box", choices=KINDS, help=masked)
     scored = "score an image with all of its captions, and take the mean, or with its first alone"
     parser.add_argument("--captions", default="all", choices=SCORED, help=scored)
     mixture = "gain over the mean probability with K random captions, too; K more scorings of each image"
@@ -87,6 +91,8 @@ def main(argv=None, program=None):
     with process_group() as rank:
         side, other = sides.read(args.checkpoints), sides.read(args.versus)
         one = side[0]
+        for trained in (*side, *other):
+            check_masks(trained.name, trained.model, args.masks)
         for theirs in other[:1]:
             versus.check_comparable(one.model, one.name, theirs.model, theirs.name)
             if theirs.binarize != one.binarize:
@@ -94,7 +100,7 @@ def main(argv=None, program=None):
         data = data_file(args, one.checkpoint)
         if not args.data:  # only now it is known
             check_written(args, data)
-        photos = Photos(data, args.split, one.binarize)
+        photos = Photos(data, args.split, one.binarize, args.masks)
         check_fit(one.name, one.model, photos)
         for trained in (*side, *other):
             trained.model.to(device)
@@ -181,6 +187,15 @@ def data_file(args, checkpoint):
     if not isinstance(trained_from, str) or not Path(trained_from).is_file():
         raise InputError(f"{args.checkpoints[0]}: its data file {trained_from} is not there any more; give --data")
     return trained_from
+
+
+def check_masks(checkpoint, model, masks):
+    """Refuse masks that leave pixels of the hole known if the model cannot tell them from unknown ones."""
+    if masks != "box" and not model.net.any_mask:
+        raise InputError(
+            f"{checkpoint}: cannot be scored with --masks {masks}: its tower {model.config['tower']} cannot tell known "
+            "pixels inside the hole from unknown ones"
+        )
 
 
 def check_fit(checkpoint, model, photos):

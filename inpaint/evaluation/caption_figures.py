@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from inpaint.evaluation.lending import Captions, lend, some_of_others, unlike
 from inpaint.evaluation.rings import PixelNats
 from inpaint.evaluation.scoring import check_finite, score
+from inpaint.masks import unknown_of
 
 SCORED = ("all", "first")
 
@@ -96,10 +97,12 @@ def nats_by_caption(scorer, options, seed):
     photos = scorer.photos
     whole = captions_of(photos, options.scored)
     captions = [whole[i] for i in scorer.indices]
-    by_pixel = PixelNats(photos.hole, photos.image_size, once_each(scorer.used(captions))[0])
+    unknown = unknown_of(photos, scorer.indices)
+    by_pixel = PixelNats(photos.hole, photos.image_size, once_each(scorer.used(captions))[0], unknown)
     nats, caption_nats = scorer.own(captions, by_pixel.add)
     pixel_nats, ring_nats = by_pixel.gathered()
     return {
+        "unknown": unknown,
         "captions": captions,
         "nats": nats,
         "caption_nats": caption_nats,

@@ -10,10 +10,12 @@ import dataclasses
 import numpy as np
 
 from inpaint import units
-from inpaint.evaluation import image_quality
+from inpaint.evaluation import image_quality, statistics
 from inpaint.evaluation.caption_figures import CaptionOptions, Scorer, nats_by_caption
+from inpaint.evaluation.rings import ring_sums
 from inpaint.evaluation.scoring import check_finite
-from inpaint.inference import device_of, evaluating
+from inpaint.inference import device_of, evaluating, on
+from inpaint.masks import seen, unknown_of
 from inpaint.shares import gather, my_share
 from models.likelihoods import LEVELS
 
@@ -40,15 +42,19 @@ class Evaluation:
       unlike: int64 (n,), the image whose caption is most unlike one's own among a few, -1 for none.
       nats_mixture: float64 (n,), minus the log of the mean probability over random captions of others; NaN for none.
       floor: float64 (n,), the entropy of the Bernoulli targets.
-      pixel_nats: float64 (h, w), nats of each pixel of the hole, scored as `nats`, mean over images.
-      ring_nats: float64 (n, R), nats per pixel of each ring of the hole, see rings.py.
-      psnr, ssim: float64 (n,), of the mean with the first caption; NaN for a decoder without a one-pass mean.
+      pixel_nats: float64 (h, w), nats of each pixel of the hole, scored as `nats`, mean over the images in which it is
+        unknown.
+      ring_nats: float64 (n, R), nats per unknown pixel of each ring of the hole, see rings.py.
+      psnr, ssim: float64 (n,), of the mean with the first caption, the first over the unknown pixels; NaN for a decoder
+        without a one-pass mean, and SSIM, which compares windows, under a mask.
       images_per_second: of log_prob, over all processes.
-      truth: `Photos.truth`; None if it is unknown, or if the model sees fewer than 256 levels.
+      truth: `Photos.truth`; None if it is unknown, under a mask, or if the model sees fewer than 256 levels.
       seed: of the captions lent and the bootstrap.
       levels: number of levels of a sub-pixel that the model sees; 256, or fewer if it quantizes.
       proper: whether `nats` is a likelihood of those levels (all but bernoulli on more than two).
       parts: the evaluations that this one is the mean of, see `mean_of`; empty for that of one checkpoint.
+      masks: one of masks.KINDS.
+      unknown: bool (n, h, w), the unknown pixels, to which alone all figures belong; None for the whole hole.
     """
 
     hole: tuple
@@ -82,6 +88,8 @@ class Evaluation:
     ssim: np.ndarray
     images_per_second: float
     parts: tuple = ()
+    masks: str = "box"
+    unknown: np.ndarray | None = None
 
     @property
     def trainings(self):
@@ -97,6 +105,29 @@ class Evaluation:
     def nats_first(self):
         """float64 (n,), with the first caption alone; NaN for images scored without one."""
         return np.array([nats[0] if len(nats) else np.nan for nats in self.caption_nats])
+
+    @property
+    def unknown_pixels(self):
+        """float64 (n,): the number of each image's unknown pixels."""
+        if self.unknown is None:
+            return np.full(len(self.indices), float(self.hole[2] * self.hole[3]))
+        return self.unknown.sum(axis=(1, 2), dtype=np.float64)
+
+    @property
+    def whole_nats(self):
+        """float64 (n,): nats as they would be with the whole hole unknown. Their mean over the hole's pixels is the sum
+        of all nats over the number of all unknown pixels, and their spread is that of this ratio."""
+        if self.unknown is None:
+            return self.nats
+        return statistics.ratio_values(self.nats, self.unknown_pixels / (self.hole[2] * self.hole[3]))
+
+    @property
+    def rings(self):
+        """float64 (n, R): values whose mean and spread are those of the nats per unknown pixel of a ring."""
+        if self.unknown is None:
+            return self.ring_nats
+        counts = ring_sums(self.unknown, self.hole, self.image_size)
+        return statistics.ratio_values(np.where(counts, self.ring_nats, 0) * counts, counts)
 
     def gain_over(self, what):
         """Nats that an image's captions save on average, for `what` of GAINS; `unlike` is over the first caption alone.
@@ -169,7 +200,7 @@ def evaluate(
         uses_captions=model.uses_captions,
         levels=model.likelihood.levels,
         proper=model.likelihood.proper,
-        truth=photos.truth if model.likelihood.levels == LEVELS else None,
+        truth=photos.truth if model.likelihood.levels == LEVELS and photos.masks == "box" else None,
         seed=seed,
         options=options,
         indices=indices,
@@ -177,6 +208,7 @@ def evaluate(
         psnr=psnr,
         ssim=ssim,
         images_per_second=scorer.images_per_second,
+        masks=photos.masks,
         **figures,
     )
 
@@ -190,14 +222,17 @@ def _pixel_figures(model, photos, indices, captions, batch_size):
     with evaluating(model):
         for start in range(0, len(mine), batch_size):
             part = slice(start, start + batch_size)
-            border, center = photos.images(indices[mine[part]])
-            figures[0, part] = units.bernoulli_floor(center[:, : photos.channels])
+            border, center, known = seen(photos, indices[mine[part]])
+            unknown = unknown_of(photos, indices[mine[part]])  # (b, h, w) or None
+            figures[0, part] = units.bernoulli_floor(center[:, : photos.channels], unknown)
             texts = [captions[position] for position in mine[part]] if model.uses_captions else None
-            mean = model.mean(border.to(device), texts)  # (b, 3, h, w) or None
+            border, known = on(device, border, known)
+            mean = model.mean(border, texts, known=known)  # (b, 3, h, w) or None
             if mean is None:
                 continue
             sound = mean.isfinite().flatten(1).all(dim=1).cpu().numpy()  # (b,)
             mean = mean.cpu().nan_to_num(0, 0, 0)
-            figures[1, part] = np.where(sound, image_quality.psnr(mean, center), -np.inf)
-            figures[2, part] = image_quality.ssim(mean, center)
+            figures[1, part] = np.where(sound, image_quality.psnr(mean, center, unknown), -np.inf)
+            if unknown is None:
+                figures[2, part] = image_quality.ssim(mean, center)
     return [gather(mine, row, len(indices)) for row in figures]

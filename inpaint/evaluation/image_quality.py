@@ -7,18 +7,22 @@ import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 
-def psnr(estimate, center):
+def psnr(estimate, center, unknown=None):
     """Peak signal-to-noise ratio of each image.
 
     Args:
       estimate: float (B, 3, h, w) in 0..255.
       center: uint8 (B, 3, h, w), the truth.
+      unknown: bool (B, h, w), the pixels that count, at least one an image; None for all.
 
     Returns:
       float64 (B,) in dB; infinite if the two are equal.
     """
+    pairs = _pairs(estimate, center)
+    if unknown is not None:
+        pairs = [(a[:, here], b[:, here]) for (a, b), here in zip(pairs, unknown, strict=True)]  # (3, pixels)
     with np.errstate(divide="ignore"):
-        return np.array([peak_signal_noise_ratio(b, a, data_range=255) for a, b in _pairs(estimate, center)])
+        return np.array([peak_signal_noise_ratio(b, a, data_range=255) for a, b in pairs])
 
 
 def ssim(estimate, center):

@@ -12,12 +12,13 @@ import torch
 
 from data_prep.errors import InputError
 from data_prep.progress import Progress
-from inpaint.inference import device_of, evaluating
+from inpaint.inference import device_of, evaluating, on
+from inpaint.masks import seen
 from inpaint.shares import all_gathered, gather, my_share
 
 
 def score(model, photos, indices, captions, batch_size=64, progress=False, label="nats", observe=None):
-    """The negative log-likelihood of each photo's center, on the model's device.
+    """The negative log-likelihood of each photo's center, of its unknown pixels alone, on the model's device.
 
     Args:
       model: an Inpainter.
@@ -80,10 +81,10 @@ def log_probs(model, photos, indices, captions, positions, batch_size, clock):
     device = device_of(model)
     for start in range(0, len(positions), batch_size):
         part = positions[start : start + batch_size]
-        border, center = (pixels.to(device) for pixels in photos.images(indices[part]))
+        border, center, known = on(device, *seen(photos, indices[part]))
         texts = None if captions is None else [captions[position] for position in part]
         with clock.timing(len(part)):
-            log_prob = model.log_prob(border, center, texts)  # (b, 3, h, w)
+            log_prob = model.log_prob(border, center, texts, known=known)  # (b, 3, h, w)
         yield part, log_prob
 
 

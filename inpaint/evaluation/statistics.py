@@ -37,6 +37,22 @@ def mean_and_stderr(values):
     }
 
 
+def ratio_values(sums, counts):
+    """Values of images whose mean is the ratio of two means, and whose spread is the ratio's, to first order.
+
+    Args:
+      sums: float64 (n, ...), nats of each image for instance.
+      counts: float64 (n, ...), what each sum is over, some of them 0.
+
+    Returns:
+      float64 (n, ...); NaN where all counts are 0.
+    """
+    with np.errstate(invalid="ignore"):
+        mean = counts.mean(axis=0)
+        ratio = sums.mean(axis=0) / mean
+        return ratio + (sums - ratio * counts) / mean
+
+
 def mean_and_ci95(values, seed=0, resamples=10_000):
     """The mean of paired differences with its 95 % bootstrap interval over images.
 

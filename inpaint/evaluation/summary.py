@@ -22,8 +22,10 @@ def summarise(evaluation):
     docs/evaluation.md says what each key is. Figures of several trainings are means over them.
     """
     nats = statistics.mean_and_stderr(evaluation.nats)
-    per_pixel = units.nats_per_pixel(nats["mean"], evaluation.hole)
-    per_dim = units.bits_per_dim(nats["mean"], evaluation.hole, evaluation.channels)
+    unknown = float(evaluation.unknown_pixels.mean())
+    share = unknown / (evaluation.hole[2] * evaluation.hole[3])  # of the hole's pixels
+    per_pixel = units.nats_per_pixel(nats["mean"] / share, evaluation.hole)
+    per_dim = units.bits_per_dim(nats["mean"] / share, evaluation.hole, evaluation.channels)
     floor = float(evaluation.floor.mean())
     cross_entropy = {
         "nats_per_image": nats["mean"],
@@ -45,6 +47,9 @@ def summarise(evaluation):
         "nats_per_image": nats,
         "nats_per_pixel": per_pixel,
         "bits_per_dim": per_dim if evaluation.proper else None,
+        "masks": evaluation.masks,
+        "unknown_pixels": {"mean": unknown, "share": share},
+        "bits_per_unknown_subpixel": per_dim if evaluation.proper else None,
         "bernoulli_cross_entropy": None if evaluation.proper else cross_entropy,
         "caption_gain_nats_per_image": gain if evaluation.uses_captions else None,
         "psnr_db": float(evaluation.psnr.mean()),
@@ -57,7 +62,7 @@ def summarise(evaluation):
         "seed": evaluation.seed,
         "truth": evaluation.truth,
         "nats_above_truth": _above_truth(evaluation),
-        "nats_per_pixel_by_ring": evaluation.ring_nats.mean(axis=0).tolist(),
+        "nats_per_pixel_by_ring": evaluation.rings.mean(axis=0).tolist(),
     }
 
 
@@ -74,6 +79,7 @@ def table(summary):
     lines = [
         line("model", f"{summary['decoder']}, {kind}, captions {yes(summary['uses_captions'])}"),
         line("data", f"{summary['data']}, {summary['split']}: {images_text(summary)}"),
+        *_mask_lines(summary),
         *_checkpoint_lines(summary),
         line("nats per image", f"{nats['mean']:.2f}" + (f" ± {nats['stderr']:.2f}" if nats["stderr"] else "")),
         line("nats per pixel", f"{summary['nats_per_pixel']:.4f}"),
@@ -112,6 +118,17 @@ def images_text(summary):
 def chosen_text(summary):
     """The warning that the figures are not of held-out photos."""
     return f"the checkpoint was chosen on {summary['split']}: its figures here are not those of held-out photos"
+
+
+def masks_text(summary):
+    """The kind of mask, and how much of the hole it leaves unknown."""
+    unknown = summary["unknown_pixels"]
+    return f"{summary['masks']}: {unknown['mean']:,.1f} pixels unknown on average, {unknown['share']:.0%} of the hole"
+
+
+def _mask_lines(summary):
+    """What is unknown, unless it is the whole hole."""
+    return [line("masks", masks_text(summary))] if summary["masks"] != "box" else []
 
 
 def _checkpoint_lines(summary):

@@ -10,7 +10,7 @@ from inpaint import provenance, units
 from inpaint.evaluation import versus
 from inpaint.evaluation.rings import floor_by_ring
 from inpaint.evaluation.statistics import LEAST_IMAGES, LEAST_SEEDS, as_texts, gain_and_ci95, mean_and_ci95, subject
-from inpaint.evaluation.summary import chosen_text
+from inpaint.evaluation.summary import chosen_text, masks_text
 from inpaint.grid import headings, row_images
 from inpaint.report import html_page as page
 from inpaint.report import plots as report_plots
@@ -100,10 +100,11 @@ def _rows(evaluation, gains):
     hole = evaluation.hole
     rows = [
         row("nats per image", "{:.2f}", lambda one: one.nats),
-        row("nats per pixel", "{:.4f}", lambda one: units.nats_per_pixel(one.nats, hole)),
+        row("nats per pixel", "{:.4f}", lambda one: units.nats_per_pixel(one.whole_nats, hole)),
     ]
     if evaluation.proper:
-        rows.append(row("bits per dim", "{:.4f}", lambda one: units.bits_per_dim(one.nats, hole, evaluation.channels)))
+        channels = evaluation.channels
+        rows.append(row("bits per dim", "{:.4f}", lambda one: units.bits_per_dim(one.whole_nats, hole, channels)))
     else:
         rows.append(row("floor of the cross-entropy, nats", "{:.2f}", lambda one: one.floor))
         rows.append(row("excess over it, nats", "{:.2f}", lambda one: one.nats - one.floor))
@@ -129,6 +130,8 @@ def _rows(evaluation, gains):
 def _notes(evaluation, summary):
     """Sentences under the table of figures."""
     notes = []
+    if evaluation.masks != "box":
+        notes.append(f"Masks: {masks_text(summary)}. All figures are of these pixels alone.")
     if summary.get("chosen_on_this_split"):
         notes.append(f"Warning: {chosen_text(summary)}.")
     if not evaluation.proper:
@@ -177,6 +180,8 @@ def _samples(rows, hole, sample_is_mean):
         caption = page.paragraph(row.caption.strip() or "(no caption)", "row")
         shown.append(page.group("item", caption, page.group("tiles", *tiles)))
     about = "The border as the model sees it, its hole hatched; what it paints there; the photo itself."
+    if rows[0].known is not None:
+        about = "The photo as the model sees it, unknown pixels hatched; what it paints there; the photo itself."
     if sample_is_mean:
         about += " What this likelihood samples is its mean."
     return page.section("Samples", page.paragraph(about), *shown)
@@ -184,11 +189,12 @@ def _samples(rows, hole, sample_is_mean):
 
 def _where(evaluation, photos):
     """Section on nats by ring and by pixel."""
-    rings = evaluation.ring_nats
+    rings, masked = evaluation.rings, evaluation.masks != "box"
     per_pixel = page.figure(
         page.svg_uri(report_plots.map_plot(evaluation.pixel_nats)),
         "map of the hole, nats per pixel",
-        f"Each pixel of the hole, mean over {len(evaluation.indices):,} images.",
+        f"Each pixel of the hole, mean over {len(evaluation.indices):,} images"
+        + (" as far as it is unknown in them." if masked else "."),
     )
     if not rings.shape[1]:
         note = page.paragraph("The hole is the whole image: there is no border to be near to, and so no rings.")
@@ -204,6 +210,8 @@ def _where(evaluation, photos):
         + ("" if floor is None else " The floor is the entropy of the targets."),
     )
     about = "A ring is the pixels at one distance from the nearest known pixel, diagonal steps counted as one."
+    if masked:
+        about = "A ring is the pixels at one distance from the hole's edge; its unknown ones alone count."
     return page.section("Where the nats are", page.paragraph(about), page.group("plots", by_ring, per_pixel))
 
 

@@ -1,14 +1,15 @@
 """Training batches as a pure function of the step, so that a resumed run equals one that never stopped.
 
 Step s holds the images at positions s B to (s + 1) B of an endless stream: one permutation of the training set after
-another, each keyed by (seed, epoch). The choice of caption, augmentation and caption dropout are keyed by (seed, epoch,
-image). No random state passes from batch to batch, so batches do not depend on workers, processes or interruptions, and
-each of several processes can take its share of the same batch. torch's samplers keep a state instead, and its
-DistributedSampler pads the shares.
+another, each keyed by (seed, epoch). The choice of caption, augmentation, caption dropout and masks are keyed by (seed,
+epoch, image). No random state passes from batch to batch, so batches do not depend on workers, processes or
+interruptions, and each of several processes can take its share of the same batch. torch's samplers keep a state
+instead, and its DistributedSampler pads the shares.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from data_prep.hole import channels_first
+from inpaint import masks
 from inpaint.dataset import Photos
 from inpaint.tiles import cut_center
 
@@ -24,7 +26,7 @@ PART = 64  # images prepared at once, so that a large batch comes in short steps
 
 @dataclass(frozen=True)
 class Batch:
-    """border uint8 (B, 3, H, W), center uint8 (B, 3, h, w), B captions, known bool (B, 1, H, W)."""
+    """border uint8 (B, 3, H, W), unknown pixels 0; center uint8 (B, 3, h, w), B captions, known bool (B, 1, H, W)."""
 
     border: Tensor
     center: Tensor
@@ -64,6 +66,7 @@ class Augmentation:
         pixels enter: these are marked unknown, and none of them may be the center's.
       jitter: multiply the image by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
       caption_dropout: probability that an image comes without its caption.
+      masks: `box`, the whole hole is unknown; or `mixed`, see masks.py.
     """
 
     flip: bool = True
@@ -71,6 +74,7 @@ class Augmentation:
     shift: int = 0
     jitter: float = 0.0
     caption_dropout: float = 0.1
+    masks: str = "box"
 
 
 class Batches:
@@ -85,7 +89,7 @@ class Batches:
     """
 
     def __init__(
-        self, photos: Photos, batch_size: int, seed: int, *, rank: int = 0, world: int = 1, **augmentation: float
+        self, photos: Photos, batch_size: int, seed: int, *, rank: int = 0, world: int = 1, **augmentation: Any
     ):
         self.photos, self.batch_size, self.seed = photos, batch_size, seed
         self.augmentation = Augmentation(**augmentation)
@@ -139,9 +143,19 @@ class Batches:
             if vary.shift:
                 moves = random.integers(-vary.shift, vary.shift + 1, 2)
                 images[i], known[i] = shifted(images[i], *moves.clip(*self._room))
-        center = cut_center(images, self.photos.hole)  # (B, 3, h, w)
-        known[channels_first(self.photos.hole)] = False
+        known &= self._kept(members)
+        center = cut_center(images, self.photos.hole, known)  # (B, 3, h, w)
         return Batch(images, center, captions, known)
+
+    def _kept(self, members: list[tuple[int, int]]) -> Tensor:
+        """What the masks leave known, bool (B, 1, H, W) or (1, H, W) for all alike."""
+        size, hole = self.photos.image_size, self.photos.hole
+        if self.augmentation.masks == "box":
+            kept = torch.ones(1, size, size, dtype=torch.bool)
+            kept[channels_first(hole)] = False
+            return kept
+        generators = [generator_of(self.seed, 3, epoch, image) for epoch, image in members]
+        return torch.from_numpy(np.stack([masks.mixed(random, hole, size) for random in generators]))[:, None]
 
     def _caption(self, image: int, random: np.random.Generator) -> str:
         captions = self.photos.captions_of(image)

@@ -21,6 +21,7 @@ from inpaint.shares import rank_and_world
 from inpaint.training.batches import Batch
 from inpaint.training.optimizer import Optimizer
 from models import Inpainter
+from models.inputs import at_hole
 
 
 class Learner:
@@ -69,7 +70,8 @@ class Learner:
     def step(self, batch: Batch, step: int, rate: float) -> tuple[float, float]:
         """One optimizer step at learning rate `rate`; skipped if the gradient is not finite.
 
-        Returns: (nats per image over the global batch, norm of the gradient before clipping).
+        Returns: (nats per image over the global batch, under masks as `_gradients` scales them; norm of the gradient
+          before clipping).
         """
         self.model.train()
         self.optimizer.set_lr(rate)
@@ -84,9 +86,13 @@ class Learner:
         return nats, norm
 
     def _gradients(self, batch: Batch, step: int) -> float:
-        """Accumulate the gradients of the batch's parts. Returns nats per image of this process's images."""
+        """Accumulate the gradients of the batch's parts, of nats per unknown pixel of the global batch.
+
+        Returns: nats per image of this process's images, as they would be with the whole hole unknown.
+        """
         config = self.config
         h, w = batch.center.shape[2:]
+        share = self._unknown_share(batch)
         images = len(batch.captions) // config.accumulate  # of a part
         total = 0.0
         for part in range(config.accumulate):
@@ -102,10 +108,17 @@ class Learner:
                         batch.captions[rows],
                         known=batch.known[rows],
                     )  # (images, 3, h, w)
-                nats = -log_prob.sum() / (images * config.accumulate)  # per image
+                nats = -log_prob.sum() / (images * config.accumulate) / share  # per image
                 (nats / (h * w)).backward()
             total += nats.item()
         return total
+
+    def _unknown_share(self, batch: Batch) -> float:
+        """Unknown pixels of the global batch's holes over all of them; the processes have equally many images."""
+        if self.config.masks == "box":
+            return 1.0
+        unknown = ~at_hole(batch.known, self.model.hole)
+        return agreed(unknown.sum().item() / unknown.numel(), mean=True, device=self.device)
 
     def _average(self, step: int) -> None:
         with torch.no_grad():
