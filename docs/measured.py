@@ -87,3 +87,27 @@ def seed_coverage():
     sides = {1: "caption gain", 2: "difference of two models"}
     rows = [[sides[run["sides"]], f"{run['seeds']}", f"{run['spread']}", *shares.values()] for run, shares in runs]
     return ("gain", "seeds a side", "trainings differ by", *runs[0][1]), rows
+
+
+# docs/results.md
+
+
+@table
+def masks():
+    rows = []
+    for run in benchmark("masks")["results"]:
+        less, (low, high) = run["mixed_less_box"]["mean"], run["mixed_less_box"]["ci95"]
+        bits = (f"{run[side]:.3f}" for side in ("box", "mixed"))
+        rows.append([f"`{run['masks']}`", f"{run['share']:.0%}", *bits, f"{less:+.3f} [{low:+.3f}, {high:+.3f}]"])
+    return ("unknown", "of the hole", "trained on `box`", "on `mixed`", "difference"), rows
+
+
+@table
+def mask_order():
+    rows = []
+    for run in benchmark("masks")["order"]:
+        less, (low, high) = run["less"]["mean"], run["less"]["ci95"]
+        apart = run["together"] - less
+        difference = f"{-less:+.1f} [{-high:+.1f}, {-low:+.1f}]"
+        rows.append([f"`{run['trained_on']}`", f"{run['together']:,.1f}", f"{apart:,.1f}", difference])
+    return ("trained on", "lower half, together, nats/image", "alone", "difference"), rows

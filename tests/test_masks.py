@@ -11,12 +11,17 @@ from models.intensity import normalize
 from models.stacks.families import DECODERS
 
 SIDE, HOLE = 16, (5, 4, 4, 5)
-MASKED = [
+ALL = [
     {**options, "masks": "mixed"}
     for options in [*(kind("contour", likelihood) for likelihood in models.LIKELIHOODS), *CAUSAL]
 ]
-MASKED += [kind("pixelcnn", "logistic-mixture"), kind("gated", "gaussian")]  # trained on boxes alone
-MASKED += [kind("multiscale", "logistic-mixture", inner="pixelcnn", masks="mixed")]
+ALL += [kind("pixelcnn", "logistic-mixture"), kind("gated", "gaussian")]  # trained on boxes alone
+ALL += [kind("multiscale", "logistic-mixture", inner="pixelcnn", masks="mixed")]
+QUICK = ("logistic-mixture", "categorical")  # one that couples the colors, one that does not
+MASKED = [
+    pytest.param(options, id=name_of(options), marks=[] if options["likelihood"] in QUICK else pytest.mark.slow)
+    for options in ALL
+]
 
 
 def photos(n, seed=0):
@@ -44,7 +49,7 @@ def small(options):
     return shaken_model(options, image_size=SIDE, hole=HOLE)
 
 
-@pytest.mark.parametrize("options", MASKED, ids=name_of)
+@pytest.mark.parametrize("options", MASKED)
 def test_an_unknown_pixel_sees_all_that_is_known_and_no_unknown_one_that_is_not_before_it(options):
     model, (border, center), known = small(options), photos(4), masks(4)
     codes = caption_encoder.encode(["a dog"] * 4)
@@ -75,7 +80,7 @@ def test_an_unknown_pixel_sees_all_that_is_known_and_no_unknown_one_that_is_not_
     assert asked > 5
 
 
-@pytest.mark.parametrize("options", MASKED, ids=name_of)
+@pytest.mark.parametrize("options", MASKED)
 def test_what_is_unknown_outside_the_hole_and_what_is_known_inside_of_the_center_are_never_read(options):
     model, (border, center), known = small(options), photos(3), masks(3)
     other, noise = photos(3, seed=1)
@@ -93,7 +98,7 @@ def test_what_is_unknown_outside_the_hole_and_what_is_known_inside_of_the_center
     assert torch.equal(*draw)
 
 
-@pytest.mark.parametrize("options", MASKED, ids=name_of)
+@pytest.mark.parametrize("options", MASKED)
 def test_cached_and_plain_drawing_give_the_same_and_score_it_as_log_prob_does_within_masks(options):
     model, (border, _), known = small(options), photos(3), masks(3)
     captions = ["a dog", "", "two"]
@@ -113,7 +118,7 @@ def test_cached_and_plain_drawing_give_the_same_and_score_it_as_log_prob_does_wi
     assert not torch.equal(drawn, of_hole(border))
 
 
-@pytest.mark.parametrize("options", MASKED, ids=name_of)
+@pytest.mark.parametrize("options", MASKED)
 def test_nats_and_drawings_within_masks_do_not_depend_on_the_batch(options):
     model, (border, center), known = small(options), photos(3), masks(3)
     captions = ["a dog", "", "two"]
@@ -131,7 +136,7 @@ def test_nats_and_drawings_within_masks_do_not_depend_on_the_batch(options):
         assert torch.equal(drawn[k : k + 1], single)
 
 
-@pytest.mark.parametrize("options", MASKED, ids=name_of)
+@pytest.mark.parametrize("options", MASKED)
 def test_the_levels_of_each_unknown_subpixel_sum_to_one_within_masks(options):
     """Given those before it; with causality the masses of all fillings do, then."""
     model, (border, center), known = small(options), photos(1), masks(2, seed=4)[1:]
