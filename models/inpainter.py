@@ -97,7 +97,7 @@ class Inpainter(nn.Module):
         with contextlib.nullcontext() if self.training else exact_float32():
             params = self.params(border, captions, center, known=known)  # (B, P, h, w)
             with torch.autocast(border.device.type, enabled=False):
-                log_prob = self.likelihood.log_prob(params, self._with_known(center, border, known))
+                log_prob = self.likelihood.log_prob(params, center)
             return log_prob if known is None else log_prob.masked_fill(at_hole(known, self.hole), 0)
 
     forward = log_prob  # what DistributedDataParallel and torch.compile call

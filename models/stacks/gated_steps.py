@@ -148,7 +148,7 @@ class Rightward:
             self.gates = from_above.new_empty(batch, 2 * self.channels)
             self.a, self.b = self.gates.chunk(2, dim=1)
         self.store[:] = -self.missing  # zeros, but for the biases left out
-        self.from_above = from_above.unbind()
+        self.row, self.from_above = from_above, from_above.unbind()
 
     def _places(self, column: int) -> list[Tensor]:
         """Where a column's features (B, C) are kept: as the last tap of its own matrix, an earlier one of others."""
@@ -165,7 +165,14 @@ class Rightward:
 
     def columns(self, h: Tensor, first: int, end: int) -> Tensor:
         """(n, B, C) -> (n, B, C)."""
-        return torch.stack([self.pixel(x, column) for x, column in zip(h, range(first, end), strict=True)])
+        for k in range(self.taps):
+            ahead = k * self.dilation
+            self.store[first + ahead : end + ahead, :, self.taps - 1 - k] = h
+        seen = self.store[first:end].flatten(2).flatten(0, 1)  # (n B, taps C)
+        gates = torch.addmm(self.row[first:end].flatten(0, 1), seen, self.kernel).sigmoid_()
+        a, b = gates.chunk(2, dim=1)
+        a.mul_(b)
+        return torch.addmm(h.flatten(0, 1), gates, self.out).view(h.shape)
 
 
 def doubling(like: Tensor) -> Tensor:
