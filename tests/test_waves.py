@@ -4,6 +4,7 @@ what is drawn is what is drawn pixel by pixel."""
 import pytest
 import torch
 from every_model import kind, name_of, shaken_model
+from test_twins import H, W, assert_close, random_map, shaken
 
 import models.sources
 from models import build
@@ -20,7 +21,6 @@ from models.predictors import CopyCandidates, LinearPredictors, SurroundedPredic
 from models.stacks.families import DECODERS
 from models.wave_pass import WavePass, slope
 
-B, H, W = 2, 5, 9
 CANVAS = Canvas((3, 5, 5, 6), 16)
 CONES = [
     kind("pixelcnn", "logistic-mixture"),
@@ -30,18 +30,6 @@ CONES = [
     kind("rowlstm", "logistic-mixture"),
     kind("rowlstm", "categorical", levels=5, residual_connections=False),
 ]
-
-
-def shaken(layer):
-    layer = layer.double().eval().requires_grad_(False)
-    generator = torch.Generator().manual_seed(1)
-    for parameter in layer.parameters():
-        parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    return layer
-
-
-def random_map(channels, seed=0, height=H, width=W):
-    return torch.randn(B, channels, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def waves_of(rows, columns, slope):
@@ -62,10 +50,6 @@ def run(twin, cursor, maps, slope):
         cursor.move(row, column, count, 1, -slope)
         out.put(twin(*(source[0, 0] for source in sources)))
     return out.inside().permute(2, 3, 0, 1)
-
-
-def assert_close(x, y):
-    torch.testing.assert_close(x, y, atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("rows_at_once", [False, True])

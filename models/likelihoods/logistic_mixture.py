@@ -28,12 +28,15 @@ class LogisticMixture(Likelihood):
 
     DEPARTS = (Departure("means start from linear predictions of neighbours", {"predictors": False}),)
     coupled = True
+    firsts: Tensor
 
     def __init__(self, components: int = 10):
         super().__init__()
         self.components = self.prediction_count = components
         self.params_per_pixel = 10 * components
         self.uniforms_per_pixel = components + 3
+        firsts = components * torch.arange(1, 13)  # of means, log-scales, coupling, then of predictions, by channel
+        self.register_buffer("firsts", firsts, persistent=False)
 
     def initial_bias(self, relative: bool = False) -> Tensor:
         k = self.components
@@ -100,10 +103,10 @@ class LogisticMixture(Likelihood):
     ) -> Tensor:
         k = self.components
         logits = params[:, :k] if temperature == 1 else params[:, :k] / temperature
-        chosen = torch.argmax(logits + noise[:, :k], dim=1, keepdim=True).unsqueeze(1)  # (B, 1, 1, h, w)
-        rest = params[:, k:] if predictions is None else torch.cat([params[:, k:], predictions], dim=1)
-        rest = rest.unflatten(1, (-1, k))  # (B, 9 or 12, K, h, w)
-        rest = rest.gather(2, chosen.expand(-1, rest.shape[1], *chosen.shape[2:])).squeeze(2)  # of the chosen component
+        chosen = torch.argmax(logits + noise[:, :k], dim=1, keepdim=True)  # (B, 1, h, w)
+        rest = params if predictions is None else torch.cat((params, predictions), dim=1)
+        groups = self.firsts[: rest.shape[1] // k - 1].view(-1, *(1 for _ in rest.shape[2:]))
+        rest = rest.gather(1, chosen + groups)  # (B, 9 or 12, h, w), of the chosen component
         means, coupling = rest[:, :3], torch.tanh(rest[:, 6:9])  # (B, 3, h, w) each
         scales = rest[:, 3:6].clamp(*LOG_SCALES).exp_()
         if predictions is None:
@@ -112,8 +115,9 @@ class LogisticMixture(Likelihood):
             middle = rest[:, 9:]
             drawn = torch.addcmul(middle, scales, torch.add(means, noise[:, k:], alpha=temperature))
         drawn, middle = denormalize_(drawn), denormalize(middle)  # in levels
-        red, green, blue = drawn.split(1, dim=1)  # views
-        by_red, by_red_2, by_green = coupling.split(1, dim=1)  # how much a channel moves with those before it
+        red, green, blue = drawn[:, :1], drawn[:, 1:2], drawn[:, 2:]
+        # how much a channel moves with those before it
+        by_red, by_red_2, by_green = coupling[:, :1], coupling[:, 1:2], coupling[:, 2:]
         off_red = red.round_().clamp_(0, 255) - middle[:, :1]
         off_green = green.addcmul_(by_red, off_red).round_().clamp_(0, 255) - middle[:, 1:2]
         blue.addcmul_(by_red_2, off_red).addcmul_(by_green, off_green).round_().clamp_(0, 255)
