@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-import models.predictor_waves  # noqa: F401 - registers its twins
+import models.predictor_waves
+import models.stacks.pixelcnn_waves  # noqa: F401 - both register their twins
 from models.head import Head
 from models.incremental import IncrementalPass
 from models.layers.maps import Context

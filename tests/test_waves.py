@@ -19,6 +19,7 @@ from models.layers.twins import stepwise
 from models.layers.waves import AS_BY_PIXEL, WAVES, WaveCursor, WaveMap
 from models.predictors import CopyCandidates, LinearPredictors, SurroundedPredictors, TwoSidedPredictors
 from models.stacks.families import DECODERS
+from models.stacks.pixelcnn import PixelCNNStack
 from models.wave_pass import WavePass, slope
 
 CANVAS = Canvas((3, 5, 5, 6), 16)
@@ -27,6 +28,8 @@ CONES = [
     kind("pixelcnn", "categorical", levels=5, caption_injection="all"),
     kind("pixelcnn", "gaussian", kernel_size=7, bottleneck=False, dilation=False, blocks=4, masks="mixed"),
     kind("pixelcnn", "gaussian", kernel_size=2, predictors=False),
+    kind("pixelcnn", "logistic-mixture", residual_connections=False, layer_norm=False, tower="none"),
+    kind("pixelcnn", "categorical", levels=5, skip_connections=False, bottleneck=False, caption_injection="all"),
     kind("rowlstm", "logistic-mixture"),
     kind("rowlstm", "categorical", levels=5, residual_connections=False),
 ]
@@ -137,9 +140,9 @@ def test_predictions_move_toward_what_is_known_and_toward_nothing_else():
 
 
 def test_every_twin_is_tested_here():
-    here = {CausalConv, VerticalConv, Position, RowLSTM, Head, ColorHead}
+    here = {CausalConv, VerticalConv, Position, RowLSTM, Head, ColorHead, PixelCNNStack}
     here |= {LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates}
-    assert set(WAVES) == here | set(AS_BY_PIXEL)  # those are the twins by pixel; heads: by what is drawn
+    assert set(WAVES) == here | set(AS_BY_PIXEL)  # those are the twins by pixel; heads, PixelCNN: by what is drawn
 
 
 @pytest.mark.parametrize("options", CONES, ids=name_of)

@@ -112,11 +112,15 @@ class VerticalConvWave:
 @twin_of(CausalConv, WAVES)
 class CausalConvWave:
     def __init__(self, layer: CausalConv, cursor: WaveCursor):
+        self.kernel = Kernel(layer, self.taps_of(layer), layer.above)
+        self.map = WaveMap(cursor, layer.above, layer.left, layer.right)
+
+    @staticmethod
+    def taps_of(layer: CausalConv) -> list[tuple[int, int]]:
+        """The kernel's rows and columns that it reads: none to the right in the current row."""
         rows, columns = layer.kernel_size
         own = layer.left // layer.dilation[1]
-        taps = [(i, j) for i in range(rows) for j in range(columns) if i < rows - 1 or j <= own]
-        self.kernel = Kernel(layer, taps, layer.above)
-        self.map = WaveMap(cursor, layer.above, layer.left, layer.right)
+        return [(i, j) for i in range(rows) for j in range(columns) if i < rows - 1 or j <= own]
 
     def __call__(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         self.map.put(x)
