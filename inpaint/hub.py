@@ -22,7 +22,7 @@ def local(path: str | Path) -> str | Path:
     try:
         from huggingface_hub import hf_hub_download
     except ImportError:
-        raise InputError(f"{path}: needs huggingface_hub: pip install huggingface_hub") from None
+        raise InputError(f"{path}: needs huggingface_hub: pip install huggingface-hub") from None
     try:
         return hf_hub_download(repo_id=f"{owner}/{name}", filename="/".join(rest).rstrip("/") or FILE)
     except Exception as error:  # its own kinds, and those of requests, which need not be installed
