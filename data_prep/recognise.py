@@ -18,6 +18,7 @@ PROGRAM = "inpaint-from-caption"
 REJECTS_HEADER = ("file", "reason")
 GENERATOR = f'<meta name="generator" content="{PROGRAM}">'
 LARGEST_JSON = 64 * 2**20  # bytes; our own are a hundredth of this
+LARGEST_HEADER = 2**22  # bytes of a safetensors file's; ours have twenty thousand
 HEAD = 4096  # bytes that hold the mark of a page, and the first values of a checkpoint
 CHECKPOINT_KEYS = (b"weights", b"averaged", b"config", b"progress")
 
@@ -35,6 +36,26 @@ class Kind:
             return bool(self.is_own(Path(path)))
         except Exception:  # h5py, zipfile and json raise a dozen kinds on foreign files; all mean no
             return False
+
+
+def weights_header(data) -> dict:
+    """What the header of exported weights says of the model, from the file's first bytes or all of them.
+
+    Raises: ValueError or KeyError if it is no such file.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if length > min(len(data) - 8, LARGEST_HEADER):
+        raise ValueError("its header is cut off or too large")
+    header = json.loads(bytes(data[8 : 8 + length]))
+    about = header["__metadata__"]["inpaint"] if isinstance(header, dict) else None
+    if not isinstance(about, str) or not isinstance(found := json.loads(about), dict):
+        raise ValueError("it says nothing of a model")
+    return found
+
+
+def _weights_of(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return bool(weights_header(file.read(8 + LARGEST_HEADER)))
 
 
 def software(kind: str) -> str:
@@ -111,5 +132,6 @@ REPORT = Kind("a report of this program", _is_report)
 CHECKPOINT = Kind("a checkpoint of this program", _is_checkpoint)
 CONFIG = json_kind("a run's config.json", "decoder", "likelihood", "data", "out", "seed", "batch_size")
 EVALUATION = json_kind("figures that evaluate.py wrote", "schema", "checkpoint", "split", "nats_per_image")
+WEIGHTS = Kind("weights that this program exported", _weights_of)
 FILLED = json_kind("a record that fill wrote", "schema", "photo", "checkpoint_sha256", "samples")
 PREVIEW, GRID, FILL = png_kind("preview"), png_kind("grid"), png_kind("fill")

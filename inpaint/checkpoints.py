@@ -5,6 +5,7 @@ run's options), `progress`, `provenance`, and in last.pt also `optimizer`, to re
 `weights_only=True`; this program reads it with torch_file.py, which is stricter.
 """
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from data_prep.errors import InputError
 from data_prep.files import replacing
-from inpaint import torch_file
+from inpaint import hub, torch_file, weights_file
 from inpaint.checkpoint_schema import SCHEMA, check, upgraded
 from inpaint.dataset import BINARIZATIONS
 from models import Inpainter, build
@@ -100,16 +101,21 @@ def _is_whole(path: Path) -> bool:
 def read(path: str | Path) -> Checkpoint:
     """Read a checkpoint onto the CPU and convert it to the newest schema.
 
+    Args:
+      path: a file of `save`, exported weights, or hf://owner/name on the Hugging Face Hub.
+
     Raises: InputError for a file that is missing, truncated, foreign, of an unknown schema, or that holds code, values
       of other types or weights that are not finite.
     """
-    checkpoint, sha256 = torch_file.load(path)
+    data = torch_file.whole(hub.local(path))
+    exported = weights_file.is_safetensors(data)
+    checkpoint = weights_file.parse(data, path) if exported else torch_file.parse(data, path)
     try:
         check(checkpoint)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
     found = Checkpoint(upgraded(checkpoint))
-    found.sha256 = sha256
+    found.sha256 = hashlib.sha256(data).hexdigest()
     return found
 
 
@@ -149,15 +155,16 @@ def _check_fit(model: Inpainter, weights: dict) -> None:
         raise ValueError(f"the model needs {tables / 2**30:,.0f} GiB beside its weights")
 
 
-def load(checkpoint: str | Path, device: str = "cpu") -> Inpainter:
+def load(checkpoint: str | Path | None = None, device: str = "cpu") -> Inpainter:
     """Load a checkpoint's model, in eval mode with the averaged weights.
 
     Args:
-      checkpoint: last.pt or best.pt of a run.
+      checkpoint: last.pt or best.pt of a run, exported weights, or hf://owner/name; None for those of the package.
       device: cpu, cuda, ...
 
     Raises: InputError, see `read`.
     """
+    checkpoint = weights_file.SHIPPED if checkpoint is None else checkpoint
     return rebuild(read(checkpoint), checkpoint).to(device).eval()
 
 

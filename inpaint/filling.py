@@ -25,6 +25,7 @@ from inpaint.inference import device_of, evaluating
 from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
 from inpaint.tiles import cut_center, paste
+from inpaint.weights_file import SHIPPED
 from models.likelihoods import LEVELS
 from models.sampling import check_temperature
 
@@ -69,7 +70,7 @@ def fill(
 
     Args:
       images: a path, or several: photos, or folders of photos (their subfolders are not entered).
-      checkpoint: path of a checkpoint.
+      checkpoint: path of a checkpoint; None for the weights that come with the package.
       out: the folder to write to; made if missing.
       caption: the caption of all photos, or None.
       captions: a captions file (sources/tables.py lists the formats), or None. Without `caption` and `captions`, the
@@ -101,11 +102,12 @@ def fill(
     out = Path(out)
     paths, rejects = find_photos([images] if isinstance(images, str | Path) else images, out)
     check_results(paths, out, samples, [path for path in (checkpoint, captions) if path], overwrite)
+    checkpoint = SHIPPED if checkpoint is None else checkpoint
     caption_of = Captions(paths, caption, captions)
     read = checkpoints.read(checkpoint)
     model = checkpoints.rebuild(read, checkpoint).to(pick_device(device)).eval()
     facts = {
-        "checkpoint": str(checkpoint),
+        "checkpoint": SHIPPED.name if checkpoint == SHIPPED else str(checkpoint),
         "checkpoint_sha256": read.sha256,
         "decoder": model.decoder,
         "likelihood": model.likelihood_name,

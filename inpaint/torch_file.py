@@ -43,18 +43,30 @@ def load(path: str | Path) -> tuple[object, str]:
     """Read a file of torch.save: (its value with tensors on the CPU, the file's SHA-256 in hexadecimal).
 
     Raises:
-      InputError: the file is missing, not regular, larger than memory, damaged, foreign or hostile.
+      InputError: see `whole` and `parse`.
     """
-    data = _whole(path)
+    data = whole(path)
+    return parse(data, path), hashlib.sha256(data).hexdigest()
+
+
+def parse(data: memoryview, path: str | Path) -> object:
+    """The value in the bytes of a file of torch.save, with tensors on the CPU.
+
+    Raises:
+      InputError: they are damaged, foreign or hostile.
+    """
     try:
-        value = _of_zip(data) if data[:4] == b"PK\3\4" else _of_old_format(data)
+        return _of_zip(data) if data[:4] == b"PK\3\4" else _of_old_format(data)
     except Refused as error:
         raise InputError(f"{path}: not a checkpoint of this program: {error}") from None
-    return value, hashlib.sha256(data).hexdigest()
 
 
-def _whole(path: str | Path) -> memoryview:
-    """All bytes of a file, in memory aligned for tensors."""
+def whole(path: str | Path) -> memoryview:
+    """All bytes of a file, in memory aligned for tensors.
+
+    Raises:
+      InputError: the file is missing, not regular or larger than memory.
+    """
     with open_regular(path, "checkpoint") as file:
         size = os.fstat(file.fileno()).st_size
         try:

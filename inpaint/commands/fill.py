@@ -30,7 +30,8 @@ def parse(argv, program=None):
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE_OR_DIR", help="photos, and folders of photos")
-    parser.add_argument("--checkpoint", required=True, metavar="FILE.pt", help="best.pt or last.pt of a run")
+    weights = "best.pt or last.pt of a run, or exported weights; without it, those of the package"
+    parser.add_argument("--checkpoint", metavar="FILE", help=weights)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     captions = parser.add_mutually_exclusive_group()
     captions.add_argument("--caption", metavar="TEXT", help="caption of all photos")
