@@ -19,7 +19,12 @@ MORE_PARAMETERS = {"inpaint/filling.py: fill"}  # the public surface
 HOLE_IS_SLICED_IN = {"data_prep/hole.py", "models/layers/region.py"}  # the latter crops any region of a map
 MACHINE_PATH = re.compile(r"(?<![\w.])(?:/(?:home|root|Users|mnt|opt|srv|work)/\w|[A-Z]:\\\\?Users)")
 # The name that is installed, where it differs from the name that is imported.
-DISTRIBUTION = {"PIL": "pillow", "skimage": "scikit-image", "pillow_heif": "pillow-heif", "huggingface_hub": "huggingface-hub"}
+DISTRIBUTION = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "pillow_heif": "pillow-heif",
+    "huggingface_hub": "huggingface-hub",
+}
 OPTIONAL = {"pillow-heif", "huggingface-hub"}  # in extras of their own
 
 
