@@ -2,8 +2,8 @@
 
     python benchmarks/waves.py [--decoders pixelcnn rowlstm] [--batches 1 16 64] [--size s] [--rounds 7]
 
-Both ways give the same sub-pixels in float64; timed is float32. The weights are fresh ones: they change no time. Printed
-is the median of the ratios of a round, with the median seconds of both.
+Both ways give the same sub-pixels in float64; timed is float32. The weights are fresh ones: they change no time.
+Printed is the median of the ratios of a round, with the median seconds of both.
 """
 
 import argparse
