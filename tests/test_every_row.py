@@ -116,6 +116,9 @@ def test_each_key_of_the_json_holds_its_own_figure(tmp_path):
         "truth": {"border": 7, "border_caption": 4, "caption": 2},
         "nats_above_truth": {"with_caption": 86, "without_caption": pytest.approx(470 / 3)},
         "nats_per_pixel_by_ring": [3, 10],
+        "masks": "box",
+        "unknown_pixels": {"mean": 20, "share": 1},
+        "bits_per_unknown_subpixel": pytest.approx(160 / (60 * math.log(2))),
     }
     cross_entropy = summarise(an_evaluation(proper=False))
     assert cross_entropy["bits_per_dim"] is None and cross_entropy["nats_above_truth"] is None

@@ -28,7 +28,7 @@ CONES = [
     kind("pixelcnn", "categorical", levels=5, caption_injection="all"),
     kind("pixelcnn", "gaussian", kernel_size=7, bottleneck=False, dilation=False, blocks=4, masks="mixed"),
     kind("pixelcnn", "gaussian", kernel_size=2, predictors=False),
-    kind("pixelcnn", "logistic-mixture", residual_connections=False, layer_norm=False, tower="none"),
+    kind("pixelcnn", "logistic-mixture", residual_connections=False, layer_norm=False),
     kind("pixelcnn", "categorical", levels=5, skip_connections=False, bottleneck=False, caption_injection="all"),
     kind("rowlstm", "logistic-mixture"),
     kind("rowlstm", "categorical", levels=5, residual_connections=False),
