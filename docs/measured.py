@@ -4,7 +4,7 @@ import itertools
 
 from stored import benchmark, table
 
-SPEEDS = ("build_speed", "training_speed", "caption_encoder", "muon_precision")
+SPEEDS = ("build_speed", "training_speed", "caption_encoder", "muon_precision", "waves")
 
 # docs/performance.md
 
