@@ -19,7 +19,13 @@ from models.layers.maps import ContextChannels
 from models.layers.modules import xavier_, xavier_all_
 from models.likelihoods import Grey
 from models.multiscale import HalfResolution, MultiScale, ParallelUpscaler
-from models.predictors import CopyCandidates, LinearPredictors, SurroundedPredictors, TwoSidedPredictors
+from models.predictors import (
+    CopyCandidates,
+    KnownCandidates,
+    LinearPredictors,
+    SurroundedPredictors,
+    TwoSidedPredictors,
+)
 from models.stacks.base import Stack
 from models.stacks.families import DECODERS
 
@@ -148,9 +154,10 @@ class Builder:
         count = self.likelihood.prediction_count
         if not count or not self.options.predictors:
             return None
+        any_mask = self.options.masks == MASKS[1]
         if self.likelihood.weighs_candidates:
-            return CopyCandidates(canvas)
-        if self.options.masks == MASKS[1]:
+            return (KnownCandidates if any_mask else CopyCandidates)(canvas)
+        if any_mask:
             return SurroundedPredictors(canvas, count)
         return (TwoSidedPredictors if finer else LinearPredictors)(canvas, count)
 

@@ -12,6 +12,7 @@ from models.predictors import (
     NEIGHBOURS,
     SIDE,
     CopyCandidates,
+    KnownCandidates,
     LinearPredictors,
     SurroundedPredictors,
     TwoSidedPredictors,
@@ -68,17 +69,18 @@ class SurroundedPredictorsStep(LinearPredictorsStep):
         return prediction
 
 
+@twin_of(KnownCandidates)
 @twin_of(CopyCandidates)
 class CopyCandidatesStep:
     def __init__(self, layer: CopyCandidates, cursor: Cursor):
-        self.canvas, self.nearest_known = layer.canvas, layer.nearest_known
+        self.canvas, self.nearest = layer.canvas, layer.nearest
         self.windows: Any = None
         self.far: Any = None
 
     def start(self, with_margin: Tensor, border: Tensor) -> None:
         """See LinearPredictorsStep."""
         self.windows = windows_of(self.canvas, with_margin)
-        far = self.nearest_known(border.to(with_margin.dtype))
+        far = self.nearest(border.to(with_margin.dtype))
         self.far = torch.stack(far, dim=-1).permute(2, 3, 0, 1, 4)  # (h, w, B, 3, 4)
 
     def __call__(self, i: int, j: int) -> Tensor:

@@ -13,6 +13,7 @@ from models.predictors import (
     NEIGHBOURS,
     SIDE,
     CopyCandidates,
+    KnownCandidates,
     LinearPredictors,
     SurroundedPredictors,
     TwoSidedPredictors,
@@ -76,17 +77,18 @@ class SurroundedPredictorsWave(LinearPredictorsWave):
         return torch.addcmul(self.pulled[here], self.rest[here], super().__call__(here))
 
 
+@twin_of(KnownCandidates, WAVES)
 @twin_of(CopyCandidates, WAVES)
 class CopyCandidatesWave:
     def __init__(self, layer: CopyCandidates, cursor: WaveCursor):
-        self.nearest_known = layer.nearest_known
+        self.nearest = layer.nearest
         self.canvas: Any = None
         self.far: Any = None
 
     def start(self, canvas: WaveMap, border: Tensor) -> None:
         """See LinearPredictorsWave."""
         self.canvas = canvas
-        far = torch.stack(self.nearest_known(border), dim=-1)  # (B, 3, h, w, 4)
+        far = torch.stack(self.nearest(border), dim=-1)  # (B, 3, h, w, 4)
         self.far = far.permute(2, 3, 0, 1, 4).flatten(0, 1)  # (h w, B, 3, 4)
 
     def __call__(self, here: slice) -> Tensor:

@@ -130,8 +130,8 @@ class SurroundedPredictors(LinearPredictors):
 
 
 class CopyCandidates(nn.Module):
-    """For each pixel of the hole its four NEIGHBOURS and the nearest known pixels above, to the left, to the right and
-    below, no further than just outside the hole; in -1..1, zeros outside the image."""
+    """For each pixel of the hole its four NEIGHBOURS and the nearest border pixels above, to the left, to the right and
+    below, in -1..1; zeros outside the image."""
 
     COUNT = len(NEIGHBOURS) + 4
     side = 1
@@ -144,13 +144,27 @@ class CopyCandidates(nn.Module):
         """(B, 4, rows, columns), every pixel known, and the whole border (B, 4, H, W) -> (B, 24, h, w), R's first."""
         windows = windows_of(self.canvas, padded(canvas)).permute(2, 3, 0, 1, 4, 5)  # (B, 3, h, w, rows, columns)
         near = [windows[..., ABOVE + row, SIDE + column] for row, column in NEIGHBOURS]  # (B, 3, h, w) each
-        return torch.stack([*near, *self.nearest_known(border)], dim=2).flatten(1, 2)
+        return torch.stack([*near, *self.nearest(border)], dim=2).flatten(1, 2)
 
-    def nearest_known(self, border: Tensor) -> list[Tensor]:
-        """The nearest known pixels on the four sides, (B, 3, h, w) each; zeros if the one just outside is unknown."""
+    def nearest(self, border: Tensor) -> list[Tensor]:
+        """The nearest candidates above, to the left, to the right and below, (B, 3, h, w) each."""
+        x, (h, w) = self.framed(border)[:, :3], (self.canvas.height, self.canvas.width)
+        sides = x[:, :, :1, 1:-1], x[:, :, 1:-1, :1], x[:, :, 1:-1, -1:], x[:, :, -1:, 1:-1]
+        return [side.expand(-1, -1, h, w) for side in sides]
+
+    def framed(self, border: Tensor) -> Tensor:
+        """The hole with a pixel around it, zeros outside the image: (B, 4, H, W) -> (B, 4, h + 2, w + 2)."""
         hole = self.canvas.hole
         x = F.pad(border[:, :4], (1, 1, 1, 1))  # so the pixel (i, j) is at (i + 1, j + 1)
-        x = x[:, :, hole.top : hole.bottom + 2, hole.left : hole.right + 2]  # (B, 4, h + 2, w + 2)
+        return x[:, :, hole.top : hole.bottom + 2, hole.left : hole.right + 2]
+
+
+class KnownCandidates(CopyCandidates):
+    """`CopyCandidates` where pixels inside the hole may be known: the nearest known pixel on each side, no further than
+    just outside the hole."""
+
+    def nearest(self, border: Tensor) -> list[Tensor]:
+        x = self.framed(border)
         sideways = x.transpose(2, 3)
         above, left = latest_known(x), latest_known(sideways).transpose(2, 3)
         right, below = latest_known(sideways.flip(2)).flip(2).transpose(2, 3), latest_known(x.flip(2)).flip(2)

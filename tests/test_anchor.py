@@ -8,7 +8,7 @@ import torch
 from models.canvas import Canvas
 from models.layers.twins import Cursor, stepwise
 from models.likelihoods import Categorical, Gaussian, LogisticMixture
-from models.predictors import CopyCandidates, LinearPredictors, padded, trimmed
+from models.predictors import CopyCandidates, KnownCandidates, LinearPredictors, padded, trimmed
 
 SIZE = 16
 HOLES = [(4, 5, 6, 7), (0, 0, 5, 4), (11, 10, 5, 6), (0, 0, 16, 16), (3, 0, 1, 16)]
@@ -91,7 +91,9 @@ def test_copies_are_the_neighbours_and_the_border_on_each_side():
     assert torch.equal(right, image[:, :3, 4:10, 12:13].expand_as(right))
     assert torch.equal(below, image[:, :3, 10:11, 5:12].expand_as(below))
     image[:, 3, 6, 7] = 1  # but a pixel
-    copies = CopyCandidates(canvas)(canvas.of(image), image).unflatten(1, (3, 8))
+    again = CopyCandidates(canvas)(canvas.of(image), image).unflatten(1, (3, 8))
+    assert torch.equal(again, copies)  # nothing inside the hole is a border pixel, as in a finer scale's holes
+    copies = KnownCandidates(canvas)(canvas.of(image), image).unflatten(1, (3, 8))
     above, left, right, below = copies[:, :, 4:].unbind(2)
     for side, pixels in (
         (above, (slice(3, 6), 2)),

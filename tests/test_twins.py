@@ -28,6 +28,7 @@ from models.layers.twins import TWINS, Cursor, RowContext, stepwise
 from models.likelihoods import Categorical, LogisticMixture
 from models.predictors import (
     CopyCandidates,
+    KnownCandidates,
     LinearPredictors,
     SurroundedPredictors,
     TwoSidedPredictors,
@@ -68,6 +69,7 @@ TESTED_BELOW |= {
     TwoSidedPredictors,
     SurroundedPredictors,
     CopyCandidates,
+    KnownCandidates,
     nn.ModuleList,
     Levels,
     nn.Dropout,
@@ -305,9 +307,11 @@ def test_a_head_pixel_by_pixel_and_color_by_color(kind, channels, layers):
             torch.testing.assert_close(torch.cat(params, dim=1), whole[:, :, i, j], atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("kind", [LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates])
+@pytest.mark.parametrize(
+    "kind", [LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates, KnownCandidates]
+)
 def test_predictors_pixel_by_pixel(kind):
-    predictors = shaken(kind(CANVAS) if kind is CopyCandidates else kind(CANVAS, 4))
+    predictors = shaken(kind(CANVAS) if issubclass(kind, CopyCandidates) else kind(CANVAS, 4))
     image = random_map(4, 0, 16, 16)
     whole = predictors(CANVAS.of(image), image)
     with_margin = padded(CANVAS.of(image))

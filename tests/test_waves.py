@@ -17,7 +17,13 @@ from models.layers.masked import Reach, shift_down
 from models.layers.position import Position
 from models.layers.twins import stepwise
 from models.layers.waves import AS_BY_PIXEL, WAVES, WaveCursor, WaveMap
-from models.predictors import CopyCandidates, LinearPredictors, SurroundedPredictors, TwoSidedPredictors
+from models.predictors import (
+    CopyCandidates,
+    KnownCandidates,
+    LinearPredictors,
+    SurroundedPredictors,
+    TwoSidedPredictors,
+)
 from models.stacks.families import DECODERS
 from models.stacks.pixelcnn import PixelCNNStack
 from models.wave_pass import WavePass, slope
@@ -105,9 +111,11 @@ def test_the_vertical_twin_reads_the_canvas_as_the_layer_reads_it_shifted():
     assert_close(out.inside().permute(2, 3, 0, 1), layer(shift_down(x)))
 
 
-@pytest.mark.parametrize("predictors", [LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates])
+@pytest.mark.parametrize(
+    "predictors", [LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates, KnownCandidates]
+)
 def test_the_predictors_twins_predict_as_over_the_map(predictors):
-    layer = shaken(predictors(CANVAS) if predictors is CopyCandidates else predictors(CANVAS, 4))
+    layer = shaken(predictors(CANVAS) if issubclass(predictors, CopyCandidates) else predictors(CANVAS, 4))
     border = random_map(4, height=16, width=16)
     border[:, 3] = (border[:, 3] > 0).double()
     border[:, :3] *= border[:, 3:]
@@ -141,7 +149,7 @@ def test_predictions_move_toward_what_is_known_and_toward_nothing_else():
 
 def test_every_twin_is_tested_here():
     here = {CausalConv, VerticalConv, Position, RowLSTM, Head, ColorHead, PixelCNNStack}
-    here |= {LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates}
+    here |= {LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates, KnownCandidates}
     assert set(WAVES) == here | set(AS_BY_PIXEL)  # those are the twins by pixel; heads, PixelCNN: by what is drawn
 
 
