@@ -217,8 +217,8 @@ def _assemble(
             replacing(table, listing, target.overwrite) as unfinished,
             open(unfinished, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
-            rows = [[text.replace("\0", "\\x00") for text in (as_path(name), reason)] for name, reason in rejects]
             # no file's name holds NUL, and before Python 3.11 csv cannot write it
+            rows = [[text.replace("\0", "\\x00") for text in (as_path(name), reason)] for name, reason in rejects]
             csv.writer(file, lineterminator="\n").writerows([REJECTS_HEADER, *rows])
     return Summary(
         out,

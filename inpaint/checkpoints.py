@@ -5,7 +5,6 @@ run's options), `progress`, `provenance`, and in last.pt also `optimizer`, to re
 `weights_only=True`; this program reads it with torch_file.py, which is stricter.
 """
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -107,15 +106,13 @@ def read(path: str | Path) -> Checkpoint:
     Raises: InputError for a file that is missing, truncated, foreign, of an unknown schema, or that holds code, values
       of other types or weights that are not finite.
     """
-    data = torch_file.whole(hub.local(path))
-    exported = weights_file.is_safetensors(data)
-    checkpoint = weights_file.parse(data, path) if exported else torch_file.parse(data, path)
+    checkpoint, sha256 = torch_file.load(hub.local(path))
     try:
         check(checkpoint)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
     found = Checkpoint(upgraded(checkpoint))
-    found.sha256 = hashlib.sha256(data).hexdigest()
+    found.sha256 = sha256
     return found
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from data_prep.errors import InputError
 from data_prep.pickle_machine import Call, Machine, Refused, run
 from data_prep.regular import open_regular
+from inpaint import weights_file
 from inpaint.torch_zip import records
 
 LARGEST_PICKLE = 2**26  # bytes; a hundred tensors are described in ten thousand
@@ -40,33 +41,25 @@ DTYPES = {
 
 
 def load(path: str | Path) -> tuple[object, str]:
-    """Read a file of torch.save: (its value with tensors on the CPU, the file's SHA-256 in hexadecimal).
+    """Read a file of torch.save, or exported weights: (its value with tensors on the CPU, the file's SHA-256 in
+    hexadecimal).
 
     Raises:
-      InputError: see `whole` and `parse`.
+      InputError: the file is missing, not regular, larger than memory, damaged, foreign or hostile.
     """
-    data = whole(path)
-    return parse(data, path), hashlib.sha256(data).hexdigest()
-
-
-def parse(data: memoryview, path: str | Path) -> object:
-    """The value in the bytes of a file of torch.save, with tensors on the CPU.
-
-    Raises:
-      InputError: they are damaged, foreign or hostile.
-    """
+    data = _whole(path)
     try:
-        return _of_zip(data) if data[:4] == b"PK\3\4" else _of_old_format(data)
+        if weights_file.is_safetensors(data):
+            value: object = weights_file.parse(data, path)
+        else:
+            value = _of_zip(data) if data[:4] == b"PK\3\4" else _of_old_format(data)
     except Refused as error:
         raise InputError(f"{path}: not a checkpoint of this program: {error}") from None
+    return value, hashlib.sha256(data).hexdigest()
 
 
-def whole(path: str | Path) -> memoryview:
-    """All bytes of a file, in memory aligned for tensors.
-
-    Raises:
-      InputError: the file is missing, not regular or larger than memory.
-    """
+def _whole(path: str | Path) -> memoryview:
+    """All bytes of a file, in memory aligned for tensors."""
     with open_regular(path, "checkpoint") as file:
         size = os.fstat(file.fileno()).st_size
         try:

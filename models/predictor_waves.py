@@ -41,7 +41,7 @@ class LinearPredictorsWave:
 
     def __call__(self, here: slice) -> Tensor:
         """(n, B, 3 k) of a wave, whose pixels are these of the hole's."""
-        return F.linear(torch.cat([self.canvas[offset] for offset in self.offsets], dim=2), self.weight)
+        return F.linear(self.canvas.taps(self.offsets), self.weight)
 
 
 @twin_of(TwoSidedPredictors, WAVES)

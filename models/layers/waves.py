@@ -71,6 +71,10 @@ class WaveMap:
         view: Tensor = self.pixels[first : first + (cursor.count - 1) * step + 1 : step]
         return view
 
+    def taps(self, offsets: list[tuple[int, int]]) -> Tensor:
+        """The pixels at these offsets, side by side: (n, B, offsets C)."""
+        return torch.cat([self[offset] for offset in offsets], dim=2)
+
     def put(self, x: Tensor) -> None:
         """Store the wave's pixels (n, B, C)."""
         if self.pixels is None:
@@ -89,7 +93,7 @@ class Kernel:
 
     def __call__(self, x: WaveMap, extra: Tensor | None) -> Tensor:
         """The taps of a map, and `extra` (n, B, C_out) added -> (n, B, C_out)."""
-        taps = torch.cat([x[offset] for offset in self.offsets], dim=2)  # (n, B, taps C_in)
+        taps = x.taps(self.offsets)  # (n, B, taps C_in)
         if extra is None:
             return F.linear(taps, self.weight.T, self.bias)
         y = torch.addmm(extra.flatten(0, 1), taps.flatten(0, 1), self.weight)

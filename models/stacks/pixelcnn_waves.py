@@ -94,7 +94,7 @@ class BlockWave:
             bias, weight = self.reduce
             y = torch.addmm(bias, y, weight).relu_()  # (n B, h)
         self.map.put(y.view(*shape[:2], -1))
-        taps = torch.cat([self.map[offset] for offset in self.offsets], dim=2).flatten(0, 1)  # (n B, taps h)
+        taps = self.map.taps(self.offsets).flatten(0, 1)  # (n B, taps h)
         y = torch.addmm(condition, taps, self.kernel)  # (n B, h + 1)
         if self.expand is None:
             return x + y[:, :-1] if self.residual else y[:, :-1]
