@@ -80,13 +80,14 @@ def write_json(path, value, kind=None, overwrite=False):
         temporary.write_text(text.encode("utf-8", "replace").decode(), encoding="utf-8")
 
 
-def save_png(image, file, kind):
-    """Write a PIL image as PNG with the mark that `recognise.png_kind(kind)` looks for; `kind` is a word or two."""
+def save_png(image, file, kind, icc=None):
+    """Write a PIL image as PNG with the mark that `recognise.png_kind(kind)` looks for; `kind` is a word or two, `icc`
+    the ICC profile of its pixels."""
     from PIL.PngImagePlugin import PngInfo
 
     mark = PngInfo()
     mark.add_text("Software", software(kind))
-    image.save(file, format="PNG", pnginfo=mark)
+    image.save(file, format="PNG", pnginfo=mark, icc_profile=icc)
 
 
 def _created(path):

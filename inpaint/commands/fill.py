@@ -2,6 +2,7 @@
 
 inpaint fill photo.jpg --checkpoint best.pt --caption "a dog on a beach" --samples 8 --out filled
 inpaint fill photos/ --checkpoint best.pt --captions captions.csv --out filled
+inpaint fill photo.jpg --box 120,80,64,48 --out filled
 """
 
 import argparse
@@ -26,7 +27,7 @@ def parse(argv, program=None):
         prog=program,
         description="Fill the hole of photos: NAME_0.png (the likeliest), NAME_1.png ..., NAME.json and NAME_grid.png. "
         "A photo is turned upright, cut to its centered square and resized to the model's size; then only the hole "
-        "changes.",
+        "changes. With --box or --mask it keeps its size, and only the pixels that they name change.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE_OR_DIR", help="photos, and folders of photos")
@@ -40,6 +41,7 @@ def parse(argv, program=None):
         metavar="FILE",
         help="captions by file name, .jsonl, .csv or .tsv; default: NAME.txt beside a photo",
     )
+    add_hole(parser.add_mutually_exclusive_group())
     parser.add_argument("--samples", type=_positive_int, default=4, metavar="K", help="samples a photo")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same samples")
     parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="under 1 for tamer samples")
@@ -63,6 +65,8 @@ def run(args):
         args.out,
         caption=args.caption,
         captions=args.captions,
+        box=args.box,
+        mask=args.mask,
         samples=args.samples,
         seed=args.seed,
         temperature=args.temperature,
@@ -79,6 +83,26 @@ def run(args):
         print("note: a sample of this model is its mean, whatever --samples, --seed and --temperature", file=sys.stderr)
     print(printable(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}"))
     return 1 if done.rejects else 0
+
+
+def add_hole(group):
+    """Add --box and --mask to a group of options."""
+    pixels = "in the upright photo's own pixels"
+    group.add_argument("--box", type=_box, metavar="X,Y,W,H", help=f"the hole, {pixels}")
+    mask = f"image of the photo's size, {pixels}: white is what to fill (level 224 and up; black is below 32)"
+    group.add_argument("--mask", metavar="MASK.png", help=mask)
+
+
+def _box(text):
+    expected = "x, y, width, height: four whole numbers with commas, width and height from 1 on"
+
+    def numbers(text):
+        return tuple(int(part) for part in text.split(","))
+
+    def fits(box):
+        return len(box) == 4 and min(box[:2]) >= 0 and min(box[2:]) >= 1 and max(box) < 2**31
+
+    return _in_range(text, numbers, fits, expected)
 
 
 def _positive_int(text):
