@@ -1,7 +1,7 @@
 """Datasets, training, evaluation and filling around the models.
 
-`inpaint.load`, `inpaint.fill` and `inpaint.score` import torch on first use, so that `python -m inpaint` handles signals
-while torch loads.
+`inpaint.load`, `inpaint.fill` and `inpaint.score` import torch on first use, so that `python -m inpaint` handles
+signals while torch loads.
 """
 
 from importlib import import_module

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from data_prep.progress import Progress
+from inpaint.detail import COARSE, EXACT
 from inpaint.fill_captions import Captions
 from inpaint.fill_inputs import check_results, find_photos
 from inpaint.fill_job import Job
@@ -47,6 +48,7 @@ def fill(
     captions=None,
     box=None,
     mask=None,
+    detail=None,
     samples=4,
     seed=0,
     temperature=1.0,
@@ -71,6 +73,8 @@ def fill(
         first caption that is not blank in the text or JSON beside a photo (pairing.SIDECARS).
       box: (x, y, width, height) of the hole in each upright photo's own pixels, or None.
       mask: path of an image of the upright photos' own size, white where a pixel is to be filled; or None.
+      detail: with a box or a mask: "coarse" fills a hole larger than the model's at the photo's own resolution, coarse
+        to fine; "exact" tile by tile, which gives the hole's exact likelihood; None enlarges what the model draws.
       samples: samples of each photo, at least 1.
       seed: the same seed, photo, caption, number of samples and checkpoint give the same samples.
       temperature: of sampling, at least 0.001. Log-likelihoods are always at temperature 1.
@@ -86,7 +90,7 @@ def fill(
     Raises:
       InputError: the checkpoint, the captions file or the mask cannot be used, two photos have one NAME, or a result
         cannot be written: it would replace an input (CommandError), or a file that is not an earlier result.
-      ValueError: samples, temperature, precision or box out of range; or caption and captions, or box and mask, given.
+      ValueError: samples, temperature, precision, detail or box out of range; caption and captions, or box and mask.
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
@@ -95,6 +99,8 @@ def fill(
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if caption is not None and captions is not None:
         raise ValueError("give one caption for all photos or a file of captions, not both")
+    if detail not in (None, COARSE, EXACT) or (detail and (box, mask) == (None, None)):
+        raise ValueError(f"detail must be {COARSE} or {EXACT}, with a box or a mask, not {detail!r}")
     out, hole = Path(out), Hole(box, mask) if (box, mask) != (None, None) else None
     paths, rejects = find_photos([images] if isinstance(images, str | Path) else images, out)
     check_results(paths, out, samples, [path for path in (checkpoint, captions, mask) if path], overwrite)
@@ -113,7 +119,7 @@ def fill(
         overwrite,
     )
     done = Filled([], rejects, caption_of.notes)
-    results = fill_squares(job, paths) if hole is None else fill_holes(job, paths, hole)
+    results = fill_squares(job, paths) if hole is None else fill_holes(job, paths, hole, detail)
     for path, result in Progress(len(paths), unit="photo", shown=progress).over(results):
         if isinstance(result, str):
             done.rejects.append((path, result))

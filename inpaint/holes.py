@@ -106,7 +106,7 @@ def see(model: Inpainter, pixels: np.ndarray, unknown: np.ndarray) -> Seen:
     """What a model sees of a photo, uint8 (H, W, 3), with unknown pixels, bool (H, W), at least one true."""
     box = bounding_box(unknown)
     window = window_around(box, pixels.shape[1::-1], model.image_size, model.hole)
-    image, known = view(pixels, unknown, window)
+    image, known = view(pixels, unknown, window, model.hole)
     return Seen(box, window, _for_model(model, image), torch.from_numpy(known)[None], model.hole)
 
 

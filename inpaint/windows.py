@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
-from data_prep.hole import channels_last
+from data_prep.hole import channels_first, channels_last
 
 REDUCED = 4  # a window of a larger scale than twice this is first averaged down to this scale
 Box = tuple[int, int, int, int]  # x, y, width, height in photo pixels
@@ -86,25 +86,31 @@ def _start(first: int, length: int, photo: int, side: int, hole_start: float, ho
     return max(min(on_photo, latest), min(earliest, latest))
 
 
-def view(pixels: np.ndarray, unknown: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
+def view(
+    pixels: np.ndarray, unknown: np.ndarray, window: Window, hole: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """What a model sees of a photo.
 
     Args:
       pixels: uint8 (H, W, 3).
       unknown: bool (H, W).
+      hole: the model's. Beyond the photo its pixels count as known, as the nearest known one: they are not to be drawn.
 
     Returns:
       uint8 (S, S, 3), zero where unknown, and bool (S, S), true where a pixel is known.
     """
-    known = _known(unknown, window)
-    return whole_view(pixels, window, unknown) * known[..., None].astype(np.uint8), known
+    hidden = _touched(unknown, window, beyond=True)
+    inside = channels_first(hole)
+    hidden[inside] = _touched(unknown, window, beyond=False)[inside]
+    return whole_view(pixels, window, unknown) * ~hidden[..., None], ~hidden
 
 
 def whole_view(pixels: np.ndarray, window: Window, unknown: np.ndarray | None = None) -> np.ndarray:
     """A window's pixels, uint8 (S, S, 3). Beyond the photo, and where `unknown`, they are those of the nearest known
     pixel; all black if there is none."""
     step = max(1, int(window.scale // REDUCED)) if window.scale >= 2 * REDUCED else 1
-    colors, hidden = _cut(pixels, unknown, window, step)
+    n = math.ceil(window.side / step)
+    colors, hidden = averaged(pixels, unknown, (window.left, window.top, n, n), step)
     if hidden.all():
         return np.zeros((window.image_size, window.image_size, 3), np.uint8)
     if hidden.any():
@@ -118,16 +124,23 @@ def whole_view(pixels: np.ndarray, window: Window, unknown: np.ndarray | None = 
     return np.asarray(image)
 
 
-def _cut(pixels, unknown, window: Window, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """A window of a photo, averaged over blocks of `step` x `step` pixels: uint8 (n, n, 3), and bool (n, n): true where
-    a block holds an unknown pixel or one beyond the photo."""
-    n = math.ceil(window.side / step)
+def averaged(pixels: np.ndarray, unknown: np.ndarray | None, place: Box, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """A rectangle of a photo, averaged over blocks of `step` x `step` pixels.
+
+    Args:
+      pixels, unknown: as `view` takes them; None: all known.
+      place: column and row of its first pixel, below 0 beyond the photo; how many blocks across, and down.
+
+    Returns:
+      uint8 (down, across, 3), and bool (down, across): true where a block holds an unknown pixel, or one beyond the
+      photo.
+    """
     height, width = pixels.shape[:2]
-    rows, columns = _blocks(window.top, n, step, height), _blocks(window.left, n, step, width)
-    colors, hidden = np.zeros((n, n, 3), np.uint8), np.ones((n, n), bool)
+    rows, columns = _blocks(place[1], place[3], step, height), _blocks(place[0], place[2], step, width)
+    colors, hidden = np.zeros((place[3], place[2], 3), np.uint8), np.ones((place[3], place[2]), bool)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return colors, hidden
-    top, left = window.top + rows.start * step, window.left + columns.start * step
+    top, left = place[1] + rows.start * step, place[0] + columns.start * step
     count, across = rows.stop - rows.start, columns.stop - columns.start
     inside = slice(top, top + count * step), slice(left, left + across * step)
     if step == 1:
@@ -148,21 +161,21 @@ def _blocks(start: int, count: int, step: int, length: int) -> slice:
     return slice(max(0, -(start // step)), min(count, (length - start) // step))
 
 
-def _known(unknown: np.ndarray, window: Window) -> np.ndarray:
-    """Which model pixels are known: bool (S, S)."""
-    down = _any_along(unknown, window.top, window)  # (S, W)
-    return ~_any_along(down.T, window.left, window).T
+def _touched(unknown: np.ndarray, window: Window, beyond: bool) -> np.ndarray:
+    """Which model pixels cover an unknown photo pixel, or one beyond the photo if that counts: bool (S, S)."""
+    down = _along(unknown, window.top, window, beyond)  # (S, W)
+    return _along(down.T, window.left, window, beyond).T
 
 
-def _any_along(unknown: np.ndarray, start: int, window: Window) -> np.ndarray:
-    """For each model pixel along the first axis, whether a photo pixel that it covers is unknown, or beyond the photo:
-    bool (n, m) -> (S, m)."""
-    found = np.ones((window.image_size, unknown.shape[1]), bool)
+def _along(unknown: np.ndarray, start: int, window: Window, beyond: bool) -> np.ndarray:
+    """`_touched` along the first axis: bool (n, m) -> (S, m)."""
+    found = np.zeros((window.image_size, unknown.shape[1]), bool)
     for k in range(window.image_size):
         first = start + k * window.side // window.image_size
         end = start - (-(k + 1) * window.side // window.image_size)
-        if first >= 0 and end <= len(unknown):
-            found[k] = unknown[first:end].any(axis=0)
+        found[k] = unknown[max(first, 0) : max(end, 0)].any(axis=0)
+        if beyond and (first < 0 or end > len(unknown)):
+            found[k] = True
     return found
 
 

@@ -10,6 +10,7 @@ import sys
 
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
+from inpaint.detail import COARSE, EXACT
 from inpaint.filling import PRECISIONS, fill
 from inpaint.processes import out_of_memory_reported
 from models.sampling import COLDEST
@@ -42,6 +43,14 @@ def parse(argv, program=None):
         help="captions by file name, .jsonl, .csv or .tsv; default: NAME.txt beside a photo",
     )
     add_hole(parser.add_mutually_exclusive_group())
+    parser.add_argument(
+        "--detail",
+        nargs="?",
+        choices=(COARSE, EXACT),
+        const=COARSE,
+        help="fill a hole larger than the model's at the photo's own resolution: coarse to fine; or, exact, tile by "
+        "tile, with the exact likelihood of the whole hole. Without it the model's fill is enlarged",
+    )
     parser.add_argument("--samples", type=_positive_int, default=4, metavar="K", help="samples a photo")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same samples")
     parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="under 1 for tamer samples")
@@ -54,7 +63,10 @@ def parse(argv, program=None):
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
     add_version(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.detail and not (args.box or args.mask):
+        parser.error("--detail needs --box or --mask")
+    return args
 
 
 def run(args):
@@ -67,6 +79,7 @@ def run(args):
         captions=args.captions,
         box=args.box,
         mask=args.mask,
+        detail=args.detail,
         samples=args.samples,
         seed=args.seed,
         temperature=args.temperature,
