@@ -146,6 +146,7 @@ def measured(args, folder: Path) -> dict:
                 seconds.append(time.monotonic() - began)
                 if found:
                     wrong.append(found)
+                    print(found, flush=True)
                 if len(seconds) % max(1, args.requests // 10) == 0:
                     memory.append(server.memory())
                     print(f"{len(seconds)} answered, {len(wrong)} wrong, {memory[-1]:.0f} MiB", flush=True)

@@ -90,8 +90,11 @@ class Events:
         def show(done: int, count: int, unit: str) -> None:
             progress((done, count), desc="Drawing", unit=f"{unit}s")
 
+        def stopped() -> bool:
+            return page in self.stopped or self.desk.closing.is_set()
+
         try:
-            session, record, unknown = self._fill(given, lambda: page in self.stopped, show)
+            session, record, unknown = self._fill(given, stopped, show)
             photo, fills = pictures.whole(session.photo), [pictures.whole(path) for path in session.fills]
             place = pictures.around(record["box"], *photo.image.size)
             tiles = [
@@ -180,7 +183,9 @@ class Events:
         label = f"Chosen fill: {session.chosen + 1}"
         return {
             parts.session: replace(session, maps_due=True),
-            parts.chosen: gr.Image(pictures.preview(pictures.whole(path)), visible=True, label=label),
+            parts.chosen: gr.Image(
+                pictures.close_up(pictures.preview(pictures.whole(path))), visible=True, label=label
+            ),
             **dict(zip(parts.downloads, files, strict=True)),
             parts.words: gr.Markdown(visible=False),
             parts.maps: gr.Gallery(visible=False),

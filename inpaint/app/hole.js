@@ -77,8 +77,8 @@ function clamp(value, most) {
 }
 
 function boxed(a, b) {
-  const x = clamp(Math.floor(Math.min(a[0], b[0])), width - 1), y = clamp(Math.floor(Math.min(a[1], b[1])), height - 1);
-  const right = clamp(Math.ceil(Math.max(a[0], b[0])), width), bottom = clamp(Math.ceil(Math.max(a[1], b[1])), height);
+  const x = clamp(Math.round(Math.min(a[0], b[0])), width - 1), y = clamp(Math.round(Math.min(a[1], b[1])), height - 1);
+  const right = clamp(Math.round(Math.max(a[0], b[0])), width), bottom = clamp(Math.round(Math.max(a[1], b[1])), height);
   return { tool: "box", box: [x, y, Math.max(1, right - x), Math.max(1, bottom - y)] };
 }
 

@@ -21,6 +21,7 @@ class Limits:
       against: other fills to score.
       seconds: of drawing.
       waiting: requests in the queue.
+      sessions: open pages and clients whose state is kept, of a tenth of a megabyte each; each call of the API is one.
       kept_seconds: for how long the results of a request can be fetched.
     """
 
@@ -32,6 +33,7 @@ class Limits:
     against: int = 8
     seconds: float = 300.0
     waiting: int = 64
+    sessions: int = 200
     kept_seconds: float = 1_800.0
 
 

@@ -51,8 +51,8 @@ def around(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
     return max(0, x - margin), max(0, y - margin), min(width, x + across + margin), min(height, y + down + margin)
 
 
-def close_up(image: Image.Image, place: tuple[int, int, int, int]) -> Image.Image:
-    """Part of a photo as a picture of at least TILE pixels and at most PREVIEW."""
+def close_up(image: Image.Image, place: tuple[int, int, int, int] | None = None) -> Image.Image:
+    """A photo, or part of it, as a picture of at least TILE pixels and at most PREVIEW, RGB."""
     part = image.convert("RGB").crop(place)
     if (factor := -(-TILE // max(part.size))) > 1:
         return part.resize((part.width * factor, part.height * factor), Image.Resampling.NEAREST)

@@ -81,6 +81,7 @@ def _launched(given: Ready, host: str, port: int, root: Path, limits: Limits | N
             mcp_server=False,
             enable_monitoring=False,
             footer_links=["api"],
+            state_session_capacity=desk.limits.sessions,
             max_file_size=desk.limits.file_bytes,
             theme=gr.themes.Default(**fonts),
             css_paths=[HERE / "page.css"],
