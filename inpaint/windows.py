@@ -146,9 +146,7 @@ def averaged(pixels: np.ndarray, unknown: np.ndarray | None, place: Box, step: i
     if step == 1:
         colors[rows, columns] = pixels[inside]
     else:
-        sums = np.add.reduceat(pixels[inside], range(0, count * step, step), axis=0, dtype=np.uint32)
-        sums = np.add.reduceat(sums, range(0, across * step, step), axis=1)  # (count, across, 3)
-        colors[rows, columns] = (sums + step * step // 2) // (step * step)
+        colors[rows, columns] = np.asarray(Image.fromarray(pixels[inside]).reduce(step))
     hidden[rows, columns] = False
     if unknown is not None:
         blocks = unknown[inside].reshape(count, step, across, step)
