@@ -5,7 +5,6 @@ pixels alone (windows.py). So nats are those of the model's pixels: at scale 1 t
 model sees it.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,9 +117,7 @@ def fill_hole(
     *,
     samples: int = 1,
     seed: int = 0,
-    temperature: float = 1.0,
-    dtype: torch.dtype = torch.float32,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    **options: Any,
 ) -> Fills:
     """Fill a photo's unknown pixels with samples.
 
@@ -128,7 +125,7 @@ def fill_hole(
       pixels: uint8 (H, W, 3). Unknown ones are not read.
       unknown: bool (H, W), at least one true.
       seed: the same seed, photo, hole, caption and number of samples give the same samples.
-      temperature, dtype, progress: as `Inpainter.sample` takes them.
+      options: `temperature`, `dtype` and `progress` of `Inpainter.sample`.
     """
     seen = see(model, pixels, unknown)
     generator = torch.Generator().manual_seed(seed)
@@ -137,8 +134,7 @@ def fill_hole(
         count = min(AT_ONCE, samples - start)
         border, captions, known = _batch(model, seen, caption, count)
         with evaluating(model):
-            options = {"generator": generator, "temperature": temperature, "dtype": dtype, "progress": progress}
-            drawn = model.sample(border, captions, known=known, **options)
+            drawn = model.sample(border, captions, known=known, generator=generator, **options)
             log_prob = model.log_prob(border, drawn, captions, known=known)
             centers.append(drawn.cpu())
             nats.append(log_prob.cpu().double().sum(dim=(1, 2, 3)))
