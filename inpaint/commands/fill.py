@@ -11,7 +11,7 @@ import sys
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint.detail import COARSE, EXACT
-from inpaint.filling import PRECISIONS, fill
+from inpaint.filling import PRECISIONS, TEMPERATURE, fill
 from inpaint.processes import out_of_memory_reported
 from models.sampling import COLDEST
 
@@ -53,7 +53,8 @@ def parse(argv, program=None):
     )
     parser.add_argument("--samples", type=_positive_int, default=4, metavar="K", help="samples a photo")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same samples")
-    parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="under 1 for tamer samples")
+    tamer = "1: the model's own; under 1, tamer samples"
+    parser.add_argument("--temperature", type=_temperature, default=TEMPERATURE, metavar="T", help=tamer)
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
@@ -92,7 +93,7 @@ def run(args):
         print(printable(f"note: {note}"), file=sys.stderr)
     for path, reason in done.rejects:
         print(printable(f"error: {path}: {reason}"), file=sys.stderr)
-    if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != 1):
+    if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != TEMPERATURE):
         print("note: a sample of this model is its mean, whatever --samples, --seed and --temperature", file=sys.stderr)
     print(printable(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}"))
     return 1 if done.rejects else 0

@@ -97,9 +97,7 @@ class Trainer:
             taken, fresh = checkpoints.take_over(self.learner.model, self.config.init_from)
             self.learner.averaged.load_state_dict(self.learner.model.state_dict())
             if self.writes:
-                print(
-                    f"{printable(self.config.init_from)}: took over {len(taken)} weights: {', '.join(taken) or 'none'}"
-                )
+                print(f"{printable(self.config.init_from)}: took over {len(taken)} weights")
                 print(f"initialised afresh: {', '.join(fresh) or 'none'}")
 
     def go_on(self, saved: dict, allow_other_data: bool = False) -> list[str]:
