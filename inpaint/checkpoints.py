@@ -1,8 +1,9 @@
 """Checkpoints: tensors and plain values only, so that loading never runs code; written atomically.
 
 A checkpoint is a dict with `schema`, `model` (the arguments of `models.build`), `weights`, `averaged`, `config` (the
-run's options), `progress`, `provenance`, and in last.pt also `optimizer`, to resume from. It also loads with
-`weights_only=True`; this program reads it with torch_file.py, which is stricter.
+run's options), `progress`, `provenance`, and in last.pt, to resume from, also `optimizer` and, with an auxiliary loss,
+`beside` (caption_colors.py). It also loads with `weights_only=True`; this program reads it with torch_file.py, which is
+stricter.
 """
 
 import os

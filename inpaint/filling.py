@@ -69,7 +69,7 @@ def fill(
       images: a path, or several: photos, or folders of photos (their subfolders are not entered).
       checkpoint: path of a checkpoint; None for the weights that come with the package.
       out: the folder to write to; made if missing.
-      caption: the caption of all photos, or None.
+      caption: the caption of all photos, or a list of captions that are given at once, or None.
       captions: a captions file (sources/tables.py lists the formats), or None. Without `caption` and `captions`, the
         first caption that is not blank in the text or JSON beside a photo (pairing.SIDECARS).
       box: (x, y, width, height) of the hole in each upright photo's own pixels, or None.

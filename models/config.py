@@ -48,7 +48,8 @@ class NetworkOptions:
     )
     caption_injection: str = option(
         "last",
-        "captions enter as the map in the last layers; or their summary in every layer of a causal decoder as well",
+        "captions enter as the map in the last layers; or their summary as well, in every layer of a causal decoder, "
+        "and without one in the first 1x1 layer",
         choices=CAPTION_INJECTIONS,
     )
     inner: str | None = option(None, "multiscale: the decoder of both scales (default: gated)", choices=single_scale)
@@ -178,9 +179,8 @@ def check_combination(options: NetworkOptions, channels: int) -> None:
         raise ValueError(f"tower {options.tower} cannot tell known pixels from unknown ones, which masks mixed needs")
     if family.halvings and not TOWERS[options.tower].sees_mask:
         raise ValueError(f"tower {options.tower} cannot tell known pixels from black, which {decoder} needs")
-    if stack is None and (options.caption_injection == "all" or not options.color_conditioning):
-        name = "caption_injection all" if options.color_conditioning else "color_conditioning off"
-        raise ValueError(f"{name} is for causal decoders; {inner} has no stack")
+    if stack is None and not options.color_conditioning:
+        raise ValueError(f"color_conditioning off is for causal decoders; {inner} has no stack")
     if options.caption_injection == "all" and not options.use_captions:
         raise ValueError("caption_injection all needs use_captions")
     _check_head(options, stack is None)

@@ -140,7 +140,7 @@ class ContourDecoder(SingleScale):
 
     def params(self, image: Tensor, caption: Caption, center: Tensor | None, everywhere: bool = False) -> Tensor:
         border = self.border_features(image, everywhere)  # (B, C, h, w)
-        hidden = self.head.first(border, caption.map)  # (B, width, h, w)
+        hidden = self.head.first(border, caption.map, caption.summary)  # (B, width, h, w)
         return at_least_float32(self.head(hidden, caption_map=caption.map))  # (B, P, h, w)
 
     def draw(self, image: Tensor, caption: Caption, noise: Tensor, options: SampleOptions) -> Drawn:

@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models import caption_encoder
 from models.canvas import Hole
+from models.caption_encoder import CaptionEncoder
+from models.caption_sets import Captions, check_captions, summarize
 from models.decoder import Caption, Decoder
 from models.inputs import at_hole, check_known, check_pixels, image_of
 from models.intensity import normalize
@@ -46,7 +47,7 @@ class Inpainter(nn.Module):
         self,
         net: Decoder,
         likelihood: Likelihood,
-        encoder: caption_encoder.CaptionEncoder | None,
+        encoder: CaptionEncoder | None,
         config: dict[str, Any],
     ):
         super().__init__()
@@ -71,7 +72,7 @@ class Inpainter(nn.Module):
         self,
         border: Tensor,
         center: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         *,
         known: Tensor | None = None,
     ) -> Tensor:
@@ -82,7 +83,8 @@ class Inpainter(nn.Module):
         Args:
           border: uint8 (B, 3, H, W). Unknown pixels are not read.
           center: uint8 (B, 3, h, w). Known pixels are not read: there the border's are the truth.
-          captions: B strings, "" for none; None for none at all.
+          captions: B strings, "" for none, or lists of strings, all of which are given at once (caption_sets.py); what
+            `summaries` made of them; None for none at all.
           known: bool (B, 1, H, W), true where a pixel is known; another mask for each image if need be. None: all
             pixels outside the hole and none inside. Unknown pixels outside the hole are neither scored nor drawn.
 
@@ -105,7 +107,7 @@ class Inpainter(nn.Module):
     def params(
         self,
         border: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         center: Tensor | None = None,
         *,
         known: Tensor | None = None,
@@ -129,7 +131,7 @@ class Inpainter(nn.Module):
     def sample(
         self,
         border: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         *,
         known: Tensor | None = None,
         generator: Generators = None,
@@ -162,7 +164,7 @@ class Inpainter(nn.Module):
     def sample_with_log_prob(
         self,
         border: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         *,
         known: Tensor | None = None,
         generator: Generators = None,
@@ -179,7 +181,7 @@ class Inpainter(nn.Module):
     def _sample(
         self,
         border: Tensor,
-        captions: list[str] | None,
+        captions: Captions | None,
         known: Tensor | None,
         generator: Generators,
         options: SampleOptions,
@@ -198,7 +200,7 @@ class Inpainter(nn.Module):
     def _draw(
         self,
         border: Tensor,
-        captions: list[str] | None,
+        captions: Captions | None,
         known: Tensor | None,
         generator: Generators,
         options: SampleOptions,
@@ -224,7 +226,7 @@ class Inpainter(nn.Module):
         return self.net.draw(image, caption, noise, options._replace(shares=len(shares)))
 
     @torch.no_grad()
-    def mean(self, border: Tensor, captions: list[str] | None = None, *, known: Tensor | None = None) -> Tensor | None:
+    def mean(self, border: Tensor, captions: Captions | None = None, *, known: Tensor | None = None) -> Tensor | None:
         """The expected center, float32 (B, 3, h, w) in 0..255, where one pass gives it; None elsewhere. Known pixels
         as they are."""
         if not self.net.one_pass:
@@ -246,19 +248,15 @@ class Inpainter(nn.Module):
             for module in training:
                 module.training = True
 
-    def inputs(self, border: Tensor, captions: list[str] | None, known: Tensor | None = None) -> tuple[Tensor, Caption]:
+    def inputs(self, border: Tensor, captions: Captions | None, known: Tensor | None = None) -> tuple[Tensor, Caption]:
         """The decoder's inputs from `log_prob`'s arguments: the image, float32 (B, 4, H, W), and the captions."""
         captions = self._checked(border, captions)
         return self._masked(border, known), self._caption(captions, border.device)
 
-    def _checked(self, border: Tensor, captions: list[str] | None) -> list[str]:
-        """The captions, one a border. Raises: ValueError as `log_prob`."""
+    def _checked(self, border: Tensor, captions: Captions | None) -> Captions:
+        """The captions, one or a set a border. Raises: ValueError as `log_prob`."""
         check_pixels("border", border, (border.shape[0], 3, self.image_size, self.image_size))
-        if captions is None:
-            return [""] * border.shape[0]
-        if len(captions) != border.shape[0]:
-            raise ValueError(f"{len(captions)} captions for {border.shape[0]} borders")
-        return captions
+        return check_captions(captions, border.shape[0])
 
     def _masked(self, border: Tensor, known: Tensor | None) -> Tensor:
         """See inputs.image_of. Raises: ValueError as `log_prob`."""
@@ -278,12 +276,17 @@ class Inpainter(nn.Module):
         inside, pixels = at_hole(known, self.hole), at_hole(border, self.hole)
         return torch.where(inside, pixels.to(center.dtype), center)
 
-    def _caption(self, captions: list[str], device: torch.device) -> Caption:
+    def _caption(self, captions: Captions, device: torch.device) -> Caption:
         """Encode captions in float32; a model without captions ignores them."""
         if self.caption_encoder is None:
             return Caption(None, None)
         with torch.autocast(device.type, enabled=False):
-            return self.caption_of(self.caption_encoder.summary(caption_encoder.encode(captions).to(device)))
+            return self.caption_of(summarize(self.caption_encoder, captions, device))
+
+    def summaries(self, captions: Captions) -> Tensor:
+        """Encode captions once for several calls: float32 (B, S + FOUND), to be given in their place."""
+        assert self.caption_encoder is not None  # a model that takes captions
+        return summarize(self.caption_encoder, captions, self.caption_encoder.linear.weight.device)
 
     def caption_of(self, summary: Tensor) -> Caption:
         """The decoder's input from captions' summaries (B, S + FOUND)."""

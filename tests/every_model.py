@@ -24,6 +24,7 @@ CONTOURS.append(
         "contour", "bernoulli", "ift6266", map_layers="both", map_sigmoid=False, relu_clip=10.0, head_activation="relu"
     )
 )
+CONTOURS.append(kind("contour", "categorical", caption_injection="all"))
 CAUSAL = [kind(decoder, likelihood) for decoder, likelihood in itertools.product(STACKS, LIKELIHOODS)]
 BARE = {"tower": "none", "position": False}
 OF_PAPERS = [  # options that undo where a decoder departs from its paper, in all combinations that matter to a layer

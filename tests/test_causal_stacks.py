@@ -323,7 +323,6 @@ def test_each_conditional_of_a_two_pixel_center_sums_to_one(decoder, likelihood)
         (kind("pixelsnail", "categorical", dilation=True), "dilation"),
         (kind("gated", "gaussian", head_width=32), "head_width"),
         (kind("pixelcnn", "categorical", blocks=0), "blocks"),
-        (kind("contour", "categorical", caption_injection="all"), "caption_injection"),
         (kind("gated", "categorical", caption_injection="all", use_captions=False), "caption_injection"),
         (kind("contour", "categorical", "none"), "tower none"),
         (kind("multiscale", "categorical", "none"), "tower none"),

@@ -36,7 +36,8 @@ def parse(argv, program=None):
     parser.add_argument("--checkpoint", metavar="FILE", help=weights)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     captions = parser.add_mutually_exclusive_group()
-    captions.add_argument("--caption", metavar="TEXT", help="caption of all photos")
+    several = "caption of all photos; given several times: all of them at once"
+    captions.add_argument("--caption", action="append", metavar="TEXT", help=several)
     captions.add_argument(
         "--captions",
         metavar="FILE",
@@ -76,7 +77,7 @@ def run(args):
         args.images,
         args.checkpoint,
         args.out,
-        caption=args.caption,
+        caption=args.caption[0] if args.caption and len(args.caption) == 1 else args.caption,
         captions=args.captions,
         box=args.box,
         mask=args.mask,

@@ -5,6 +5,7 @@ import numpy as np
 from data_prep.printing import printable
 from inpaint import units
 from inpaint.evaluation import statistics
+from inpaint.evaluation.caption_figures import AT_ONCE
 from inpaint.evaluation.figures import GAINS
 
 LABELS = {
@@ -52,6 +53,7 @@ def summarise(evaluation):
         "bits_per_unknown_subpixel": per_dim if evaluation.proper else None,
         "bernoulli_cross_entropy": None if evaluation.proper else cross_entropy,
         "caption_gain_nats_per_image": gain if evaluation.uses_captions else None,
+        "caption_gain_by_count": gain_by_count(evaluation) if evaluation.uses_captions else None,
         "psnr_db": float(evaluation.psnr.mean()),
         "ssim": float(evaluation.ssim.mean()),
         "images_per_second": float(evaluation.images_per_second),
@@ -70,6 +72,26 @@ def gain_over(evaluation, what):
     """A caption gain, see `statistics.gain_and_ci95`, `what` of figures.GAINS; None for no image to take it of."""
     gains = np.stack([one.gain_over(what) for one in evaluation.trainings])
     return statistics.gain_and_ci95([gains], evaluation.seed)
+
+
+def gain_by_count(evaluation, others=None):
+    """What 1, 2, 3 and 5 of an image's captions save at once, over the images that have as many.
+
+    Args:
+      others: float64 (S, n), nats without captions to take the gain over; None for the same model's.
+
+    Returns: {"1": see `statistics.gain_and_ci95`, ...}; None for a count that no image has.
+    """
+    found = {}
+    for column, count in enumerate(AT_ONCE):
+        has = evaluation.has_at_once(column)
+        own = np.stack([one.nats_at_once[has, column] for one in evaluation.trainings])
+        if others is None:
+            sides = [np.stack([one.nats_none[has] for one in evaluation.trainings]) - own]
+        else:
+            sides = [others[:, has], -own]
+        found[str(count)] = statistics.gain_and_ci95(sides, evaluation.seed)
+    return found
 
 
 def table(summary):
@@ -150,7 +172,14 @@ def _gain_lines(summary):
     known = [line(label, statistics.in_words(gains[key])) for key, label in LABELS.items() if gains.get(key)]
     if gains and not known:
         return [line("gain of a caption", "none of these images has one")]
-    return known
+    by_count = summary["caption_gain_by_count"] or {}
+    return known + ([line("so many at once", count_text(by_count))] if by_count.get("2") else [])
+
+
+def count_text(gains):
+    """Gains of captions at once in a line."""
+    texts = {count: statistics.as_texts(gain, "{:+.2f}") for count, gain in gains.items() if gain}
+    return "; ".join(f"{count}: {mean}, {between}" for count, (mean, between) in texts.items())
 
 
 def _truth_lines(summary):
