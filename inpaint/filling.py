@@ -21,7 +21,7 @@ from inpaint import checkpoints, grid
 from inpaint.dataset import FIXED, binarized
 from inpaint.fill_captions import Captions
 from inpaint.fill_inputs import check_results, find_photos, results_of
-from inpaint.inference import device_of, evaluating
+from inpaint.inference import device_of, evaluating, in_directions
 from inpaint.processes import pick_device
 from inpaint.sampling import draw_samples
 from inpaint.tiles import cut_center, paste
@@ -59,6 +59,7 @@ def fill(
     seed=0,
     temperature=1.0,
     precision="fp64",
+    directions=1,
     device="auto",
     progress=False,
     overwrite=False,
@@ -80,6 +81,8 @@ def fill(
       temperature: of sampling, at least 0.001. Log-likelihoods are always at temperature 1.
       precision: fp64 or fp32, of a causal decoder's sampling; fp32 is faster, and rarely rounds a value within a
         millionth of a level's edge to the other side. `contour` always draws from one pass in fp32.
+      directions: 2 to draw each row from left to right or from right to left, and to rank by the log-likelihoods of
+        such drawings; 1 for the first alone.
       device: auto, cpu or cuda.
       progress: whether to show a bar on stderr.
       overwrite: whether results may replace files that this program did not write; never an input.
@@ -88,15 +91,18 @@ def fill(
       A `Filled`. Photos that cannot be read, or whose samples have no finite log-likelihood, are in its rejects.
 
     Raises:
-      InputError: the checkpoint or the captions file cannot be used, two photos have one NAME, or a result cannot be
-        written: it would replace an input (CommandError), or a file that is not an earlier result.
-      ValueError: samples, temperature or precision out of range, or caption and captions both given.
+      InputError: the checkpoint or the captions file cannot be used, the model cannot draw in two directions, two
+        photos have one NAME, or a result cannot be written: it would replace an input (CommandError), or a file that
+        is not an earlier result.
+      ValueError: samples, temperature, precision or directions out of range, or caption and captions both given.
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
     check_temperature(temperature)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if directions not in (1, 2):
+        raise ValueError(f"directions must be 1 or 2, not {directions}")
     if caption is not None and captions is not None:
         raise ValueError("give one caption for all photos or a file of captions, not both")
     out = Path(out)
@@ -106,6 +112,7 @@ def fill(
     caption_of = Captions(paths, caption, captions)
     read = checkpoints.read(checkpoint)
     model = checkpoints.rebuild(read, checkpoint).to(pick_device(device)).eval()
+    model = in_directions(model, directions, checkpoint, drawn=True)
     facts = {
         "checkpoint": SHIPPED.name if checkpoint == SHIPPED else str(checkpoint),
         "checkpoint_sha256": read.sha256,
@@ -116,6 +123,7 @@ def fill(
         "seed": seed,
         "temperature": temperature,
         "precision": precision,
+        "directions": directions,
         "levels": model.likelihood.levels,
         "binarize": checkpoints.binarize_of(read),
         "sample_is_mean": not model.likelihood.proper,
