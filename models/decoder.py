@@ -195,11 +195,14 @@ class CausalDecoder(SingleScale):
 
     def draw(self, image: Tensor, caption: Caption, noise: Tensor, options: SampleOptions) -> Drawn:
         def precompute() -> Precomputed:
-            shares = zip(image.chunk(options.shares), caption.chunk(options.shares), strict=True)
-            contexts, firsts = zip(*(self.before_drawing(*share) for share in shares), strict=True)
-            return Precomputed(Context.joined(contexts), torch.cat(firsts))
+            return self.precomputed(image, caption, options.shares)
 
         return sample_raster(self.raster_parts(), image, precompute, noise, options)
+
+    def precomputed(self, image: Tensor, caption: Caption, shares: int) -> Precomputed:
+        """`before_drawing`, one share of the batch after the other."""
+        parts = zip(image.chunk(shares), caption.chunk(shares), strict=True)
+        return Precomputed.joined([self.before_drawing(*part) for part in parts])
 
     def raster_parts(self) -> RasterParts:
         return RasterParts(self.stack, self.head, self.likelihood, self.anchor)

@@ -41,7 +41,10 @@ class Inpainter(nn.Module):
       image_size, hole: pixels; the hole is [top, left, height, width].
       uses_captions: whether captions reach the output at all.
       config: the keyword arguments that `build` would make the same network from.
+      further_uniforms: how many uniform numbers a pixel takes beside the likelihood's.
     """
+
+    further_uniforms = 0
 
     def __init__(
         self,
@@ -217,13 +220,17 @@ class Inpainter(nn.Module):
         if not share:
             empty = border.new_zeros(0, 3, h, w)
             return empty, empty.float() if options.scored else None
-        shape = (share, self.likelihood.uniforms_per_pixel, h, w)
-        uniforms = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
-        noise = self.likelihood.noise(torch.cat([part.to(border.device) for part in uniforms]))
+        shape = (share, self.likelihood.uniforms_per_pixel + self.further_uniforms, h, w)
+        drawn = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
+        uniforms = torch.cat([part.to(border.device) for part in drawn])
         shares = [slice(k * share, (k + 1) * share) for k in range(len(generators))]
         inputs = [self.inputs(border[part], captions[part], None if known is None else known[part]) for part in shares]
         image, caption = torch.cat([image for image, _ in inputs]), Caption.joined([caption for _, caption in inputs])
-        return self.net.draw(image, caption, noise, options._replace(shares=len(shares)))
+        return self._draw_from(image, caption, uniforms, options._replace(shares=len(shares)))
+
+    def _draw_from(self, image: Tensor, caption: Caption, uniforms: Tensor, options: SampleOptions) -> Drawn:
+        """Draw from uniform numbers, (B, all of a pixel, h, w)."""
+        return self.net.draw(image, caption, self.likelihood.noise(uniforms), options)
 
     @torch.no_grad()
     def mean(self, border: Tensor, captions: Captions | None = None, *, known: Tensor | None = None) -> Tensor | None:

@@ -8,7 +8,7 @@ each pixel only what is new. `WaveParams` does so for all pixels of a wave at on
 import copy
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -34,6 +34,12 @@ class Precomputed(NamedTuple):
 
     context: Context
     first: Tensor
+
+    @staticmethod
+    def joined(parts: Sequence["Precomputed"]) -> "Precomputed":
+        """Concatenate along the batch."""
+        contexts, firsts = zip(*parts, strict=True)
+        return Precomputed(Context.joined(contexts), torch.cat(firsts))
 
 
 class RasterParts(NamedTuple):

@@ -62,6 +62,8 @@ def parse(argv, program=None):
         default="fp64",
         help="arithmetic of drawing pixel by pixel; fp32 is faster and now and then rounds a pixel to the other side",
     )
+    both = "2: rows from left to right or from right to left, and log-likelihoods of such drawings; slower, see docs"
+    parser.add_argument("--directions", type=int, choices=(1, 2), default=1, help=both)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
     add_version(parser)
@@ -86,6 +88,7 @@ def run(args):
         seed=args.seed,
         temperature=args.temperature,
         precision=args.precision,
+        directions=args.directions,
         device=args.device,
         progress=True,
         overwrite=args.overwrite,

@@ -113,7 +113,7 @@ def table(summary):
         floor, excess = cross_entropy["floor_nats_per_image"], cross_entropy["excess_nats_per_image"]
         lines.append(line("", "a cross-entropy of intensities, not a likelihood of 8-bit values: no bits per dim"))
         lines.append(line("its floor", f"{floor:.2f} nats, the entropy of the targets; excess {excess:.2f}"))
-    lines += _gain_lines(summary) + _truth_lines(summary)
+    lines += _direction_lines(summary) + _gain_lines(summary) + _truth_lines(summary)
     for label, key, unit in (("PSNR of the mean", "psnr_db", " dB"), ("SSIM of the mean", "ssim", "")):
         if summary[key] is not None and summary[key] == summary[key]:
             lines.append(line(label, f"{summary[key]:.3f}{unit}"))
@@ -151,6 +151,12 @@ def masks_text(summary):
 def _mask_lines(summary):
     """What is unknown, unless it is the whole hole."""
     return [line("masks", masks_text(summary))] if summary["masks"] != "box" else []
+
+
+def _direction_lines(summary):
+    """What two directions gain, if the figures are of two."""
+    over = summary.get("over_one_direction")
+    return [line("one direction's", f"minus these: {statistics.in_words(over['gain_nats_per_image'])}")] if over else []
 
 
 def _checkpoint_lines(summary):
