@@ -106,17 +106,22 @@ def test_a_hole_that_fits_is_filled_as_without_detail(model):
         assert done.nats.tolist() == pytest.approx(plain.nats.tolist(), abs=1e-3)
 
 
-def test_exact_is_a_distribution_over_all_fills_of_a_hole_larger_than_the_models(monkeypatch):
-    """Grey, two levels, a hole of 3 x 2 pixels for a model whose hole is 2 x 2: 64 fills, in two tiles."""
+@pytest.mark.parametrize("width", [20, 12], ids=["inside", "at the edge"])
+def test_exact_is_a_distribution_over_all_fills_of_a_hole_larger_than_the_models(width, monkeypatch):
+    """Grey, two levels, a hole of 3 x 2 pixels for a model whose hole is 2 x 2: 64 fills, in two tiles, of which the
+    second reaches beyond the hole, and beyond a photo of 12 columns."""
     options = {"likelihood": "bernoulli", "levels": 2, "channels": 1, "image_size": 16, "hole": (7, 7, 2, 2)}
     model = fresh_model(decoder="pixelcnn", masks="mixed", **options)
-    pixels = np.repeat(photo((20, 18))[..., :1], 3, axis=2) // 128 * 255
-    unknown = masked((20, 18), (9, 8, 3, 2))
-    fill, probabilities = np.zeros_like(pixels), []
+    pixels = np.repeat(photo((width, 18))[..., :1], 3, axis=2) // 128 * 255
+    unknown = masked((width, 18), (9, 8, 3, 2))
+    fill, probabilities = np.zeros((18, 20, 3), np.uint8), []
 
     def given(border, captions, *, known, **rest):
         """The next tile of the fill, in place of a sample."""
         tile = tiles.pop(0)
+        before = border[0, :, 7:9, 5:7].numpy()  # what lies to the left of the tile
+        if tile == 11:
+            assert known[0, 0, 7:9, 5:7].all() and np.array_equal(before, fill[8:10, 9:11].transpose(2, 0, 1))
         part = np.ascontiguousarray(fill[8:10, tile : tile + 2])
         return torch.from_numpy(part).permute(2, 0, 1)[None]
 
@@ -125,7 +130,7 @@ def test_exact_is_a_distribution_over_all_fills_of_a_hole_larger_than_the_models
         fill[8:10, 9:12] = np.reshape(values, (2, 3, 1))
         tiles = [9, 11]
         done = fill_detail(model, pixels, unknown, exact=True)
-        assert np.array_equal(done.colors[0], fill[unknown]) and not tiles
+        assert np.array_equal(done.colors[0], fill[8:10, 9:12].reshape(6, 3)) and not tiles
         probabilities.append(math.exp(done.nats.item()))
     assert sum(probabilities) == pytest.approx(1, abs=1e-5) and np.std(probabilities) > 1e-4
 
