@@ -4,12 +4,14 @@ CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow soak clean
+.PHONY: help install app demo test slow soak clean
 
 help:
 	@echo "make demo     install, fill a real photo, draw the demo set, train with captions, evaluate"
+	@echo "make app      install what the page needs, serve it and open it in the browser; PORT=8000 chooses the port"
 	@echo "make test     install, lint, check the format and the types, run the tests"
 	@echo "make slow     the tests left out of make test because they take long"
 	@echo "make soak     kill builds, trainings, evaluations and fills 300 times, see that nothing is lost"
@@ -42,6 +44,10 @@ demo: $(INSTALLED)
 	@echo "the grid             demo/grid.png"
 	@echo "the figures, JSON    demo/test.json"
 	@echo "the TensorBoard log  $(BIN)/tensorboard --logdir demo/run"
+
+app: $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c $(CONSTRAINTS) -e '.[app]'
+	$(BIN)/python -m inpaint serve --port $(PORT) --open
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .

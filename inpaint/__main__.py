@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": ("inpaint.commands.evaluate", "score a checkpoint on photos it has not seen"),
     "fill": ("inpaint.commands.fill", "fill the hole of photos with samples"),
     "score": ("inpaint.commands.score", "score what is in a photo's hole, and other fills of it"),
+    "serve": ("inpaint.commands.serve", "fill photos on a page in the browser"),
     "export": ("inpaint.commands.export", "write a run's weights as one file, for others to load"),
 }
 

@@ -1,6 +1,6 @@
 """What filling photos needs, whichever hole they have, and the writing of a photo's results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ class Job(NamedTuple):
       progress: whether to show bars on stderr.
       facts: what every record says of the call.
       out, overwrite: where to write, and whether over other programs' files.
+      watch: what shows the progress of a hole's drawing instead: it is given the steps and their unit, and yields them.
     """
 
     given: Ready
@@ -36,6 +37,7 @@ class Job(NamedTuple):
     facts: dict[str, Any]
     out: Path
     overwrite: bool
+    watch: Callable[[list[Any], str], Iterable[Any]] | None = None
 
 
 class Photos(NamedTuple):

@@ -62,6 +62,8 @@ def _fill(job: Job, pixels: np.ndarray, unknown: np.ndarray, caption: str, detai
 
     def bar(items):
         unit = "row" if detail is None else "tile"
+        if job.watch is not None:
+            return job.watch(items, unit)
         return Progress(len(items), unit=unit, label="drawing", leave=False, shown=job.progress).over(items)
 
     options = {"samples": job.samples, "seed": job.seed, "temperature": job.temperature, "dtype": job.dtype}

@@ -59,11 +59,29 @@ def score(
     beside = [image.with_suffix(".txt"), image.with_suffix(".json")]
     check_outputs(list(zip(results, (SCORED, MAP, MAP), strict=True)), inputs, beside, overwrite)
     given = ready(checkpoint, device)
+    text = Captions([image], caption)(image) if given.model.uses_captions else ""
+    return score_with(given, image, hole, results, against, text, overwrite)
+
+
+def score_with(
+    given: Ready,
+    image: Path,
+    hole: Hole,
+    results: Sequence[Path],
+    against: Sequence[str | Path],
+    caption: str,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """`score` with a model that is loaded; `results` are the paths of the JSON and of the maps of surprise and entropy.
+
+    Returns: the record, as the JSON has it.
+    Raises: InputError, as `score`.
+    """
     check_masks(given)
     photo, fills = _read(image), [_read(path) for path in against]
     unknown = _unknown(hole, image, photo)
     _check_sizes(image, photo, against, fills)
-    text = Captions([image], caption)(image) if given.model.uses_captions else ""
+    text = caption if given.model.uses_captions else ""
     scores = score_hole(given.model, photo.pixels, unknown, [each.pixels for each in (photo, *fills)], text)
     if not np.isfinite(scores.nats).all():
         raise InputError(f"{given.name} is not fit for use: a log-likelihood is {scores.nats.min()}")

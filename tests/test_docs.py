@@ -18,7 +18,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 FENCES = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 OURS = [("data_prep/build_h5.py",), ("train_inpaint.py",), ("evaluate.py",), ("-m", "inpaint", "fill")]
-OTHERS = [("-m", "inpaint", "export"), ("-m", "inpaint", "score")]
+OTHERS = [("-m", "inpaint", "export"), ("-m", "inpaint", "score"), ("-m", "inpaint", "serve")]
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
 

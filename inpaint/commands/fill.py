@@ -10,10 +10,10 @@ import sys
 
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
+from inpaint import typed
 from inpaint.detail import COARSE, EXACT
 from inpaint.filling import PRECISIONS, TEMPERATURE, fill
 from inpaint.processes import out_of_memory_reported
-from models.sampling import COLDEST
 
 
 def main(argv=None, program=None):
@@ -52,10 +52,10 @@ def parse(argv, program=None):
         help="fill a hole larger than the model's at the photo's own resolution: coarse to fine; or, exact, tile by "
         "tile, with the exact likelihood of the whole hole. Without it the model's fill is enlarged",
     )
-    parser.add_argument("--samples", type=_positive_int, default=4, metavar="K", help="samples a photo")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same samples")
+    parser.add_argument("--samples", type=typed.positive_int, default=4, metavar="K", help="samples a photo")
+    parser.add_argument("--seed", type=typed.seed, default=0, metavar="N", help="same seed, same samples")
     tamer = "1: the model's own; under 1, tamer samples"
-    parser.add_argument("--temperature", type=_temperature, default=TEMPERATURE, metavar="T", help=tamer)
+    parser.add_argument("--temperature", type=typed.temperature, default=TEMPERATURE, metavar="T", help=tamer)
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
@@ -106,40 +106,6 @@ def run(args):
 def add_hole(group):
     """Add --box and --mask to a group of options."""
     pixels = "in the upright photo's own pixels"
-    group.add_argument("--box", type=_box, metavar="X,Y,W,H", help=f"the hole, {pixels}")
+    group.add_argument("--box", type=typed.box, metavar="X,Y,W,H", help=f"the hole, {pixels}")
     mask = f"image of the photo's size, {pixels}: white is what to fill (level 224 and up; black is below 32)"
     group.add_argument("--mask", metavar="MASK.png", help=mask)
-
-
-def _box(text):
-    expected = "x, y, width, height: four whole numbers with commas, width and height from 1 on"
-
-    def numbers(text):
-        return tuple(int(part) for part in text.split(","))
-
-    def fits(box):
-        return len(box) == 4 and min(box[:2]) >= 0 and min(box[2:]) >= 1 and max(box) < 2**31
-
-    return _in_range(text, numbers, fits, expected)
-
-
-def _positive_int(text):
-    return _in_range(text, int, lambda value: 1 <= value <= 10_000, "a whole number from 1 to 10000")
-
-
-def _seed(text):
-    return _in_range(text, int, lambda value: 0 <= value < 2**63, "a whole number from 0 on")
-
-
-def _temperature(text):
-    return _in_range(text, float, lambda value: COLDEST <= value < float("inf"), f"a number from {COLDEST} on")
-
-
-def _in_range(text, kind, fits, expected):
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not fits(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-    return value
