@@ -108,7 +108,7 @@ class Learner:
             self._average(step)
         return nats, norm
 
-    def _gradients(self, batch: Batch, step: int, done: float) -> float:
+    def _gradients(self, batch: Batch, step: int, done: float = 0.0) -> float:
         """Accumulate the gradients of the batch's parts, of nats per unknown pixel of the global batch, and of the
         auxiliary loss.
 
