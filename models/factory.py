@@ -13,6 +13,7 @@ from models.canvas import Canvas, Hole
 from models.caption_encoder import CaptionEncoder
 from models.config import MAP_LAYERS, MASKS, ModelOptions, colors_by_channel, likelihood_of, single_scale_decoder
 from models.decoder import CausalDecoder, ContourDecoder, Decoder
+from models.error_energy import ErrorEnergy
 from models.head import ACTIVATIONS, Activation, ColorHead, Head
 from models.inpainter import Inpainter
 from models.layers.maps import ContextChannels
@@ -125,7 +126,11 @@ class Builder:
         stack = self.stack(self.inner.stack, canvas, tower.out_channels)
         predictors = self.predictors(canvas, site.finer)
         head = self.head(tower.out_channels, stack.channels, stack.grouped)
-        return CausalDecoder(tower, stack, head, predictors, self.likelihood, blank)
+        energy = None
+        if self.options.error_energy:
+            count, params = self.likelihood.prediction_count, self.likelihood.params_per_pixel
+            energy = ErrorEnergy(canvas, count, head, params)
+        return CausalDecoder(tower, stack, head, predictors, self.likelihood, blank, energy)
 
     def upscaler(self, site: Site) -> Decoder:
         tower = self.tower(site)

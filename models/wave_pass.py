@@ -46,8 +46,8 @@ class WavePass:
         self.cursor, self.hole = (WaveCursor(geometry.rows, geometry.columns) for _ in range(2))
         self.stack: Any = stepwise(stack, self.cursor)
         shifted = [kernel for kernel in kernels_of(stack) if kernel.shifted]
-        above = max([ABOVE, *(kernel.above + 1 for kernel in shifted)])
-        side = max([SIDE, *(max(kernel.left, kernel.right) for kernel in shifted)])
+        above = max([ABOVE + 1, *(kernel.above + 1 for kernel in shifted)])  # a row more for error_energy.py
+        side = max([SIDE + 1, *(max(kernel.left, kernel.right) for kernel in shifted)])
         self._pixels, self.canvas = (WaveMap(of, above, side, side) for of in (self.cursor, self.hole))
         pixels = canvas.permute(2, 3, 0, 1)  # (rows, columns, B, 4)
         self._pixels.allocate(pixels[0])
@@ -116,9 +116,8 @@ class WavePass:
 
     def put_row(self, i: int, values: Tensor) -> None:
         """Put the hole's row i, (B, 3, w), on the canvas."""
-        left, width = self.geometry.left, self.geometry.width
-        row = self._pixels.inside()[self.geometry.top + i, left : left + width]  # (w, B, 4), a view
-        row[..., :3] = values.permute(2, 0, 1)
+        hole = self.geometry.hole_of(self._pixels.inside().permute(2, 3, 0, 1))  # (B, 4, h, w), a view
+        hole[:, :3, i] = values
 
     def _read_context(self) -> None:
         context = RowContext(self._tower[0, 0].contiguous(), self._context.caption, self._context.border)
