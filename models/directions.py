@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from models.caption_sets import Captions
 from models.decoder import Caption, CausalDecoder
 from models.inpainter import Generators, Inpainter
 from models.intensity import denormalize, normalize
@@ -51,7 +52,7 @@ class TwoDirections(Inpainter):
         self,
         border: Tensor,
         center: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         *,
         known: Tensor | None = None,
     ) -> Tensor:
@@ -68,7 +69,7 @@ class TwoDirections(Inpainter):
     def sample_with_log_prob(
         self,
         border: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         *,
         known: Tensor | None = None,
         generator: Generators = None,
