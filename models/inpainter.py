@@ -258,13 +258,17 @@ class Inpainter(nn.Module):
     def inputs(self, border: Tensor, captions: Captions | None, known: Tensor | None = None) -> tuple[Tensor, Caption]:
         """The decoder's inputs from `log_prob`'s arguments: the image, float32 (B, 4, H, W), and the captions."""
         captions = self._checked(border, captions)
-        self._check_known(border, known)
-        return image_of(border, known, self.hole, self.likelihood), self._caption(captions, border.device)
+        return self._masked(border, known), self._caption(captions, border.device)
 
     def _checked(self, border: Tensor, captions: Captions | None) -> Captions:
         """The captions, one or a set a border. Raises: ValueError as `log_prob`."""
         check_pixels("border", border, (border.shape[0], 3, self.image_size, self.image_size))
         return check_captions(captions, border.shape[0])
+
+    def _masked(self, border: Tensor, known: Tensor | None) -> Tensor:
+        """See inputs.image_of. Raises: ValueError as `log_prob`."""
+        self._check_known(border, known)
+        return image_of(border, known, self.hole, self.likelihood)
 
     def _check_known(self, border: Tensor, known: Tensor | None) -> None:
         check_known(known, border)
