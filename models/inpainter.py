@@ -218,8 +218,7 @@ class Inpainter(nn.Module):
         if rest:
             raise ValueError(f"{len(generators)} generators cannot share {border.shape[0]} borders equally")
         if not share:
-            empty = border.new_zeros(0, 3, h, w)
-            return empty, empty.float() if options.scored else None
+            return (empty := border.new_zeros(0, 3, h, w)), empty.float() if options.scored else None
         shape = (share, self.likelihood.uniforms_per_pixel + self.further_uniforms, h, w)
         drawn = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
         uniforms = torch.cat([part.to(border.device) for part in drawn])
@@ -273,8 +272,7 @@ class Inpainter(nn.Module):
     def _check_known(self, border: Tensor, known: Tensor | None) -> None:
         check_known(known, border)
         if known is not None and not self.net.any_mask and at_hole(known, self.hole).any():
-            tower = self.config["tower"]
-            raise ValueError(f"tower {tower} cannot tell known pixels inside the hole from unknown ones; unet can")
+            raise ValueError(f"tower {self.config['tower']} cannot tell known pixels in the hole from unknown; unet can")
 
     def _with_known(self, center: Tensor, border: Tensor, known: Tensor | None) -> Tensor:
         """The center with the border's pixels where they are known."""
