@@ -272,7 +272,7 @@ class Inpainter(nn.Module):
     def _check_known(self, border: Tensor, known: Tensor | None) -> None:
         check_known(known, border)
         if known is not None and not self.net.any_mask and at_hole(known, self.hole).any():
-            raise ValueError(f"tower {self.config['tower']} cannot tell known pixels in the hole from unknown; unet can")
+            raise ValueError(f"tower {self.config['tower']} cannot tell known pixels in the hole from unknown ones")
 
     def _with_known(self, center: Tensor, border: Tensor, known: Tensor | None) -> Tensor:
         """The center with the border's pixels where they are known."""
