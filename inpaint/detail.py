@@ -71,18 +71,19 @@ def fill_detail(
     *,
     samples: int = 1,
     exact: bool = False,
+    seed: int = 0,
     progress: Callable[[list[Any]], Iterable[Any]] = iter,
     **options: Any,
 ) -> Details:
     """Fill a photo's unknown pixels at its own resolution.
 
     Args:
-      pixels, unknown, caption, samples: as `holes.fill_hole` takes them.
+      pixels, unknown, caption, samples, seed: as `holes.fill_hole` takes them.
       exact: tiles alone.
       progress: wraps the tiles of all levels.
-      options: `seed`, and `temperature` and `dtype` of `Inpainter.sample`.
+      options: `temperature` and `dtype` of `Inpainter.sample`.
     """
-    options["generator"] = torch.Generator().manual_seed(options.pop("seed", 0))
+    options["generator"] = torch.Generator().manual_seed(seed)
     levels = list(levels_of(model, pixels, unknown, samples, exact))
     work = [(number, tile) for number, level in enumerate(levels) for tile in tiles_of(level, model.hole)]
     nats, drawn, refined = torch.zeros(samples, dtype=torch.float64), 0, 0

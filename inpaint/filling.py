@@ -17,10 +17,12 @@ from inpaint.fill_inputs import check_results, find_photos
 from inpaint.fill_job import Job
 from inpaint.hole_filling import fill_holes
 from inpaint.hole_inputs import Hole
+from inpaint.inference import in_directions
 from inpaint.ready import ready
 from inpaint.square_filling import fill_squares
 from models.sampling import check_temperature
 
+TEMPERATURE = 0.8  # where pictures look best (docs/filling.md): at 1 colors wander, at 0.6 they smear
 PRECISIONS = {"fp64": torch.float64, "fp32": torch.float32}
 
 
@@ -51,8 +53,9 @@ def fill(
     detail=None,
     samples=4,
     seed=0,
-    temperature=1.0,
+    temperature=TEMPERATURE,
     precision="fp64",
+    directions=1,
     device="auto",
     progress=False,
     overwrite=False,
@@ -68,7 +71,7 @@ def fill(
       images: a path, or several: photos, or folders of photos (their subfolders are not entered).
       checkpoint: path of a checkpoint; None for the weights that come with the package.
       out: the folder to write to; made if missing.
-      caption: the caption of all photos, or None.
+      caption: the caption of all photos, or a list of captions that are given at once, or None.
       captions: a captions file (sources/tables.py lists the formats), or None. Without `caption` and `captions`, the
         first caption that is not blank in the text or JSON beside a photo (pairing.SIDECARS).
       box: (x, y, width, height) of the hole in each upright photo's own pixels, or None.
@@ -80,6 +83,8 @@ def fill(
       temperature: of sampling, at least 0.001. Log-likelihoods are always at temperature 1.
       precision: fp64 or fp32, of a causal decoder's sampling; fp32 is faster, and rarely rounds a value within a
         millionth of a level's edge to the other side. `contour` always draws from one pass in fp32.
+      directions: 2 to draw each row from left to right or from right to left, and to rank by the log-likelihoods of
+        such drawings; 1 for the first alone.
       device: auto, cpu or cuda.
       progress: whether to show a bar on stderr.
       overwrite: whether results may replace files that this program did not write; never an input.
@@ -88,15 +93,19 @@ def fill(
       A `Filled`. Photos that cannot be read, or whose samples have no finite log-likelihood, are in its rejects.
 
     Raises:
-      InputError: the checkpoint, the captions file or the mask cannot be used, two photos have one NAME, or a result
-        cannot be written: it would replace an input (CommandError), or a file that is not an earlier result.
-      ValueError: samples, temperature, precision, detail or box out of range; caption and captions, or box and mask.
+      InputError: the checkpoint, the captions file or the mask cannot be used, the model cannot draw in two directions,
+        two photos have one NAME, or a result cannot be written: it would replace an input (CommandError), or a file
+        that is not an earlier result.
+      ValueError: samples, temperature, precision, directions, detail or box out of range; caption and captions, or box
+        and mask.
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
     check_temperature(temperature)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if directions not in (1, 2):
+        raise ValueError(f"directions must be 1 or 2, not {directions}")
     if caption is not None and captions is not None:
         raise ValueError("give one caption for all photos or a file of captions, not both")
     if detail not in (None, COARSE, EXACT) or (detail and (box, mask) == (None, None)):
@@ -106,6 +115,7 @@ def fill(
     check_results(paths, out, samples, [path for path in (checkpoint, captions, mask) if path], overwrite)
     caption_of = Captions(paths, caption, captions)
     given = ready(checkpoint, device)
+    given = given._replace(model=in_directions(given.model, directions, given.name, drawn=True))
     job = Job(
         given,
         caption_of if given.model.uses_captions else lambda path: "",
@@ -114,7 +124,7 @@ def fill(
         temperature,
         PRECISIONS[precision],
         progress,
-        {"seed": seed, "temperature": temperature, "precision": precision},
+        {"seed": seed, "temperature": temperature, "precision": precision, "directions": directions},
         out,
         overwrite,
     )

@@ -5,7 +5,6 @@ pixels alone (windows.py). So nats are those of the model's pixels: at scale 1 t
 model sees it.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from data_prep.hole import channels_first
 from inpaint.inference import device_of, evaluating
 from inpaint.windows import Box, Window, bounding_box, put_back, view, whole_view, window_around
 from models import Inpainter
-from models.likelihoods import LEVELS
+from models.likelihoods import LEVELS, Likelihood
 
 AT_ONCE = 64  # samples drawn together
 LEVELS_AT_ONCE = 32  # levels whose probabilities are computed together
@@ -118,9 +117,7 @@ def fill_hole(
     *,
     samples: int = 1,
     seed: int = 0,
-    temperature: float = 1.0,
-    dtype: torch.dtype = torch.float32,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    **options: Any,
 ) -> Fills:
     """Fill a photo's unknown pixels with samples.
 
@@ -128,7 +125,7 @@ def fill_hole(
       pixels: uint8 (H, W, 3). Unknown ones are not read.
       unknown: bool (H, W), at least one true.
       seed: the same seed, photo, hole, caption and number of samples give the same samples.
-      temperature, dtype, progress: as `Inpainter.sample` takes them.
+      options: `temperature`, `dtype` and `progress` of `Inpainter.sample`.
     """
     seen = see(model, pixels, unknown)
     generator = torch.Generator().manual_seed(seed)
@@ -137,8 +134,7 @@ def fill_hole(
         count = min(AT_ONCE, samples - start)
         border, captions, known = _batch(model, seen, caption, count)
         with evaluating(model):
-            options = {"generator": generator, "temperature": temperature, "dtype": dtype, "progress": progress}
-            drawn = model.sample(border, captions, known=known, **options)
+            drawn = model.sample(border, captions, known=known, generator=generator, **options)
             log_prob = model.log_prob(border, drawn, captions, known=known)
             centers.append(drawn.cpu())
             nats.append(log_prob.cpu().double().sum(dim=(1, 2, 3)))
@@ -178,9 +174,11 @@ def score_hole(
             border, captions, known = _batch(model, seen, caption, 1)
             given = center[None].to(border.device)
             params = model.params(border, captions, given, known=known)  # (1, P, h, w)
+            drawn = seen.drawn.to(border.device)
+            params, given = params[:, :, None, drawn], given[:, :, None, drawn]  # (1, P, 1, n), (1, 3, 1, n)
             found.append(_pixels(-model.likelihood.log_prob(params, given), seen))
             if model.likelihood.proper:
-                entropies.append(_pixels(expected_nats(model, params, given), seen))
+                entropies.append(_pixels(expected_nats(model.likelihood, params, given), seen))
     pixel_nats = np.stack(found)  # (K, h, w)
     return Scores(seen, -pixel_nats.sum((1, 2)), pixel_nats, np.stack(entropies) if entropies else None)
 
@@ -190,9 +188,9 @@ def whole_center(model: Inpainter, pixels: np.ndarray, seen: Seen) -> torch.Tens
     return _for_model(model, whole_view(pixels, seen.window))[channels_first(seen.hole)]
 
 
-def expected_nats(model: Inpainter, params: torch.Tensor, center: torch.Tensor) -> torch.Tensor:
+def expected_nats(likelihood: Likelihood, params: torch.Tensor, center: torch.Tensor) -> torch.Tensor:
     """The entropy of each sub-pixel given those before it: (1, P, h, w), uint8 (1, 3, h, w) -> (1, 3, h, w) nats."""
-    likelihood, total = model.likelihood, torch.zeros(center.shape, dtype=torch.float64)
+    total = torch.zeros(center.shape, dtype=torch.float64)
     levels = likelihood.intensity_of(torch.arange(likelihood.levels)) if likelihood.levels < LEVELS else None
     values = torch.arange(LEVELS, dtype=torch.uint8) if levels is None else levels
     for some in values.to(center.device).split(LEVELS_AT_ONCE):
@@ -213,8 +211,10 @@ def _batch(model: Inpainter, seen: Seen, caption: str, count: int) -> tuple[torc
 
 
 def _pixels(nats: torch.Tensor, seen: Seen) -> np.ndarray:
-    """(1, 3, h, w) -> float64 (h, w): the channels' sum, 0 where known."""
-    return (nats[0].double().sum(0).cpu() * seen.drawn).numpy()
+    """Nats of the drawn pixels, (1, 3, 1, n) -> float64 (h, w): the channels' sum, 0 where known."""
+    pixels = torch.zeros(seen.drawn.shape, dtype=torch.float64)
+    pixels[seen.drawn] = nats[0, :, 0].double().sum(0).cpu()
+    return pixels.numpy()
 
 
 def _with(pixels: np.ndarray, candidate: np.ndarray, unknown: np.ndarray) -> np.ndarray:

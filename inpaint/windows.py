@@ -124,34 +124,34 @@ def whole_view(pixels: np.ndarray, window: Window, unknown: np.ndarray | None = 
     return np.asarray(image)
 
 
-def averaged(pixels: np.ndarray, unknown: np.ndarray | None, place: Box, step: int) -> tuple[np.ndarray, np.ndarray]:
+def averaged(
+    pixels: np.ndarray, unknown: np.ndarray | None, rectangle: Box, step: int
+) -> tuple[np.ndarray, np.ndarray]:
     """A rectangle of a photo, averaged over blocks of `step` x `step` pixels.
 
     Args:
       pixels, unknown: as `view` takes them; None: all known.
-      place: column and row of its first pixel, below 0 beyond the photo; how many blocks across, and down.
+      rectangle: column and row of its first pixel, below 0 beyond the photo; how many blocks across, and down.
 
     Returns:
       uint8 (down, across, 3), and bool (down, across): true where a block holds an unknown pixel, or one beyond the
       photo.
     """
     height, width = pixels.shape[:2]
-    rows, columns = _blocks(place[1], place[3], step, height), _blocks(place[0], place[2], step, width)
-    colors, hidden = np.zeros((place[3], place[2], 3), np.uint8), np.ones((place[3], place[2]), bool)
+    rows, columns = _blocks(rectangle[1], rectangle[3], step, height), _blocks(rectangle[0], rectangle[2], step, width)
+    colors, hidden = np.zeros((rectangle[3], rectangle[2], 3), np.uint8), np.ones((rectangle[3], rectangle[2]), bool)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return colors, hidden
-    top, left = place[1] + rows.start * step, place[0] + columns.start * step
+    top, left = rectangle[1] + rows.start * step, rectangle[0] + columns.start * step
     count, across = rows.stop - rows.start, columns.stop - columns.start
-    inside = slice(top, top + count * step), slice(left, left + across * step)
+    place = (top, left, count * step, across * step)
     if step == 1:
-        colors[rows, columns] = pixels[inside]
+        colors[rows, columns] = pixels[channels_last(place)]
     else:
-        sums = np.add.reduceat(pixels[inside], range(0, count * step, step), axis=0, dtype=np.uint32)
-        sums = np.add.reduceat(sums, range(0, across * step, step), axis=1)  # (count, across, 3)
-        colors[rows, columns] = (sums + step * step // 2) // (step * step)
+        colors[rows, columns] = np.asarray(Image.fromarray(pixels[channels_last(place)]).reduce(step))
     hidden[rows, columns] = False
     if unknown is not None:
-        blocks = unknown[inside].reshape(count, step, across, step)
+        blocks = unknown[channels_first(place)].reshape(count, step, across, step)
         hidden[rows, columns] = blocks.any(axis=(1, 3))
     return colors, hidden
 

@@ -217,8 +217,8 @@ def test_constraints_pin_every_declared_dependency():
 def test_make_demo_s_commands_use_only_options_that_help_shows():
     recipes = "\n".join(re.findall(r"^\t@?(.*(?:\\\n.*)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     commands = [command for command in commands_in(recipes) if command[0] != ("tests/soak.py",)]
-    demo, app = [("data_prep/build_h5.py",), ("train_inpaint.py",), ("evaluate.py",)], [("-m", "inpaint", "serve")]
-    assert [program for program, _ in commands] == demo + app
+    scripts = [("data_prep/build_h5.py",), ("train_inpaint.py",), ("evaluate.py",)]
+    assert [program for program, _ in commands] == [("-m", "inpaint", "fill"), *scripts, ("-m", "inpaint", "serve")]
     assert not unknown_options(commands)
 
 

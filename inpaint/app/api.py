@@ -12,6 +12,7 @@ from inpaint.app.components import uploaded_file
 from inpaint.app.desk import Answer, Desk, without_folders
 from inpaint.app.limits import Watch
 from inpaint.app.requests import drawing_of, place_of
+from inpaint.filling import TEMPERATURE
 
 Result = tuple[dict[str, Any], list[str]]  # the record, and paths: the images, then the JSON
 
@@ -30,7 +31,7 @@ class Api:
         caption: str = "",
         samples: int = 4,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         detail: str = "",
     ) -> Result:
         """Fill a box X,Y,W,H or a mask of a photo: the record of `inpaint fill`, and its files."""
@@ -76,7 +77,7 @@ def add(desk: Desk, queue: dict[str, Any]) -> None:
         photo, mask = uploaded_file(label="photo"), uploaded_file(label="mask")
         box, caption = gr.Textbox("", label="box"), gr.Textbox("", label="caption")
         samples, seed = gr.Number(4, precision=0, label="samples"), gr.Number(0, precision=0, label="seed")
-        temperature, detail = gr.Number(1.0, label="temperature"), gr.Textbox("", label="detail")
+        temperature, detail = gr.Number(TEMPERATURE, label="temperature"), gr.Textbox("", label="detail")
         against = uploaded_file(label="against", file_count="multiple")
         record, files = gr.JSON(label="record"), gr.File(label="files", file_count="multiple")
         place = [photo, box, mask, caption]

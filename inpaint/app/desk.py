@@ -62,7 +62,7 @@ class Desk:
         """Fill a photo. Raises: InputError if that fails."""
         with self._at_work() as out:
             caption = place.caption if self.given.model.uses_captions else ""
-            facts = {"seed": drawing.seed, "temperature": drawing.temperature, "precision": "fp64"}
+            facts = {"seed": drawing.seed, "temperature": drawing.temperature, "precision": "fp64", "directions": 1}
             how = (drawing.samples, drawing.seed, drawing.temperature, torch.float64)
             job = Job(self.given, lambda path: caption, *how, False, facts, out, True, watch)
             ((path, record),) = fill_holes(job, [place.photo], place.hole, drawing.detail)

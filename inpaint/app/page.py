@@ -12,6 +12,7 @@ from inpaint.app.components import uploaded_photo
 from inpaint.app.desk import Desk
 from inpaint.app.events import Events, Session, said
 from inpaint.app.examples import examples
+from inpaint.filling import TEMPERATURE
 
 HERE = Path(__file__).parent
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # what computes, one at a time; all else need not wait
@@ -106,7 +107,9 @@ def _add_settings(parts: Parts, desk: Desk) -> None:
     )
     parts.samples = gr.Slider(1, desk.limits.samples, 4, step=1, label="Samples", elem_id="samples")
     with gr.Accordion("More settings", open=False):
-        parts.temperature = gr.Slider(0.1, 2, 1, step=0.05, label="Temperature", info="under 1 for tamer fills")
+        parts.temperature = gr.Slider(
+            0.1, 2, TEMPERATURE, step=0.05, label="Temperature", info="under 1 for tamer fills"
+        )
         parts.seed = gr.Number(0, precision=0, minimum=0, label="Seed", info="same seed, same fills", elem_id="seed")
         parts.detail = gr.Dropdown(DETAILS, value="", label="Holes larger than the model's", elem_id="detail")
 

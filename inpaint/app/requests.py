@@ -12,6 +12,7 @@ from data_prep.photos import Rejected, locate_file, read_bytes
 from inpaint import typed
 from inpaint.app.limits import Limits
 from inpaint.detail import COARSE, EXACT
+from inpaint.filling import TEMPERATURE
 from inpaint.hole_inputs import Hole
 
 Value = TypeVar("Value")
@@ -40,7 +41,7 @@ class Drawing:
 
     samples: int = 4
     seed: int = 0
-    temperature: float = 1.0
+    temperature: float = TEMPERATURE
     detail: str | None = None
 
 

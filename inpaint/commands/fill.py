@@ -12,7 +12,7 @@ from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint import typed
 from inpaint.detail import COARSE, EXACT
-from inpaint.filling import PRECISIONS, fill
+from inpaint.filling import PRECISIONS, TEMPERATURE, fill
 from inpaint.processes import out_of_memory_reported
 
 
@@ -36,7 +36,8 @@ def parse(argv, program=None):
     parser.add_argument("--checkpoint", metavar="FILE", help=weights)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     captions = parser.add_mutually_exclusive_group()
-    captions.add_argument("--caption", metavar="TEXT", help="caption of all photos")
+    several = "caption of all photos; given several times: all of them at once"
+    captions.add_argument("--caption", action="append", metavar="TEXT", help=several)
     captions.add_argument(
         "--captions",
         metavar="FILE",
@@ -53,15 +54,16 @@ def parse(argv, program=None):
     )
     parser.add_argument("--samples", type=typed.positive_int, default=4, metavar="K", help="samples a photo")
     parser.add_argument("--seed", type=typed.seed, default=0, metavar="N", help="same seed, same samples")
-    parser.add_argument(
-        "--temperature", type=typed.temperature, default=1.0, metavar="T", help="under 1 for tamer samples"
-    )
+    tamer = "1: the model's own; under 1, tamer samples"
+    parser.add_argument("--temperature", type=typed.temperature, default=TEMPERATURE, metavar="T", help=tamer)
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="fp64",
         help="arithmetic of drawing pixel by pixel; fp32 is faster and now and then rounds a pixel to the other side",
     )
+    both = "2: rows from left to right or from right to left, and log-likelihoods of such drawings; slower, see docs"
+    parser.add_argument("--directions", type=int, choices=(1, 2), default=1, help=both)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
     add_version(parser)
@@ -77,7 +79,7 @@ def run(args):
         args.images,
         args.checkpoint,
         args.out,
-        caption=args.caption,
+        caption=args.caption[0] if args.caption and len(args.caption) == 1 else args.caption,
         captions=args.captions,
         box=args.box,
         mask=args.mask,
@@ -86,6 +88,7 @@ def run(args):
         seed=args.seed,
         temperature=args.temperature,
         precision=args.precision,
+        directions=args.directions,
         device=args.device,
         progress=True,
         overwrite=args.overwrite,
@@ -94,7 +97,7 @@ def run(args):
         print(printable(f"note: {note}"), file=sys.stderr)
     for path, reason in done.rejects:
         print(printable(f"error: {path}: {reason}"), file=sys.stderr)
-    if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != 1):
+    if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != TEMPERATURE):
         print("note: a sample of this model is its mean, whatever --samples, --seed and --temperature", file=sys.stderr)
     print(printable(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}"))
     return 1 if done.rejects else 0
