@@ -2,7 +2,7 @@
 
 import itertools
 
-from stored import benchmark, table
+from stored import benchmark, interval, link, recipe, table
 
 SPEEDS = ("build_speed", "training_speed", "caption_encoder", "muon_precision", "waves")
 
@@ -100,6 +100,17 @@ def masks():
         bits = (f"{run[side]:.3f}" for side in ("box", "mixed"))
         rows.append([f"`{run['masks']}`", f"{run['share']:.0%}", *bits, f"{less:+.3f} [{low:+.3f}, {high:+.3f}]"])
     return ("unknown", "of the hole", "trained on `box`", "on `mixed`", "difference"), rows
+
+
+@table
+def caption_counts():
+    """What several captions at once are worth."""
+    rows = []
+    for run in benchmark("captions_at_once")["results"]:
+        cells = [link(recipe(run["recipe"])), f"{run['split']}, {run['images']:,}", f"{run['nats_without']:,.1f}"]
+        rows.append([*cells, *(interval(run["gain"][count]) for count in ("1", "2", "3", "5"))])
+    head = ("recipe", "scored on", "nats/image without", "one caption", "two at once", "three", "five")
+    return head, rows
 
 
 @table

@@ -116,7 +116,7 @@ def captions():
 @table
 def cross_entropy():
     rows = []
-    for source in map(recipe, ("ift6266-2017", "ift6266-2017-captions", "contour")):
+    for source in map(recipe, ("ift6266-2017", "ift6266-2017-captions", "contour", "contour-captions")):
         for run in on_photos(source):
             photos = re.search(r"([\d,]+) photos of train", run["data"])[1]
             length = (

@@ -186,3 +186,18 @@ def test_weights_of_the_package_have_names_which_a_file_of_that_name_takes_over(
         inpaint.load("photos")
     with pytest.raises(InputError, match="nothing: "):
         inpaint.load("nothing")
+
+
+def test_contour_comes_with_the_package_takes_sets_of_captions_and_gives_a_mean():
+    model = inpaint.load("contour")
+    assert model.decoder == "contour" and model.uses_captions
+    image, center = photos()
+    several = ["a dog runs on the grass", "a brown dog"]
+    mean = model.mean(image, [several, ""])
+    assert mean.shape == (2, 3, 32, 32) and mean.min() >= 0 and mean.max() <= 255
+    one = torch.full((1, 3, 64, 64), 120, dtype=torch.uint8)
+    assert (model.mean(one) - 120).abs().mean() < 20  # a grey border is continued
+    with torch.no_grad():
+        changed = model.log_prob(image, center, [several, ""]) - model.log_prob(image, center)
+    assert [worst > 1e-4 for worst in changed.abs().amax((1, 2, 3))] == [True, False]
+    assert sum(path.stat().st_size for path in SHIPPED.parent.glob("*.safetensors")) <= 10e6
