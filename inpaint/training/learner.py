@@ -22,6 +22,7 @@ from inpaint.training.batches import Batch
 from inpaint.training.optimizer import Optimizer
 from models import Inpainter
 from models.inputs import at_hole
+from models.layers.gru import keep_out_of_compilation
 
 
 class Learner:
@@ -61,6 +62,7 @@ class Learner:
                 ids = [self.device] if self.device.type == "cuda" else None
                 self._network = DistributedDataParallel(self.model, device_ids=ids)
             if self.config.compile:
+                keep_out_of_compilation(self.model)
                 self._network = torch.compile(self._network)
             yield
         finally:
