@@ -4,12 +4,14 @@ CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow soak clean
+.PHONY: help install app demo test slow soak clean
 
 help:
-	@echo "make demo     install, draw the demo set, train with captions, evaluate"
+	@echo "make demo     install, fill a real photo, draw the demo set, train with captions, evaluate"
+	@echo "make app      install what the page needs, serve it and open it in the browser; PORT=8000 chooses the port"
 	@echo "make test     install, lint, check the format and the types, run the tests"
 	@echo "make slow     the tests left out of make test because they take long"
 	@echo "make soak     kill builds, trainings, evaluations and fills 300 times, see that nothing is lost"
@@ -26,16 +28,26 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --disable-pip-version-check -c $(CONSTRAINTS) -e '.[test]'
 	@touch $@
 
+# A photo by Rachel Michetti, CC0, that comes with scikit-image; its saucer's edge is filled.
+COFFEE = $$($(BIN)/python -c 'import os, skimage; print(os.path.join(os.path.dirname(skimage.__file__), "data", "coffee.png"))')
+
 demo: $(INSTALLED)
 	@rm -rf demo/run
+	$(BIN)/python -m inpaint fill "$(COFFEE)" --box 420,130,64,64 --caption "a cup of coffee on a wooden table" --out demo/filled
+	@echo "the first picture    demo/filled/coffee_0.png"
 	$(BIN)/python data_prep/build_h5.py --demo --out demo/demo.h5
 	$(BIN)/python train_inpaint.py --data demo/demo.h5 --use-captions --recipe demo --out demo/run
 	$(BIN)/python evaluate.py --checkpoint demo/run/best.pt --data demo/demo.h5 --split test \
 		--json demo/test.json --grid demo/grid.png
 	@echo
+	@echo "a real photo, filled demo/filled/coffee_0.png, four samples in demo/filled/coffee_grid.png"
 	@echo "the grid             demo/grid.png"
 	@echo "the figures, JSON    demo/test.json"
 	@echo "the TensorBoard log  $(BIN)/tensorboard --logdir demo/run"
+
+app: $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c $(CONSTRAINTS) -e '.[app]'
+	$(BIN)/python -m inpaint serve --port $(PORT) --open
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -9,6 +9,8 @@ reason.
 
 import io
 import warnings
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -23,6 +25,7 @@ COMMON, RARE = (
     ("JPEG", "PNG"),
     ("WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF"),
 )  # no EPS, which runs Ghostscript
+Result = TypeVar("Result")
 
 
 def decode(data: bytes, image_size: int, fast: bool = False) -> np.ndarray:
@@ -38,18 +41,27 @@ def decode(data: bytes, image_size: int, fast: bool = False) -> np.ndarray:
     Raises:
       Rejected: the file is empty, not an image, damaged, truncated, or absurdly large.
     """
+    return decoded(data, lambda data: _square(data, image_size, fast))
+
+
+def decoded(data: bytes, read: Callable[[bytes], Result]) -> Result:
+    """What `read` makes of a photo's bytes; if they are damaged, of the bytes without metadata.
+
+    Raises:
+      Rejected: as `decode`; `read` may raise whatever Pillow raises.
+    """
     if not data:
         raise Rejected("empty file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on bombs, which are judged here
         try:
-            return _decoded(data, image_size, fast)
+            return _judged(data, read)
         except Rejected as rejected:
             bare = without_metadata(data) if rejected.damaged else None
             if bare is None:
                 raise
             try:
-                return _decoded(bare, image_size, fast)
+                return _judged(bare, read)
             except Rejected:
                 raise rejected from None
 
@@ -60,16 +72,19 @@ class _Damaged(Rejected):
     damaged = True
 
 
-def _decoded(data: bytes, image_size: int, fast: bool) -> np.ndarray:
+def _square(data: bytes, image_size: int, fast: bool) -> np.ndarray:
+    image = open_image(data)
+    if fast:
+        image.draft(None, (image_size, image_size))
+    image.load()
+    square = to_rgb(_centered_square(upright(image)))
+    return np.asarray(square.resize((image_size, image_size), Image.Resampling.LANCZOS))
+
+
+def _judged(data: bytes, read: Callable[[bytes], Result]) -> Result:
+    """`read(data)`; whatever it raises becomes Rejected."""
     try:
-        image = _open(data)
-        if image.width * image.height > MAX_PIXELS:
-            raise Rejected(f"absurdly large: {image.width} x {image.height} pixels (limit {MAX_PIXELS:,})")
-        if fast:
-            image.draft(None, (image_size, image_size))
-        image.load()
-        square = _rgb(_centered_square(_upright(image)))
-        return np.asarray(square.resize((image_size, image_size), Image.Resampling.LANCZOS))
+        return read(data)
     except Rejected:
         raise
     except MemoryError as error:
@@ -87,7 +102,15 @@ def resized(pixels: np.ndarray, image_size: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def _open(data: bytes) -> Image.Image:
+def open_image(data: bytes) -> Image.Image:
+    """Open a photo's bytes as `decode` does, without reading its pixels. Raises: Rejected, or what Pillow raises."""
+    image = _opened(data)
+    if image.width * image.height > MAX_PIXELS:
+        raise Rejected(f"absurdly large: {image.width} x {image.height} pixels (limit {MAX_PIXELS:,})")
+    return image
+
+
+def _opened(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=COMMON)
     except UnidentifiedImageError:
@@ -118,7 +141,7 @@ def _register_heif() -> None:
     register_heif_opener(thumbnails=False)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """The image turned as its EXIF orientation says; unreadable EXIF leaves it as it is, for its pixels are good."""
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -127,7 +150,7 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """RGB, 8 bits: 16-bit grey is scaled, transparency is laid over white, the rest is Pillow's conversion."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image

@@ -135,4 +135,5 @@ CONFIG = json_kind("a run's config.json", "decoder", "likelihood", "data", "out"
 EVALUATION = json_kind("figures that evaluate.py wrote", "schema", "checkpoint", "split", "nats_per_image")
 WEIGHTS = Kind("weights that this program exported", _weights_of)
 FILLED = json_kind("a record that fill wrote", "schema", "photo", "checkpoint_sha256", "samples")
-PREVIEW, GRID, FILL = png_kind("preview"), png_kind("grid"), png_kind("fill")
+SCORED = json_kind("a record that score wrote", "schema", "photo", "checkpoint_sha256", "scores")
+PREVIEW, GRID, FILL, MAP = png_kind("preview"), png_kind("grid"), png_kind("fill"), png_kind("map")

@@ -111,3 +111,13 @@ def mask_order():
         difference = f"{-less:+.1f} [{-high:+.1f}, {-low:+.1f}]"
         rows.append([f"`{run['trained_on']}`", f"{run['together']:,.1f}", f"{apart:,.1f}", difference])
     return ("trained on", "lower half, together, nats/image", "alone", "difference"), rows
+
+
+@table
+def tried():
+    rows = []
+    for run in benchmark("tried")["results"]:
+        gain, (low, high) = run["gain"]["mean"], run["gain"]["ci95"]
+        figures = f"{run['bits_per_dim']:.3f}", f"{gain:+.4f} [{low:+.4f}, {high:+.4f}]", f"{run['times']:.2f}"
+        rows.append([run["what"], run["beside"], run["photos"], *figures, run["kept"]])
+    return ("what", "beside", "photos", "bits/dim", "less by", "times as long", "kept"), rows

@@ -1,7 +1,7 @@
 """Datasets, training, evaluation and filling around the models.
 
-`inpaint.load` and `inpaint.fill` import torch on first use, so that `python -m inpaint` handles signals while torch
-loads.
+`inpaint.load`, `inpaint.fill` and `inpaint.score` import torch on first use, so that `python -m inpaint` handles
+signals while torch loads.
 """
 
 from importlib import import_module
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from inpaint.checkpoints import load
     from inpaint.filling import fill
+    from inpaint.hole_scores import score
 
-__all__ = ["fill", "load"]
-_HOME = {"fill": "inpaint.filling", "load": "inpaint.checkpoints"}
+__all__ = ["fill", "load", "score"]
+_HOME = {"fill": "inpaint.filling", "load": "inpaint.checkpoints", "score": "inpaint.hole_scores"}
 
 
 def __getattr__(name):

@@ -18,6 +18,8 @@ COMMANDS = {
     "train": ("inpaint.commands.train", "train a model on such a file, or on drawn scenes"),
     "evaluate": ("inpaint.commands.evaluate", "score a checkpoint on photos it has not seen"),
     "fill": ("inpaint.commands.fill", "fill the hole of photos with samples"),
+    "score": ("inpaint.commands.score", "score what is in a photo's hole, and other fills of it"),
+    "serve": ("inpaint.commands.serve", "fill photos on a page in the browser"),
     "export": ("inpaint.commands.export", "write a run's weights as one file, for others to load"),
 }
 

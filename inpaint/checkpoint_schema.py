@@ -29,7 +29,7 @@ def check(checkpoint) -> None:
     for key, value in checkpoint.items():
         if type(key) is not str:
             raise ValueError(f"damaged checkpoint: {key!r:.60} is no text, but a key")
-        if key not in ("weights", "averaged"):
+        if key not in ("weights", "averaged", "beside"):
             _check_plain(key, value, with_tensors=key not in PLAIN)
     for key, kind in REQUIRED.items():
         if not isinstance(checkpoint.get(key), kind):
@@ -40,8 +40,8 @@ def check(checkpoint) -> None:
         raise ValueError("damaged checkpoint: provenance is no dict")
     if schema == SCHEMA and "optimizer" in checkpoint:
         _check_optimizer(checkpoint["optimizer"])
-    for key in ("weights", "averaged"):
-        _check_weights(key, checkpoint[key])
+    for key in ("weights", "averaged", "beside"):
+        _check_weights(key, checkpoint.get(key, {}))
 
 
 def upgraded(checkpoint: dict) -> dict:
@@ -136,6 +136,8 @@ def _check_progress(progress: dict) -> None:
 
 def _check_weights(key: str, weights: dict) -> None:
     """A dict of finite tensors that do not share storages beyond SHARED."""
+    if not isinstance(weights, dict):
+        raise ValueError(f"damaged checkpoint: {key!r} is no dict")
     checked = set()
     for name, value in weights.items():
         if type(name) is not str or not isinstance(value, torch.Tensor):

@@ -1,8 +1,9 @@
 """Checkpoints: tensors and plain values only, so that loading never runs code; written atomically.
 
 A checkpoint is a dict with `schema`, `model` (the arguments of `models.build`), `weights`, `averaged`, `config` (the
-run's options), `progress`, `provenance`, and in last.pt also `optimizer`, to resume from. It also loads with
-`weights_only=True`; this program reads it with torch_file.py, which is stricter.
+run's options), `progress`, `provenance`, and in last.pt, to resume from, also `optimizer` and, with an auxiliary loss,
+`beside` (caption_colors.py). It also loads with `weights_only=True`; this program reads it with torch_file.py, which is
+stricter.
 """
 
 import os
@@ -101,12 +102,13 @@ def read(path: str | Path) -> Checkpoint:
     """Read a checkpoint onto the CPU and convert it to the newest schema.
 
     Args:
-      path: a file of `save`, exported weights, or hf://owner/name on the Hugging Face Hub.
+      path: a file of `save`, exported weights, hf://owner/name on the Hugging Face Hub, or, where no file is called so,
+        the name of weights of the package (photos, contour).
 
     Raises: InputError for a file that is missing, truncated, foreign, of an unknown schema, or that holds code, values
       of other types or weights that are not finite.
     """
-    checkpoint, sha256 = torch_file.load(hub.local(path))
+    checkpoint, sha256 = torch_file.load(weights_file.located(hub.local(path)))
     try:
         check(checkpoint)
     except ValueError as error:
@@ -156,7 +158,7 @@ def load(checkpoint: str | Path | None = None, device: str = "cpu") -> Inpainter
     """Load a checkpoint's model, in eval mode with the averaged weights.
 
     Args:
-      checkpoint: last.pt or best.pt of a run, exported weights, or hf://owner/name; None for those of the package.
+      checkpoint: see `read`; None for the package's own `photos`.
       device: cpu, cuda, ...
 
     Raises: InputError, see `read`.

@@ -115,6 +115,17 @@ class Config(NetworkOptions, Places):
     caption_dropout: float = option(
         0.1, "share of training images that come without their caption", low=0, high=1, metavar="X"
     )
+    captions_at_once: int = option(
+        1, "train with 1 to K of an image's captions at once, their vectors averaged", low=1, high=100, metavar="K"
+    )
+    caption_loss: float = option(
+        0.0,
+        "also predict the center's colors, means of a 4 x 4 grid, from captions and border by a linear layer, with "
+        "this weight, which falls linearly to 0 at the end of the training",
+        low=0,
+        high=1000,
+        metavar="X",
+    )
     seed: int = option(0, "of everything random", low=0, metavar="N")
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"), may_change=True)
     precision: str | None = option(
@@ -160,6 +171,9 @@ class Config(NetworkOptions, Places):
             raise ValueError("binarize: what is enlarged (crop) or brightened (jitter) is not black and white")
         if self.caption_lr != 1 and not self.use_captions:
             raise ValueError("caption_lr needs use_captions")
+        for name in ("captions_at_once", "caption_loss"):
+            if getattr(self, name) != getattr(Config, name) and not self.use_captions:
+                raise ValueError(f"{name} needs use_captions")
         lengths = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(lengths) > 1:
             raise ValueError(f"{lengths[1]}: give one of epochs, steps and minutes, not {' and '.join(lengths)}")

@@ -22,7 +22,7 @@ class Captions:
 
     Args:
       paths: the photos.
-      caption: the caption of all photos, or None.
+      caption: the caption of all photos, or a list of captions that are given at once, or None.
       captions_file: a table of captions by photo, see tables.py; None for texts beside the photos.
 
     Raises:

@@ -29,7 +29,7 @@ class Row:
       samples: uint8 (K, 3, h, w).
       mean: float (3, h, w) in 0..255, or None.
       original: the true center, uint8 (3, h, w).
-      caption: "" for none.
+      caption: "" for none, or a list of those that were given at once.
       known: bool (1, H, W), true where a pixel is known; None for all outside the hole.
     """
 
@@ -37,7 +37,7 @@ class Row:
     samples: torch.Tensor
     mean: torch.Tensor | None
     original: torch.Tensor
-    caption: str
+    caption: str | list[str]
     known: torch.Tensor | None = None
 
 
@@ -71,8 +71,9 @@ def draw(rows, hole, sample_is_mean=False):
             tile = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
             tile = tile.resize((width * scale, height * scale), Image.Resampling.NEAREST)
             canvas.paste(tile, (GAP + column * step_x, y))
-        lines = wrap(row.caption, CAPTION_WIDTH - GAP, font, min(MAX_LINES, (step_y - GAP) // LINE)) or ["(no caption)"]
-        colour = "black" if row.caption.strip() else "gray"
+        text = row.caption if isinstance(row.caption, str) else " / ".join(row.caption)
+        lines = wrap(text, CAPTION_WIDTH - GAP, font, min(MAX_LINES, (step_y - GAP) // LINE)) or ["(no caption)"]
+        colour = "black" if text.strip() else "gray"
         for i, line in enumerate(lines):
             pen.text((GAP + columns * step_x, y + LINE * i), line, fill=colour, font=font)
     return canvas

@@ -4,6 +4,8 @@ import contextlib
 
 import torch
 
+from data_prep.errors import InputError
+from models.directions import TwoDirections
 from models.precision import exact_float32
 
 
@@ -26,3 +28,26 @@ def device_of(model):
 def on(device, *tensors):
     """The tensors on a device; None stays None."""
     return [None if tensor is None else tensor.to(device) for tensor in tensors]
+
+
+def in_directions(model, directions, name, drawn=False):
+    """A model that goes through rows in one direction or in two.
+
+    Args:
+      model: an Inpainter.
+      directions: 1 for itself, 2 for `TwoDirections` of it.
+      name: the checkpoint, as the user calls it.
+      drawn: whether it is to draw, too.
+
+    Raises:
+      InputError: it cannot.
+    """
+    if directions == 1:
+        return model
+    try:
+        both = TwoDirections(model)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from None
+    if drawn and not both.draws:
+        raise InputError(f"{name}: {model.decoder} is scored in two directions, but only drawn in one")
+    return both

@@ -24,6 +24,7 @@ BRUSH = (2 / 32, 8 / 32)  # its width, of the hole's side
 SEGMENT = (0.1, 0.4)  # its length, of the hole's side
 TURN = math.pi / 2  # between two segments, at most
 MIXED_BOX, MIXED_RECTANGLES, MIXED_STRIPS = 0.5, 0.25, 0.2  # shares of images in training; strokes are the rest
+MIXED_EVERY_SECOND = 0.15
 
 
 def box(random: np.random.Generator, h: int, w: int) -> np.ndarray:
@@ -98,13 +99,18 @@ KINDS: dict[str, Maker] = {
 
 def mixed(random: np.random.Generator, hole: Hole, image_size: int) -> np.ndarray:
     """The known pixels of a training image, bool (S, S): half of all images lose the whole hole, a quarter rectangles,
-    a quarter strokes; a fifth, independently, also strips at one or two sides of the photo."""
+    a quarter strokes; a fifth, independently, also strips at one or two sides of the photo; and of fifteen in a hundred
+    every second pixel of every second row is known, as in detail.py."""
     kind = random.random()
     maker = box if kind < MIXED_BOX else rectangles if kind < MIXED_BOX + MIXED_RECTANGLES else strokes
     known = np.ones((image_size, image_size), bool)
     known[channels_first(hole)] = ~maker(random, *hole[2:])
     if random.random() < MIXED_STRIPS:
         known &= ~strips(random, hole, image_size)
+    if random.random() < MIXED_EVERY_SECOND:
+        unknown = ~known[channels_first(hole)] & every_second(random, *hole[2:])
+        if unknown.any():
+            known[channels_first(hole)] = ~unknown
     return known
 
 

@@ -7,6 +7,7 @@ is a JSON header and the tensors' bytes, so reading runs no code.
 [1] https://github.com/huggingface/safetensors
 """
 
+import os
 from pathlib import Path
 
 import safetensors
@@ -18,6 +19,14 @@ from data_prep.recognise import weights_header
 
 SHIPPED = Path(__file__).parent / "weights" / "photos.safetensors"  # what comes with the package
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def located(path: str | Path) -> str | Path:
+    """The path itself; or where no such file exists and it is the name of weights of the package, theirs."""
+    if not str(path).isidentifier() or os.path.lexists(path):
+        return path
+    mine = SHIPPED.with_name(f"{path}.safetensors")
+    return mine if mine.is_file() else path
 
 
 def is_safetensors(data: memoryview) -> bool:

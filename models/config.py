@@ -48,7 +48,8 @@ class NetworkOptions:
     )
     caption_injection: str = option(
         "last",
-        "captions enter as the map in the last layers; or their summary in every layer of a causal decoder as well",
+        "captions enter as the map in the last layers; or their summary as well, in every layer of a causal decoder, "
+        "and without one in the first 1x1 layer",
         choices=CAPTION_INJECTIONS,
     )
     inner: str | None = option(None, "multiscale: the decoder of both scales (default: gated)", choices=single_scale)
@@ -58,6 +59,14 @@ class NetworkOptions:
         low=2,
         high=LEVELS,
         metavar="N",
+    )
+    coupling: float = option(
+        1.0,
+        "logistic-mixture: the means of green and blue move with the colors before them, by at most X times their "
+        "error; above 1 they start at 0.95 of it, otherwise at 0.72",
+        low=1,
+        high=2,
+        metavar="X",
     )
     color_conditioning: bool = option(True, "in a causal decoder green depends on its pixel's red, blue on both")
     width: int | None = option(
@@ -87,6 +96,9 @@ class NetworkOptions:
     concat_elu: bool | None = yes_or_no("concatenated ELUs, which double a layer's inputs; or plain ones")
     predictors: bool = option(
         True, "a causal decoder's params are relative to predictions from known pixels; or absolute"
+    )
+    error_energy: bool = option(
+        False, "how far the linear predictions were off at the pixels before enters the params (logistic-mixture)"
     )
     masks: str = option(
         "box",
@@ -152,7 +164,8 @@ def likelihood_of(options: NetworkOptions, candidates: bool = True) -> Likelihoo
       candidates: whether the decoder offers copies of known pixels as candidates, with the option `predictors`.
     """
     candidates = candidates and options.predictors
-    return LIKELIHOODS[options.likelihood].build(options.levels, CopyCandidates.COUNT if candidates else 0)
+    count = CopyCandidates.COUNT if candidates else 0
+    return LIKELIHOODS[options.likelihood].build(options.levels, count, options.coupling)
 
 
 def colors_by_channel(options: NetworkOptions, channels: int) -> bool:
@@ -178,9 +191,8 @@ def check_combination(options: NetworkOptions, channels: int) -> None:
         raise ValueError(f"tower {options.tower} cannot tell known pixels from unknown ones, which masks mixed needs")
     if family.halvings and not TOWERS[options.tower].sees_mask:
         raise ValueError(f"tower {options.tower} cannot tell known pixels from black, which {decoder} needs")
-    if stack is None and (options.caption_injection == "all" or not options.color_conditioning):
-        name = "caption_injection all" if options.color_conditioning else "color_conditioning off"
-        raise ValueError(f"{name} is for causal decoders; {inner} has no stack")
+    if stack is None and not options.color_conditioning:
+        raise ValueError(f"color_conditioning off is for causal decoders; {inner} has no stack")
     if options.caption_injection == "all" and not options.use_captions:
         raise ValueError("caption_injection all needs use_captions")
     _check_head(options, stack is None)
@@ -208,6 +220,12 @@ def _check_likelihood(options: NetworkOptions) -> None:
             f"likelihood {name} with decoder {options.decoder} needs levels {' or '.join(proper)}: on shades it is no "
             "distribution from which the next pixel could be drawn"
         )
+    if options.error_energy and not (kind.coupled and options.predictors):
+        raise ValueError("error_energy is for logistic-mixture with predictors")
+    if options.error_energy and (DECODERS[options.decoder].one_pass or DECODERS[options.decoder].halvings):
+        raise ValueError(f"error_energy is for causal decoders of one scale, not for {options.decoder}")
+    if options.coupling != 1 and not kind.coupled:
+        raise ValueError(f"coupling is for logistic-mixture: {name} does not couple the colors itself")
     if kind.coupled and not options.color_conditioning:
         raise ValueError(f"color_conditioning cannot be off for {name}, which couples the colors itself")
 

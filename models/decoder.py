@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.border_tower import BorderTower
+from models.error_energy import Energy, ErrorEnergy
 from models.head import Head
 from models.layers.maps import Context
 from models.likelihoods.base import Likelihood
@@ -140,7 +141,7 @@ class ContourDecoder(SingleScale):
 
     def params(self, image: Tensor, caption: Caption, center: Tensor | None, everywhere: bool = False) -> Tensor:
         border = self.border_features(image, everywhere)  # (B, C, h, w)
-        hidden = self.head.first(border, caption.map)  # (B, width, h, w)
+        hidden = self.head.first(border, caption.map, caption.summary)  # (B, width, h, w)
         return at_least_float32(self.head(hidden, caption_map=caption.map))  # (B, P, h, w)
 
     def draw(self, image: Tensor, caption: Caption, noise: Tensor, options: SampleOptions) -> Drawn:
@@ -163,9 +164,11 @@ class CausalDecoder(SingleScale):
         predictors: LinearPredictors | CopyCandidates | None,
         likelihood: Likelihood,
         blank: bool,
+        energy: ErrorEnergy | None = None,
     ):
         super().__init__(tower, stack, head, likelihood, blank)
         self.anchor = predictors  # named as in checkpoints
+        self.energy = energy
 
     def order(self) -> Tensor:
         h, w = self.stack.canvas.height, self.stack.canvas.width
@@ -178,12 +181,21 @@ class CausalDecoder(SingleScale):
         context = self.context(border, caption, image)  #                                    conditions the stack
         causal = self.stack(canvas, context)  # (B, S, h, w)                                 causal stack
         hidden = self.head.first(border, caption.map)  # (B, width, h, w)                    the caption map enters
+        energy = self.error_energy(canvas)
+        if energy is not None:
+            hidden = hidden + energy.hidden  #                                               errors so far enter
         params = self.head(hidden, causal, center)  # (B, P, h, w)                           two 1x1 layers
+        if energy is not None:
+            params = params + energy.params
         return self.absolute(params, canvas, image)  # (B, P, h, w)                          what the likelihood reads
 
     def context(self, border: Tensor, caption: Caption, image: Tensor) -> Context:
         """What the stack is conditioned on; `border` (B, C, h, w) are the tower's features."""
         return Context(self.stack.canvas.around(border), caption.summary, image[:, :4])
+
+    def error_energy(self, canvas: Tensor) -> Energy | None:
+        """What the predictors' errors say, if they are asked."""
+        return None if self.energy is None else self.energy(canvas, self.anchor)
 
     def absolute(self, params: Tensor, canvas: Tensor, image: Tensor) -> Tensor:
         """The head's params in float32 and no longer relative to predictions."""
@@ -195,14 +207,17 @@ class CausalDecoder(SingleScale):
 
     def draw(self, image: Tensor, caption: Caption, noise: Tensor, options: SampleOptions) -> Drawn:
         def precompute() -> Precomputed:
-            shares = zip(image.chunk(options.shares), caption.chunk(options.shares), strict=True)
-            contexts, firsts = zip(*(self.before_drawing(*share) for share in shares), strict=True)
-            return Precomputed(Context.joined(contexts), torch.cat(firsts))
+            return self.precomputed(image, caption, options.shares)
 
         return sample_raster(self.raster_parts(), image, precompute, noise, options)
 
+    def precomputed(self, image: Tensor, caption: Caption, shares: int) -> Precomputed:
+        """`before_drawing`, one share of the batch after the other."""
+        parts = zip(image.chunk(shares), caption.chunk(shares), strict=True)
+        return Precomputed.joined([self.before_drawing(*part) for part in parts])
+
     def raster_parts(self) -> RasterParts:
-        return RasterParts(self.stack, self.head, self.likelihood, self.anchor)
+        return RasterParts(self.stack, self.head, self.likelihood, self.anchor, self.energy)
 
     def before_drawing(self, image: Tensor, caption: Caption) -> Precomputed:
         """The part of `params` that does not depend on the center."""

@@ -13,6 +13,7 @@ from models.canvas import Canvas, Hole
 from models.caption_encoder import CaptionEncoder
 from models.config import MAP_LAYERS, MASKS, ModelOptions, colors_by_channel, likelihood_of, single_scale_decoder
 from models.decoder import CausalDecoder, ContourDecoder, Decoder
+from models.error_energy import ErrorEnergy
 from models.head import ACTIVATIONS, Activation, ColorHead, Head
 from models.inpainter import Inpainter
 from models.layers.maps import ContextChannels
@@ -118,13 +119,18 @@ class Builder:
         if self.inner.stack is None:
             widths = (self.options.head_width or tower.head_width,) * self.options.head_layers
             activation = self.activation(tower.head_activation)
-            head = Head(tower.out_channels, widths, self.likelihood, self.maps, activation)
+            shape = tower.out_channels, widths, self.likelihood, self.maps
+            head = Head(*shape, activation, caption_channels=self.caption_channels)
             return ContourDecoder(tower, None, head, self.likelihood, blank)
         canvas = Canvas(site.hole, site.image_size)
         stack = self.stack(self.inner.stack, canvas, tower.out_channels)
         predictors = self.predictors(canvas, site.finer)
         head = self.head(tower.out_channels, stack.channels, stack.grouped)
-        return CausalDecoder(tower, stack, head, predictors, self.likelihood, blank)
+        energy = None
+        if self.options.error_energy:
+            count, params = self.likelihood.prediction_count, self.likelihood.params_per_pixel
+            energy = ErrorEnergy(canvas, count, head, params)
+        return CausalDecoder(tower, stack, head, predictors, self.likelihood, blank, energy)
 
     def upscaler(self, site: Site) -> Decoder:
         tower = self.tower(site)
@@ -138,13 +144,11 @@ class Builder:
 
     def stack(self, kind: type[Stack], canvas: Canvas, tower_channels: int) -> Stack:
         """A causal stack with the options of its size, or those given instead."""
-        injected = self.options.caption_injection == "all"
-        caption_channels = self.options.image_size + CaptionEncoder.FOUND if injected else 0
         given = {**self.options.network(), "color_conditioning": self.by_color}
         theirs = kind.SIZES[self.options.size]
         names = {key.name for key in dataclasses.fields(theirs)}
         chosen = {name: value for name, value in given.items() if name in names and value is not None}
-        context = ContextChannels(tower_channels, caption_channels)
+        context = ContextChannels(tower_channels, self.caption_channels)
         stack = kind(canvas, context, dataclasses.replace(theirs, **chosen))  # type: ignore[call-arg]
         if self.options.xavier:
             xavier_all_(stack)
@@ -165,6 +169,11 @@ class Builder:
     def maps(self) -> int:
         """How many layers of a head the caption map enters."""
         return self.options.use_captions * (1 + (self.options.map_layers == MAP_LAYERS[1]))
+
+    @property
+    def caption_channels(self) -> int:
+        """Of the captions' summary, if it enters more than the map's layers; else 0."""
+        return self.options.image_size + CaptionEncoder.FOUND if self.options.caption_injection == "all" else 0
 
     def activation(self, default: Activation) -> Activation:
         """After the 1x1 layers."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.maps import Conv1x1
-from models.layers.modules import xavier_
+from models.layers.modules import xavier_, zero_
 from models.likelihoods.base import Likelihood
 
 PERIODS = 6  # of the sines, each half the one before
@@ -46,6 +46,7 @@ class Head(nn.Module):
       activation: after each of these layers.
       stack_channels: S, of the stack's features; 0 without a stack.
       relative: whether the params are relative to predictions from known pixels (predictors.py).
+      caption_channels: K, of the captions' summary that enters the first layer, too; 0 for none.
 
     Attributes:
       by_color: whether the params of G depend on the pixel's R, and those of B on its R and G.
@@ -63,6 +64,7 @@ class Head(nn.Module):
         activation: Activation,
         stack_channels: int = 0,
         relative: bool = False,
+        caption_channels: int = 0,
     ):
         super().__init__()
         self.map_in_both = maps > 1
@@ -76,6 +78,10 @@ class Head(nn.Module):
         self.out = self.out_layer(widths[-1], params) if widths else self.layer(channels + bool(maps), params, True)
         for layer in (*hidden, self.out):
             initialize(layer)
+        self.summary = None
+        if caption_channels:
+            self.summary = nn.Linear(caption_channels, widths[0] if widths else params, bias=False)
+            zero_(self.summary)  # so that a model without captions goes on where it stood
         with torch.no_grad():
             self.out.bias.copy_(likelihood.initial_bias(relative))  # type: ignore[operator]
 
@@ -97,10 +103,12 @@ class Head(nn.Module):
     def out_layer(self, width: int, params: int) -> nn.Module:
         return Conv1x1(width, params)
 
-    def first(self, features: Tensor, caption_map: Tensor | None) -> Tensor:
-        """The first layer without the stack's part: features (B, C, h, w) and the caption map (B, 1, h, w) -> (B,
-        width, h, w)."""
+    def first(self, features: Tensor, caption_map: Tensor | None, summary: Tensor | None = None) -> Tensor:
+        """The first layer without the stack's part: features (B, C, h, w), the caption map (B, 1, h, w) and, if it
+        enters here, the captions' summary (B, K) -> (B, width, h, w)."""
         y: Tensor = self.into_first(with_map(features, caption_map))
+        if self.summary is not None:
+            y = y + self.summary(summary)[:, :, None, None]
         return y
 
     def forward(

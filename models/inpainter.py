@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models import caption_encoder
 from models.canvas import Hole
+from models.caption_encoder import CaptionEncoder
+from models.caption_sets import Captions, check_captions, summarize
 from models.decoder import Caption, Decoder
 from models.inputs import at_hole, check_known, check_pixels, image_of
 from models.intensity import normalize
@@ -40,13 +41,16 @@ class Inpainter(nn.Module):
       image_size, hole: pixels; the hole is [top, left, height, width].
       uses_captions: whether captions reach the output at all.
       config: the keyword arguments that `build` would make the same network from.
+      further_uniforms: how many uniform numbers a pixel takes beside the likelihood's.
     """
+
+    further_uniforms = 0
 
     def __init__(
         self,
         net: Decoder,
         likelihood: Likelihood,
-        encoder: caption_encoder.CaptionEncoder | None,
+        encoder: CaptionEncoder | None,
         config: dict[str, Any],
     ):
         super().__init__()
@@ -71,7 +75,7 @@ class Inpainter(nn.Module):
         self,
         border: Tensor,
         center: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         *,
         known: Tensor | None = None,
     ) -> Tensor:
@@ -82,7 +86,8 @@ class Inpainter(nn.Module):
         Args:
           border: uint8 (B, 3, H, W). Unknown pixels are not read.
           center: uint8 (B, 3, h, w). Known pixels are not read: there the border's are the truth.
-          captions: B strings, "" for none; None for none at all.
+          captions: B strings, "" for none, or lists of strings, all of which are given at once (caption_sets.py); what
+            `summaries` made of them; None for none at all.
           known: bool (B, 1, H, W), true where a pixel is known; another mask for each image if need be. None: all
             pixels outside the hole and none inside. Unknown pixels outside the hole are neither scored nor drawn.
 
@@ -105,7 +110,7 @@ class Inpainter(nn.Module):
     def params(
         self,
         border: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         center: Tensor | None = None,
         *,
         known: Tensor | None = None,
@@ -129,7 +134,7 @@ class Inpainter(nn.Module):
     def sample(
         self,
         border: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         *,
         known: Tensor | None = None,
         generator: Generators = None,
@@ -162,7 +167,7 @@ class Inpainter(nn.Module):
     def sample_with_log_prob(
         self,
         border: Tensor,
-        captions: list[str] | None = None,
+        captions: Captions | None = None,
         *,
         known: Tensor | None = None,
         generator: Generators = None,
@@ -179,7 +184,7 @@ class Inpainter(nn.Module):
     def _sample(
         self,
         border: Tensor,
-        captions: list[str] | None,
+        captions: Captions | None,
         known: Tensor | None,
         generator: Generators,
         options: SampleOptions,
@@ -198,7 +203,7 @@ class Inpainter(nn.Module):
     def _draw(
         self,
         border: Tensor,
-        captions: list[str] | None,
+        captions: Captions | None,
         known: Tensor | None,
         generator: Generators,
         options: SampleOptions,
@@ -213,18 +218,21 @@ class Inpainter(nn.Module):
         if rest:
             raise ValueError(f"{len(generators)} generators cannot share {border.shape[0]} borders equally")
         if not share:
-            empty = border.new_zeros(0, 3, h, w)
-            return empty, empty.float() if options.scored else None
-        shape = (share, self.likelihood.uniforms_per_pixel, h, w)
-        uniforms = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
-        noise = self.likelihood.noise(torch.cat([part.to(border.device) for part in uniforms]))
+            return (empty := border.new_zeros(0, 3, h, w)), empty.float() if options.scored else None
+        shape = (share, self.likelihood.uniforms_per_pixel + self.further_uniforms, h, w)
+        drawn = [torch.rand(shape, generator=g, device=g.device if g else border.device) for g in generators]
+        uniforms = torch.cat([part.to(border.device) for part in drawn])
         shares = [slice(k * share, (k + 1) * share) for k in range(len(generators))]
         inputs = [self.inputs(border[part], captions[part], None if known is None else known[part]) for part in shares]
         image, caption = torch.cat([image for image, _ in inputs]), Caption.joined([caption for _, caption in inputs])
-        return self.net.draw(image, caption, noise, options._replace(shares=len(shares)))
+        return self._draw_from(image, caption, uniforms, options._replace(shares=len(shares)))
+
+    def _draw_from(self, image: Tensor, caption: Caption, uniforms: Tensor, options: SampleOptions) -> Drawn:
+        """Draw from uniform numbers, (B, all of a pixel, h, w)."""
+        return self.net.draw(image, caption, self.likelihood.noise(uniforms), options)
 
     @torch.no_grad()
-    def mean(self, border: Tensor, captions: list[str] | None = None, *, known: Tensor | None = None) -> Tensor | None:
+    def mean(self, border: Tensor, captions: Captions | None = None, *, known: Tensor | None = None) -> Tensor | None:
         """The expected center, float32 (B, 3, h, w) in 0..255, where one pass gives it; None elsewhere. Known pixels
         as they are."""
         if not self.net.one_pass:
@@ -246,19 +254,15 @@ class Inpainter(nn.Module):
             for module in training:
                 module.training = True
 
-    def inputs(self, border: Tensor, captions: list[str] | None, known: Tensor | None = None) -> tuple[Tensor, Caption]:
+    def inputs(self, border: Tensor, captions: Captions | None, known: Tensor | None = None) -> tuple[Tensor, Caption]:
         """The decoder's inputs from `log_prob`'s arguments: the image, float32 (B, 4, H, W), and the captions."""
         captions = self._checked(border, captions)
         return self._masked(border, known), self._caption(captions, border.device)
 
-    def _checked(self, border: Tensor, captions: list[str] | None) -> list[str]:
-        """The captions, one a border. Raises: ValueError as `log_prob`."""
+    def _checked(self, border: Tensor, captions: Captions | None) -> Captions:
+        """The captions, one or a set a border. Raises: ValueError as `log_prob`."""
         check_pixels("border", border, (border.shape[0], 3, self.image_size, self.image_size))
-        if captions is None:
-            return [""] * border.shape[0]
-        if len(captions) != border.shape[0]:
-            raise ValueError(f"{len(captions)} captions for {border.shape[0]} borders")
-        return captions
+        return check_captions(captions, border.shape[0])
 
     def _masked(self, border: Tensor, known: Tensor | None) -> Tensor:
         """See inputs.image_of. Raises: ValueError as `log_prob`."""
@@ -268,8 +272,7 @@ class Inpainter(nn.Module):
     def _check_known(self, border: Tensor, known: Tensor | None) -> None:
         check_known(known, border)
         if known is not None and not self.net.any_mask and at_hole(known, self.hole).any():
-            tower = self.config["tower"]
-            raise ValueError(f"tower {tower} cannot tell known pixels inside the hole from unknown ones; unet can")
+            raise ValueError(f"tower {self.config['tower']} cannot tell known pixels in the hole from unknown ones")
 
     def _with_known(self, center: Tensor, border: Tensor, known: Tensor | None) -> Tensor:
         """The center with the border's pixels where they are known."""
@@ -278,12 +281,17 @@ class Inpainter(nn.Module):
         inside, pixels = at_hole(known, self.hole), at_hole(border, self.hole)
         return torch.where(inside, pixels.to(center.dtype), center)
 
-    def _caption(self, captions: list[str], device: torch.device) -> Caption:
+    def _caption(self, captions: Captions, device: torch.device) -> Caption:
         """Encode captions in float32; a model without captions ignores them."""
         if self.caption_encoder is None:
             return Caption(None, None)
         with torch.autocast(device.type, enabled=False):
-            return self.caption_of(self.caption_encoder.summary(caption_encoder.encode(captions).to(device)))
+            return self.caption_of(summarize(self.caption_encoder, captions, device))
+
+    def summaries(self, captions: Captions) -> Tensor:
+        """Encode captions once for several calls: float32 (B, S + FOUND), to be given in their place."""
+        assert self.caption_encoder is not None  # a model that takes captions
+        return summarize(self.caption_encoder, captions, self.caption_encoder.linear.weight.device)
 
     def caption_of(self, summary: Tensor) -> Caption:
         """The decoder's input from captions' summaries (B, S + FOUND)."""

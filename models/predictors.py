@@ -226,14 +226,15 @@ def latest_known(x: Tensor) -> Tensor:
     return colors.gather(2, latest.expand(-1, 3, -1, -1))
 
 
-def padded(canvas: Tensor) -> Tensor:
-    """Pad a canvas with zeros as far as predictors read."""
-    return F.pad(canvas, (SIDE, SIDE, ABOVE, 0))
+def padded(canvas: Tensor, further: int = 0) -> Tensor:
+    """Pad a canvas with zeros as far as predictors read, and `further`."""
+    side = SIDE + further
+    return F.pad(canvas, (side, side, ABOVE + further, 0))
 
 
-def trimmed(with_margin: Tensor) -> Tensor:
-    """View a padded canvas without its padding."""
-    return with_margin[:, :, ABOVE:, SIDE:-SIDE]
+def trimmed(with_margin: Tensor, above: int = ABOVE, side: int = SIDE) -> Tensor:
+    """View a padded canvas without so many rows and columns of its padding."""
+    return with_margin[:, :, above:, side : with_margin.shape[3] - side]
 
 
 def windows_of(canvas: Canvas, with_margin: Tensor) -> Tensor:

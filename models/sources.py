@@ -8,20 +8,22 @@ each pixel only what is new. `WaveParams` does so for all pixels of a wave at on
 import copy
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+import models.error_energy_twins
 import models.predictor_waves
-import models.stacks.pixelcnn_waves  # noqa: F401 - both register their twins
+import models.stacks.pixelcnn_waves  # noqa: F401 - all register their twins
+from models.error_energy import ErrorEnergy
 from models.head import Head
 from models.incremental import IncrementalPass
 from models.layers.maps import Context
 from models.layers.twins import Cursor, stepwise
 from models.likelihoods.base import Likelihood
-from models.predictors import CopyCandidates, LinearPredictors, padded, trimmed
+from models.predictors import ABOVE, SIDE, CopyCandidates, LinearPredictors, padded, trimmed
 from models.stacks.base import Stack
 from models.wave_pass import WavePass, slope
 
@@ -35,6 +37,12 @@ class Precomputed(NamedTuple):
     context: Context
     first: Tensor
 
+    @staticmethod
+    def joined(parts: Sequence["Precomputed"]) -> "Precomputed":
+        """Concatenate along the batch."""
+        contexts, firsts = zip(*parts, strict=True)
+        return Precomputed(Context.joined(contexts), torch.cat(firsts))
+
 
 class RasterParts(NamedTuple):
     """The parts of a causal decoder that run again for each pixel."""
@@ -43,12 +51,13 @@ class RasterParts(NamedTuple):
     head: Head
     likelihood: Likelihood
     predictors: LinearPredictors | CopyCandidates | None
+    energy: ErrorEnergy | None = None
 
     def frozen(self, dtype: torch.dtype) -> "RasterParts":
         """Copies in that precision and in eval mode; the same ones as long as the weights stay as they are."""
-        stack, head, likelihood, predictors = self
-        copied = None if predictors is None else _frozen(predictors, dtype)
-        return RasterParts(_frozen(stack, dtype), _frozen(head, dtype), likelihood, copied)
+        stack, head, likelihood, *others = self
+        copied = [None if other is None else _frozen(other, dtype) for other in others]
+        return RasterParts(_frozen(stack, dtype), _frozen(head, dtype), likelihood, *copied)  # type: ignore[arg-type]
 
 
 class ParamsSource(Protocol):
@@ -103,10 +112,15 @@ class PlainParams:
 
     def params(self, channel: int | None) -> tuple[Tensor, Tensor | None]:
         context, first = self.precompute()
-        stack, head, _, predictors = self.parts
+        stack, head, _, predictors, energy = self.parts
         center = stack.canvas.hole_of(self.canvas)[:, :3]
         dtype, here = self.canvas.dtype, (..., *self.place)
-        params = head(first.to(dtype), stack(self.canvas, context.to(dtype)), center)
+        first, errors = first.to(dtype), None if energy is None else energy(self.canvas, predictors)
+        if errors is not None:
+            first = first + errors.hidden
+        params = head(first, stack(self.canvas, context.to(dtype)), center)
+        if errors is not None:
+            params = params + errors.params
         params = _of_channel(params[here], channel)
         if predictors is None:
             return params, None
@@ -132,11 +146,15 @@ class PixelParams:
         self.grouped = parts.stack.grouped
         self.head: Any = stepwise(parts.head, cursor)
         self.predictors: Any = None
+        self.energy: Any = None
         if parts.predictors is not None:
             self.predictors = stepwise(parts.predictors, cursor)
-            canvas = padded(canvas)
-            self.predictors.start(canvas, border)
-            canvas = trimmed(canvas)
+            canvas = padded(canvas, 1)
+            self.predictors.start(trimmed(canvas, 1, 1), border)
+            if parts.energy is not None:
+                self.energy = stepwise(parts.energy, cursor)
+                self.energy.start(canvas, parts.predictors)
+            canvas = trimmed(canvas, ABOVE + 1, SIDE + 1)
         self.pixels = geometry.hole_of(canvas)[:, :3].permute(2, 3, 0, 1)  # (h, w, B, 3), a view
         self.visit = IncrementalPass(parts.stack, canvas, context.to(canvas.dtype), cursor)
         self.places = self.visit.pixels()
@@ -144,6 +162,7 @@ class PixelParams:
         self.place = 0, 0
         self.pixel: Any = None
         self.first: Any = None
+        self.errors: Any = None
         self.predictions: Any = None
 
     def line_of(self, i: int, j: int) -> int:
@@ -158,7 +177,12 @@ class PixelParams:
     def params(self, channel: int | None) -> tuple[Tensor, Tensor | None]:
         if not channel or self.grouped:
             self.first = self.head.first(self.first_layer[self.place], self.visit.features())
+            if self.energy is not None:
+                self.errors = self.energy(*self.place)
+                self.first = self.first + self.errors.hidden
         params = self.head.params(self.first, self.pixel, channel)
+        if self.energy is not None:
+            params = params + self.errors.params
         if self.predictors is None:
             return params, None
         if not channel:
@@ -187,9 +211,14 @@ class WaveParams:
         if parts.predictors is not None:
             self.predictors = stepwise(parts.predictors, self.visit.hole)
             self.predictors.start(self.visit.canvas, border)
+        self.energy: Any = None
+        if parts.energy is not None:
+            self.energy = stepwise(parts.energy, self.visit.hole)
+            self.energy.start(self.visit.canvas, parts.predictors)
         self.first_layer = first.to(canvas.dtype).permute(2, 3, 0, 1).flatten(0, 1)  # (h w, B, width)
         self.here = slice(0)
         self.first: Any = None
+        self.errors: Any = None
         self.predictions: Any = None
 
     def line(self, number: int) -> Iterator[slice]:
@@ -203,8 +232,13 @@ class WaveParams:
         if not channel or self.grouped:
             features = self.visit.features().flatten(0, 1)  # (n B, S)
             self.first = self.head.first(self.first_layer[self.here].flatten(0, 1), features)
+            if self.energy is not None:
+                self.errors = self.energy(self.here)
+                self.first = self.first + self.errors.hidden
         pixel = self.visit.canvas[0, 0][..., :3].flatten(0, 1)  # (n B, 3)
         params = self.head.params(self.first, pixel, channel)
+        if self.energy is not None:
+            params = params + self.errors.params
         if self.predictors is None:
             return params, None
         if not channel:

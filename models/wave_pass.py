@@ -46,8 +46,8 @@ class WavePass:
         self.cursor, self.hole = (WaveCursor(geometry.rows, geometry.columns) for _ in range(2))
         self.stack: Any = stepwise(stack, self.cursor)
         shifted = [kernel for kernel in kernels_of(stack) if kernel.shifted]
-        above = max([ABOVE, *(kernel.above + 1 for kernel in shifted)])
-        side = max([SIDE, *(max(kernel.left, kernel.right) for kernel in shifted)])
+        above = max([ABOVE + 1, *(kernel.above + 1 for kernel in shifted)])  # a row more for error_energy.py
+        side = max([SIDE + 1, *(max(kernel.left, kernel.right) for kernel in shifted)])
         self._pixels, self.canvas = (WaveMap(of, above, side, side) for of in (self.cursor, self.hole))
         pixels = canvas.permute(2, 3, 0, 1)  # (rows, columns, B, 4)
         self._pixels.allocate(pixels[0])
@@ -90,12 +90,34 @@ class WavePass:
         index, step = inner * geometry.width + number - slope * inner - geometry.left, geometry.width - slope
         yield slice(index, index + (end - inner - 1) * step + 1, step)
 
+    def row(self, i: int) -> None:
+        """Compute the hole's row i at once, margins included, from what is on the canvas. It may be passed again when
+        other pixels are."""
+        self._move_to(i, 0, self.geometry.columns)
+        self.features()
+
+    def pixel(self, i: int, j: int) -> None:
+        """Move to the hole's pixel (i, j) alone, whose row has been passed: `features` are its."""
+        self._move_to(i, self.geometry.left + j, 1)
+
+    def _move_to(self, i: int, column: int, count: int) -> None:
+        """Move both cursors to pixels of the hole's row i, from a column of the canvas on."""
+        for cursor in (self.cursor, self.hole):
+            cursor.move(self.geometry.top + i, column, count, 0, 1)
+        self._part = slice(None)
+        self._read_context()
+
     def features(self) -> Tensor:
         """Those of the wave's pixels in the hole, (n, B, channels). Call again once their red or green is on the canvas
         if features are in color groups."""
         left = self._pixels[0, -1]
         features: Tensor = self.stack.horizontal(left, self._pixels[0, 0][..., :3], self._from_above)
         return features[self._part]
+
+    def put_row(self, i: int, values: Tensor) -> None:
+        """Put the hole's row i, (B, 3, w), on the canvas."""
+        hole = self.geometry.hole_of(self._pixels.inside().permute(2, 3, 0, 1))  # (B, 4, h, w), a view
+        hole[:, :3, i] = values
 
     def _read_context(self) -> None:
         context = RowContext(self._tower[0, 0].contiguous(), self._context.caption, self._context.border)

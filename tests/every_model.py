@@ -24,6 +24,7 @@ CONTOURS.append(
         "contour", "bernoulli", "ift6266", map_layers="both", map_sigmoid=False, relu_clip=10.0, head_activation="relu"
     )
 )
+CONTOURS.append(kind("contour", "categorical", caption_injection="all"))
 CAUSAL = [kind(decoder, likelihood) for decoder, likelihood in itertools.product(STACKS, LIKELIHOODS)]
 BARE = {"tower": "none", "position": False}
 OF_PAPERS = [  # options that undo where a decoder departs from its paper, in all combinations that matter to a layer
@@ -39,7 +40,11 @@ OF_PAPERS = [  # options that undo where a decoder departs from its paper, in al
     kind("parallel", "categorical", predictors=False, position=False, head_layers=1),
     kind("multiscale", "gaussian", inner="gated", predictors=False, head_layers=0, kernel_size=5, xavier=True),
 ]
-KINDS = CONTOURS + CAUSAL + OF_PAPERS
+OF_ERRORS = [
+    kind("pixelcnn", "logistic-mixture", error_energy=True, coupling=1.25, masks="mixed"),
+    kind("gated", "logistic-mixture", error_energy=True, head_layers=0),
+]
+KINDS = CONTOURS + CAUSAL + OF_PAPERS + OF_ERRORS
 
 
 def name_of(kind):

@@ -63,6 +63,7 @@ def an_evaluation(**changes):
         "nats_unlike": np.array([150.0, np.nan, 98.0]),
         "unlike": np.array([2, -1, 0]),
         "nats_mixture": np.array([121.0, np.nan, 63.0]),
+        "nats_at_once": np.array([[120.0, *[np.nan] * 3], [np.nan] * 4, [58.0, 55.0, np.nan, np.nan]]),
         "floor": np.array([20.0, 45.0, 10.0]),
         "pixel_nats": np.arange(20.0).reshape(4, 5),
         "ring_nats": np.array([[1.0, 5.0], [2.0, 7.0], [6.0, 18.0]]),
@@ -74,7 +75,7 @@ def an_evaluation(**changes):
 
 
 PER_IMAGE = ("captions", "caption_nats", "lent", "indices", "nats", "nats_none", "nats_swapped", "nats_unlike")
-PER_IMAGE += ("unlike", "nats_mixture", "floor", "ring_nats", "psnr", "ssim")
+PER_IMAGE += ("unlike", "nats_mixture", "nats_at_once", "floor", "ring_nats", "psnr", "ssim")
 
 
 def repeated(evaluation, times):
@@ -99,6 +100,7 @@ def with_gains(captions, gains, **changes):
             "caption_nats": [np.array([100 - gain]) for gain in gains],
             "lent": [[(i + 1) % n] for i in range(n)],
             "unlike": (np.arange(n) + 1) % n,
+            "nats_at_once": np.stack([100 - gains, *[np.full(n, np.nan)] * 3], axis=1),
             "ring_nats": np.ones((n, 2)),
             "truth": None,
         }

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from every_model import CAUSAL, OF_PAPERS, STACKS, kind, name_of, shaken_model
+from every_model import CAUSAL, OF_ERRORS, OF_PAPERS, STACKS, kind, name_of, shaken_model
 
 from models import caption_encoder as caption_text
 from models.border_tower import UNetTower
@@ -24,6 +24,7 @@ OPTIONS = [
     kind("diagbilstm", "gaussian", residual_connections=False, skip_connections=False),
     kind("multiscale", "categorical", inner="diagbilstm", skip_connections=False),
     *OF_PAPERS,
+    *OF_ERRORS,
 ]
 CORNERS = [(0, 0, 5, 7), (0, 9, 5, 7), (11, 3, 5, 7), (3, 0, 6, 16), (0, 0, 16, 16)]
 
@@ -323,7 +324,6 @@ def test_each_conditional_of_a_two_pixel_center_sums_to_one(decoder, likelihood)
         (kind("pixelsnail", "categorical", dilation=True), "dilation"),
         (kind("gated", "gaussian", head_width=32), "head_width"),
         (kind("pixelcnn", "categorical", blocks=0), "blocks"),
-        (kind("contour", "categorical", caption_injection="all"), "caption_injection"),
         (kind("gated", "categorical", caption_injection="all", use_captions=False), "caption_injection"),
         (kind("contour", "categorical", "none"), "tower none"),
         (kind("multiscale", "categorical", "none"), "tower none"),
@@ -339,6 +339,11 @@ def test_each_conditional_of_a_two_pixel_center_sums_to_one(decoder, likelihood)
         (kind("rowlstm", "categorical", kernel_size=5), "kernel_size"),
         (kind("contour", "categorical", xavier=True, use_captions=False), "xavier"),
         (kind("pixelcnnpp", "categorical", attention="gated"), "attention"),
+        (kind("gated", "categorical", coupling=1.25), "coupling"),
+        (kind("gated", "gaussian", error_energy=True), "error_energy"),
+        (kind("gated", "logistic-mixture", error_energy=True, predictors=False), "error_energy"),
+        (kind("contour", "logistic-mixture", error_energy=True), "error_energy"),
+        (kind("multiscale", "logistic-mixture", error_energy=True), "error_energy"),
     ],
     ids=str,
 )

@@ -18,7 +18,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 FENCES = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 OURS = [("data_prep/build_h5.py",), ("train_inpaint.py",), ("evaluate.py",), ("-m", "inpaint", "fill")]
-EXPORT = ("-m", "inpaint", "export")
+OTHERS = [("-m", "inpaint", "export"), ("-m", "inpaint", "score"), ("-m", "inpaint", "serve")]
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
 
@@ -69,7 +69,7 @@ def test_a_page_names_only_options_that_help_shows(page):
     in_spans = [command for span in spans(text) if span.split()[0].endswith(".py") for command in commands_in(span)]
     assert not unknown_options(found([*commands, *in_spans]))
     named = {option for span in spans(text) for option in re.findall(r"^(?:fill )?(--[a-z][a-z0-9-]*)", span)}
-    assert named <= set().union(*map(options_of, [*OURS, EXPORT]))
+    assert named <= set().union(*map(options_of, [*OURS, *OTHERS]))
 
 
 def test_an_option_that_help_does_not_show_is_found():

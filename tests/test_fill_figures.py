@@ -8,7 +8,7 @@ import torch
 from checkpoint_makers import save_fresh
 from PIL import Image
 
-from inpaint import checkpoints, filling, grid
+from inpaint import checkpoints, filling, grid, square_filling
 
 NAMES = ("a", "b", "c")
 SMALL = {"image_size": 16, "hole": (4, 5, 6, 7)}
@@ -36,7 +36,7 @@ def rows(monkeypatch):
         drawn[path.stem.removesuffix("_grid")] = (rows[0], hole, sample_is_mean)
         real(path, rows, hole, sample_is_mean, *others)
 
-    monkeypatch.setattr(filling.grid, "write", write)
+    monkeypatch.setattr(grid, "write", write)
     return drawn
 
 
@@ -96,13 +96,13 @@ def test_the_record_says_how_it_was_made(photos, tmp_path):
 @pytest.mark.parametrize("precision, dtype", [("fp32", torch.float32), ("fp64", torch.float64)])
 def test_precision_temperature_and_seed_reach_the_sampler(photos, tmp_path, monkeypatch, precision, dtype):
     save_fresh(tmp_path / "m.pt", likelihood="categorical", **SMALL)
-    real, asked = filling.draw_samples, {}
+    real, asked = square_filling.draw_samples, {}
 
     def draw_samples(model, border, texts, samples, seed, **how):
         asked.update(how, seed=seed, samples=samples)
         return real(model, border, texts, samples, seed, **how)
 
-    monkeypatch.setattr(filling, "draw_samples", draw_samples)
+    monkeypatch.setattr(square_filling, "draw_samples", draw_samples)
     options = {"samples": 2, "seed": 9, "temperature": 0.25, "precision": precision}
     filling.fill(photos / "a.png", tmp_path / "m.pt", tmp_path / "out", **options)
     assert asked.pop("as_alone") is True

@@ -83,6 +83,7 @@ def test_half_and_every_second_by_hand():
 def test_shares_of_kinds_and_strips_in_training_are_those_of_the_docs(monkeypatch):
     """Each kind leaves a mark of its own in a hole of 2 x 2."""
     marks = {"box": [1, 1, 1, 1], "rectangles": [1, 0, 0, 0], "strokes": [0, 1, 0, 0]}
+    monkeypatch.setattr(masks, "MIXED_EVERY_SECOND", 0.0)
     for kind, mark in marks.items():
         monkeypatch.setattr(masks, kind, lambda random, h, w, mark=mark: np.array(mark, bool).reshape(2, 2))
     count, hole = 4000, (3, 4, 2, 2)
@@ -99,6 +100,16 @@ def test_shares_of_kinds_and_strips_in_training_are_those_of_the_docs(monkeypatc
     assert shares == pytest.approx({"box": 0.5, "rectangles": 0.25, "strokes": 0.25}, abs=0.03)
     for kind in marks:  # independently of the kind
         assert strips[kind] / counts[kind] == pytest.approx(0.2, abs=0.045), kind
+
+
+def test_of_some_images_every_second_pixel_is_known_whatever_the_kind_and_something_stays_unknown():
+    hole, found = (1, 1, 6, 6), 0
+    for number in range(2000):
+        inside = masks.mixed(np.random.default_rng([4, number]), hole, 8)[1:7, 1:7]
+        assert not inside.all()
+        if inside[::2, ::2].all():
+            found += 1
+    assert found / 2000 == pytest.approx(masks.MIXED_EVERY_SECOND, abs=0.06)  # small rectangles leave them known, too
 
 
 @pytest.mark.parametrize("hole", [(3, 4, 2, 2), (0, 3, 4, 5), (0, 0, 9, 4), (0, 0, 9, 9), (0, 0, 1, 1)], ids=str)

@@ -55,6 +55,7 @@ def test_no_layer_looks_at_the_rank_of_its_input(name):
 def test_no_decoder_or_likelihood_is_told_apart_by_class_or_name():
     """isinstance and getattr are for options, containers and generators only; no `if` compares a name."""
     allowed = {"config.py", "option_fields.py", "inpainter.py", "border_tower.py", "gru.py", "wave_pass.py"}
+    allowed |= {"caption_sets.py"}  # a string or a list of them
     for path, tree in TREES.items():
         found = [node for name in ("isinstance", "getattr") for node in calls(tree, name)]
         for node in found:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from models.canvas import Canvas
+from models.error_energy import ErrorEnergy
 from models.head import ColorHead, Head
 from models.incremental import IncrementalPass
 from models.layers.attention import CausalAttention, GatedAttention
@@ -65,6 +66,7 @@ TESTED_BELOW = {Concat, Upsample, RowLSTM, DiagonalBiLSTM, CausalAttention, Cond
 TESTED_BELOW |= {
     GatedAttention,
     GatedStack,
+    ErrorEnergy,
     LinearPredictors,
     TwoSidedPredictors,
     SurroundedPredictors,
@@ -323,6 +325,25 @@ def test_predictors_pixel_by_pixel(kind):
     for i in range(CANVAS.height):
         for j in range(CANVAS.width):
             torch.testing.assert_close(twin(i, j), whole[:, :, i, j], atol=1e-12, rtol=0)
+            hidden[:, :, i, j] = known[:, :, i, j]
+
+
+@pytest.mark.parametrize("geometry", [CANVAS, Canvas((0, 0, 4, 16), 16), Canvas((12, 11, 4, 5), 16)], ids=str)
+def test_error_energy_pixel_by_pixel(geometry):
+    predictors, head = shaken(LinearPredictors(geometry, 2)), Head(5, (12,), LogisticMixture(), 0, nn.SiLU)
+    energy = shaken(ErrorEnergy(geometry, 2, head, 100))
+    canvas = random_map(4, 0, geometry.rows, geometry.columns)
+    whole = energy(canvas, predictors)
+    with_margin = padded(canvas, 1)
+    hidden = geometry.hole_of(trimmed(with_margin, 3, 3))  # a view
+    known = hidden.clone()
+    hidden.zero_()
+    twin = stepwise(energy, Cursor(geometry.columns))
+    twin.start(with_margin, predictors)
+    for i in range(geometry.height):
+        for j in range(geometry.width):
+            for found, expected in zip(twin(i, j), whole, strict=True):
+                torch.testing.assert_close(found, expected[:, :, i, j], atol=1e-12, rtol=0)
             hidden[:, :, i, j] = known[:, :, i, j]
 
 

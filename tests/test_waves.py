@@ -3,12 +3,13 @@ what is drawn is what is drawn pixel by pixel."""
 
 import pytest
 import torch
-from every_model import kind, name_of, shaken_model
+from every_model import OF_ERRORS, kind, name_of, shaken_model
 from test_twins import H, W, assert_close, random_map, shaken
 
 import models.sources
 from models import build
 from models.canvas import Canvas
+from models.error_energy import ErrorEnergy
 from models.head import ColorHead, Head
 from models.intensity import normalize
 from models.layers.lstm import RowLSTM
@@ -38,6 +39,8 @@ CONES = [
     kind("pixelcnn", "categorical", levels=5, skip_connections=False, bottleneck=False, caption_injection="all"),
     kind("rowlstm", "logistic-mixture"),
     kind("rowlstm", "categorical", levels=5, residual_connections=False),
+    OF_ERRORS[0],
+    kind("rowlstm", "logistic-mixture", error_energy=True),
 ]
 
 
@@ -149,8 +152,8 @@ def test_predictions_move_toward_what_is_known_and_toward_nothing_else():
 
 def test_every_twin_is_tested_here():
     here = {CausalConv, VerticalConv, Position, RowLSTM, Head, ColorHead, PixelCNNStack}
-    here |= {LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates, KnownCandidates}
-    assert set(WAVES) == here | set(AS_BY_PIXEL)  # those are the twins by pixel; heads, PixelCNN: by what is drawn
+    here |= {ErrorEnergy, LinearPredictors, TwoSidedPredictors, SurroundedPredictors, CopyCandidates, KnownCandidates}
+    assert set(WAVES) == here | set(AS_BY_PIXEL)  # twins by pixel; heads, errors, PixelCNN: by drawings
 
 
 @pytest.mark.parametrize("options", CONES, ids=name_of)

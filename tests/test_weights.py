@@ -176,3 +176,13 @@ def test_weights_come_with_the_package_and_fill_without_a_checkpoint(tmp_path):
     record = json.loads((tmp_path / "filled" / "photo.json").read_text())
     assert record["checkpoint"] == SHIPPED.name and record["decoder"] == model.decoder
     assert (tmp_path / "filled" / "photo_0.png").is_file()
+
+
+def test_weights_of_the_package_have_names_which_a_file_of_that_name_takes_over(tmp_path, monkeypatch):
+    assert inpaint.load("photos").config == inpaint.load().config
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").write_bytes(b"a file")
+    with pytest.raises(InputError, match="photos: "):
+        inpaint.load("photos")
+    with pytest.raises(InputError, match="nothing: "):
+        inpaint.load("nothing")

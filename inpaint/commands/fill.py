@@ -2,6 +2,7 @@
 
 inpaint fill photo.jpg --checkpoint best.pt --caption "a dog on a beach" --samples 8 --out filled
 inpaint fill photos/ --checkpoint best.pt --captions captions.csv --out filled
+inpaint fill photo.jpg --box 120,80,64,48 --out filled
 """
 
 import argparse
@@ -9,9 +10,10 @@ import sys
 
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
-from inpaint.filling import PRECISIONS, fill
+from inpaint import typed
+from inpaint.detail import COARSE, EXACT
+from inpaint.filling import PRECISIONS, TEMPERATURE, fill
 from inpaint.processes import out_of_memory_reported
-from models.sampling import COLDEST
 
 
 def main(argv=None, program=None):
@@ -26,7 +28,7 @@ def parse(argv, program=None):
         prog=program,
         description="Fill the hole of photos: NAME_0.png (the likeliest), NAME_1.png ..., NAME.json and NAME_grid.png. "
         "A photo is turned upright, cut to its centered square and resized to the model's size; then only the hole "
-        "changes.",
+        "changes. With --box or --mask it keeps its size, and only the pixels that they name change.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE_OR_DIR", help="photos, and folders of photos")
@@ -34,25 +36,41 @@ def parse(argv, program=None):
     parser.add_argument("--checkpoint", metavar="FILE", help=weights)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     captions = parser.add_mutually_exclusive_group()
-    captions.add_argument("--caption", metavar="TEXT", help="caption of all photos")
+    several = "caption of all photos; given several times: all of them at once"
+    captions.add_argument("--caption", action="append", metavar="TEXT", help=several)
     captions.add_argument(
         "--captions",
         metavar="FILE",
         help="captions by file name, .jsonl, .csv or .tsv; default: NAME.txt beside a photo",
     )
-    parser.add_argument("--samples", type=_positive_int, default=4, metavar="K", help="samples a photo")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same samples")
-    parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="under 1 for tamer samples")
+    add_hole(parser.add_mutually_exclusive_group())
+    parser.add_argument(
+        "--detail",
+        nargs="?",
+        choices=(COARSE, EXACT),
+        const=COARSE,
+        help="fill a hole larger than the model's at the photo's own resolution: coarse to fine; or, exact, tile by "
+        "tile, with the exact likelihood of the whole hole. Without it the model's fill is enlarged",
+    )
+    parser.add_argument("--samples", type=typed.positive_int, default=4, metavar="K", help="samples a photo")
+    parser.add_argument("--seed", type=typed.seed, default=0, metavar="N", help="same seed, same samples")
+    tamer = "1: the model's own; under 1, tamer samples"
+    parser.add_argument("--temperature", type=typed.temperature, default=TEMPERATURE, metavar="T", help=tamer)
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="fp64",
         help="arithmetic of drawing pixel by pixel; fp32 is faster and now and then rounds a pixel to the other side",
     )
+    both = "2: rows from left to right or from right to left, and log-likelihoods of such drawings; slower, see docs"
+    parser.add_argument("--directions", type=int, choices=(1, 2), default=1, help=both)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
     add_version(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.detail and not (args.box or args.mask):
+        parser.error("--detail needs --box or --mask")
+    return args
 
 
 def run(args):
@@ -61,12 +79,16 @@ def run(args):
         args.images,
         args.checkpoint,
         args.out,
-        caption=args.caption,
+        caption=args.caption[0] if args.caption and len(args.caption) == 1 else args.caption,
         captions=args.captions,
+        box=args.box,
+        mask=args.mask,
+        detail=args.detail,
         samples=args.samples,
         seed=args.seed,
         temperature=args.temperature,
         precision=args.precision,
+        directions=args.directions,
         device=args.device,
         progress=True,
         overwrite=args.overwrite,
@@ -75,29 +97,15 @@ def run(args):
         print(printable(f"note: {note}"), file=sys.stderr)
     for path, reason in done.rejects:
         print(printable(f"error: {path}: {reason}"), file=sys.stderr)
-    if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != 1):
+    if done.records and done.records[0]["sample_is_mean"] and (args.samples > 1 or args.temperature != TEMPERATURE):
         print("note: a sample of this model is its mean, whatever --samples, --seed and --temperature", file=sys.stderr)
     print(printable(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}"))
     return 1 if done.rejects else 0
 
 
-def _positive_int(text):
-    return _in_range(text, int, lambda value: 1 <= value <= 10_000, "a whole number from 1 to 10000")
-
-
-def _seed(text):
-    return _in_range(text, int, lambda value: 0 <= value < 2**63, "a whole number from 0 on")
-
-
-def _temperature(text):
-    return _in_range(text, float, lambda value: COLDEST <= value < float("inf"), f"a number from {COLDEST} on")
-
-
-def _in_range(text, kind, fits, expected):
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not fits(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-    return value
+def add_hole(group):
+    """Add --box and --mask to a group of options."""
+    pixels = "in the upright photo's own pixels"
+    group.add_argument("--box", type=typed.box, metavar="X,Y,W,H", help=f"the hole, {pixels}")
+    mask = f"image of the photo's size, {pixels}: white is what to fill (level 224 and up; black is below 32)"
+    group.add_argument("--mask", metavar="MASK.png", help=mask)

@@ -1,4 +1,4 @@
-"""Nats of images with their captions, with none, and with captions of others.
+"""Nats of images with their captions, one by one and several at once, with none, and with captions of others.
 
 The images are the clusters: an image with several captions counts once, with the mean of its captions' nats.
 """
@@ -14,6 +14,7 @@ from inpaint.evaluation.scoring import check_finite, score
 from inpaint.masks import unknown_of
 
 SCORED = ("all", "first")
+AT_ONCE = (1, 2, 3, 5)  # captions of an image that are given at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Scorer:
         return means, [part if own else part[:0] for part, own in zip(apart, captions, strict=True)]
 
     def with_texts(self, texts, label, what):
-        """Score each image with its list of `texts`: n arrays of nats, empty where the list is."""
+        """Score each image with its list of `texts`, each a string or a list of strings that are given at once: n
+        arrays of nats, empty where the list is."""
         images = np.repeat(np.arange(len(texts)), [len(some) for some in texts])
         flat = [text for some in texts for text in some]
         nats = self._score(images, flat, label, what) if len(images) else np.zeros(0)
@@ -108,9 +110,33 @@ def nats_by_caption(scorer, options, seed):
         "caption_nats": caption_nats,
         "pixel_nats": pixel_nats,
         "ring_nats": ring_nats,
+        "nats_at_once": _at_once(scorer, scorer.used(captions), caption_nats, seed),
         **_without(scorer, captions, nats),
         **_of_others(scorer, scorer.used(whole), options, seed),
     }
+
+
+def _at_once(scorer, captions, caption_nats, seed):
+    """Nats with 1, 2, 3 and 5 captions at once: float64 (n, 4), NaN for an image with fewer.
+
+    Which captions is drawn by (seed, image) alone, those of a count among those of the next, since the captions of a
+    photo may come in an order: Flickr8k's are sorted. One alone was scored already.
+    """
+    sizes = zip(scorer.indices, map(len, captions), strict=True)
+    orders = [np.random.default_rng([seed, i]).permutation(size) for i, size in sizes]
+    nats = np.full((len(captions), len(AT_ONCE)), np.nan)
+    for column, count in enumerate(AT_ONCE):
+        have = [len(texts) >= count for texts in captions]
+        if count == 1:
+            nats[have, column] = [one[order[0]] for one, order in zip(caption_nats, orders, strict=True) if len(one)]
+            continue
+        chosen = [
+            [[texts[k] for k in order[:count]]] if enough else []
+            for texts, order, enough in zip(captions, orders, have, strict=True)
+        ]
+        found = scorer.with_texts(chosen, f"{count} at once", f"nats with {count} captions at once")
+        nats[have, column] = [one[0] for one in found if len(one)]
+    return nats
 
 
 def _without(scorer, captions, nats):

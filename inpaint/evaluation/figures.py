@@ -41,6 +41,7 @@ class Evaluation:
       nats_unlike: float64 (n,), with the first caption of image `unlike`; NaN if that is -1.
       unlike: int64 (n,), the image whose caption is most unlike one's own among a few, -1 for none.
       nats_mixture: float64 (n,), minus the log of the mean probability over random captions of others; NaN for none.
+      nats_at_once: float64 (n, len(AT_ONCE)), with so many of its captions at once; NaN for an image with fewer.
       floor: float64 (n,), the entropy of the Bernoulli targets.
       pixel_nats: float64 (h, w), nats of each pixel of the hole, scored as `nats`, mean over the images in which it is
         unknown.
@@ -81,6 +82,7 @@ class Evaluation:
     nats_unlike: np.ndarray
     unlike: np.ndarray
     nats_mixture: np.ndarray
+    nats_at_once: np.ndarray
     floor: np.ndarray
     pixel_nats: np.ndarray
     ring_nats: np.ndarray
@@ -138,13 +140,17 @@ class Evaluation:
         own = self.nats_first if what == "unlike" else self.nats
         return (getattr(self, f"nats_{what}") - own)[self.has_gain_over(what)]
 
+    def has_at_once(self, column):
+        """bool (n,): which images have so many captions, `column` of `nats_at_once`."""
+        return self.captioned & np.isfinite(self.nats_at_once[:, column])
+
     def has_gain_over(self, what):
         """bool (n,): which images `gain_over` holds."""
         return self.captioned & np.isfinite(getattr(self, f"nats_{what}"))
 
 
 AVERAGED = ("nats", "nats_none", "nats_swapped", "nats_unlike", "nats_mixture", "pixel_nats", "ring_nats")
-AVERAGED += ("psnr", "ssim", "images_per_second")
+AVERAGED += ("nats_at_once", "psnr", "ssim", "images_per_second")
 
 
 def mean_of(evaluations):

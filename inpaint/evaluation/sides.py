@@ -15,7 +15,7 @@ from models import Inpainter
 
 # Options that say where and with what a training ran, not what it learned.
 ELSEWHERE = {"data", "out", "device", "compile", "checkpoint_every", "keep", "workers", "accumulate"}
-CAPTIONS = {"use_captions", "caption_dropout", "caption_lr", "caption_injection"}
+CAPTIONS = {"use_captions", "caption_dropout", "caption_lr", "caption_injection", "captions_at_once", "caption_loss"}
 LENGTHS = ("steps", "epochs", "minutes")
 
 

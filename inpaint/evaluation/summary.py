@@ -5,6 +5,7 @@ import numpy as np
 from data_prep.printing import printable
 from inpaint import units
 from inpaint.evaluation import statistics
+from inpaint.evaluation.caption_figures import AT_ONCE
 from inpaint.evaluation.figures import GAINS
 
 LABELS = {
@@ -52,6 +53,7 @@ def summarise(evaluation):
         "bits_per_unknown_subpixel": per_dim if evaluation.proper else None,
         "bernoulli_cross_entropy": None if evaluation.proper else cross_entropy,
         "caption_gain_nats_per_image": gain if evaluation.uses_captions else None,
+        "caption_gain_by_count": gain_by_count(evaluation) if evaluation.uses_captions else None,
         "psnr_db": float(evaluation.psnr.mean()),
         "ssim": float(evaluation.ssim.mean()),
         "images_per_second": float(evaluation.images_per_second),
@@ -70,6 +72,26 @@ def gain_over(evaluation, what):
     """A caption gain, see `statistics.gain_and_ci95`, `what` of figures.GAINS; None for no image to take it of."""
     gains = np.stack([one.gain_over(what) for one in evaluation.trainings])
     return statistics.gain_and_ci95([gains], evaluation.seed)
+
+
+def gain_by_count(evaluation, others=None):
+    """What 1, 2, 3 and 5 of an image's captions save at once, over the images that have as many.
+
+    Args:
+      others: float64 (S, n), nats without captions to take the gain over; None for the same model's.
+
+    Returns: {"1": see `statistics.gain_and_ci95`, ...}; None for a count that no image has.
+    """
+    found = {}
+    for column, count in enumerate(AT_ONCE):
+        has = evaluation.has_at_once(column)
+        own = np.stack([one.nats_at_once[has, column] for one in evaluation.trainings])
+        if others is None:
+            sides = [np.stack([one.nats_none[has] for one in evaluation.trainings]) - own]
+        else:
+            sides = [others[:, has], -own]
+        found[str(count)] = statistics.gain_and_ci95(sides, evaluation.seed)
+    return found
 
 
 def table(summary):
@@ -91,7 +113,7 @@ def table(summary):
         floor, excess = cross_entropy["floor_nats_per_image"], cross_entropy["excess_nats_per_image"]
         lines.append(line("", "a cross-entropy of intensities, not a likelihood of 8-bit values: no bits per dim"))
         lines.append(line("its floor", f"{floor:.2f} nats, the entropy of the targets; excess {excess:.2f}"))
-    lines += _gain_lines(summary) + _truth_lines(summary)
+    lines += _direction_lines(summary) + _gain_lines(summary) + _truth_lines(summary)
     for label, key, unit in (("PSNR of the mean", "psnr_db", " dB"), ("SSIM of the mean", "ssim", "")):
         if summary[key] is not None and summary[key] == summary[key]:
             lines.append(line(label, f"{summary[key]:.3f}{unit}"))
@@ -131,6 +153,12 @@ def _mask_lines(summary):
     return [line("masks", masks_text(summary))] if summary["masks"] != "box" else []
 
 
+def _direction_lines(summary):
+    """What two directions gain, if the figures are of two."""
+    over = summary.get("over_one_direction")
+    return [line("one direction's", f"minus these: {statistics.in_words(over['gain_nats_per_image'])}")] if over else []
+
+
 def _checkpoint_lines(summary):
     """Of each of several checkpoints its figures; and a warning where the split chose it."""
     several = summary.get("checkpoints", [])
@@ -150,7 +178,14 @@ def _gain_lines(summary):
     known = [line(label, statistics.in_words(gains[key])) for key, label in LABELS.items() if gains.get(key)]
     if gains and not known:
         return [line("gain of a caption", "none of these images has one")]
-    return known
+    by_count = summary["caption_gain_by_count"] or {}
+    return known + ([line("so many at once", count_text(by_count))] if by_count.get("2") else [])
+
+
+def count_text(gains):
+    """Gains of captions at once in a line."""
+    texts = {count: statistics.as_texts(gain, "{:+.2f}") for count, gain in gains.items() if gain}
+    return "; ".join(f"{count}: {mean}, {between}" for count, (mean, between) in texts.items())
 
 
 def _truth_lines(summary):

@@ -11,7 +11,7 @@ from data_prep.errors import InputError
 from inpaint.evaluation import statistics
 from inpaint.evaluation.caption_figures import Scorer
 from inpaint.evaluation.sides import budget_text
-from inpaint.evaluation.summary import line, yes
+from inpaint.evaluation.summary import count_text, gain_by_count, line, yes
 
 
 def check_comparable(model, name, other, other_name):
@@ -59,7 +59,8 @@ def compare(evaluation, others, photos, *, batch_size=64, progress=False):
       (the JSON's "versus", over_captionless). The first has `checkpoint` (the first of them), `decoder`, `likelihood`,
       `uses_captions`, `nats_per_image` (the mean over them), and `checkpoints`, each with its own;
       `gain_nats_per_image`, their nats minus those of the evaluated side, {"mean", "ci95", "of"}; and `better_on`, the
-      share of images on which the evaluated side has fewer nats, 0 to 1. The second is that gain on the captioned
+      share of images on which the evaluated side has fewer nats, 0 to 1; if the second is not None, also
+      `gain_by_count`, the same with 1, 2, 3 and 5 captions at once. The second is that gain on the captioned
       images alone; None unless the evaluated side takes captions and the other does not.
 
     Raises:
@@ -85,6 +86,8 @@ def compare(evaluation, others, photos, *, batch_size=64, progress=False):
         "better_on": float((theirs.mean(axis=0) > evaluation.nats).mean()),
     }
     fair = evaluation.uses_captions and not other.uses_captions
+    if fair:
+        versus["gain_by_count"] = gain_by_count(evaluation, theirs)
     sides = [theirs[:, captioned], -ours[:, captioned]]
     return versus, statistics.gain_and_ci95(sides, evaluation.seed) if fair else None
 
@@ -102,6 +105,8 @@ def table(summary):
         line("its nats minus these", f"{statistics.in_words(versus['gain_nats_per_image'])}, paired"),
         line("", verdict(summary)),
     ]
+    if (versus.get("gain_by_count") or {}).get("2"):
+        lines.append(line("so many at once", count_text(versus["gain_by_count"])))
     return "\n".join(lines + [line(label, text) for label, text in budget_lines(summary)])
 
 

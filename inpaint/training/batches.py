@@ -1,8 +1,8 @@
 """Training batches as a pure function of the step, so that a resumed run equals one that never stopped.
 
 Step s holds the images at positions s B to (s + 1) B of an endless stream: one permutation of the training set after
-another, each keyed by (seed, epoch). The choice of caption, augmentation, caption dropout and masks are keyed by (seed,
-epoch, image). No random state passes from batch to batch, so batches do not depend on workers, processes or
+another, each keyed by (seed, epoch). The choice of captions, augmentation, caption dropout and masks are keyed by
+(seed, epoch, image). No random state passes from batch to batch, so batches do not depend on workers, processes or
 interruptions, and each of several processes can take its share of the same batch. torch's samplers keep a state
 instead, and its DistributedSampler pads the shares.
 """
@@ -26,11 +26,12 @@ PART = 64  # images prepared at once, so that a large batch comes in short steps
 
 @dataclass(frozen=True)
 class Batch:
-    """border uint8 (B, 3, H, W), unknown pixels 0; center uint8 (B, 3, h, w), B captions, known bool (B, 1, H, W)."""
+    """border uint8 (B, 3, H, W), unknown pixels 0; center uint8 (B, 3, h, w), B captions or B lists of captions, known
+    bool (B, 1, H, W)."""
 
     border: Tensor
     center: Tensor
-    captions: list[str]
+    captions: list[str] | list[list[str]]
     known: Tensor
 
     def to(self, device: torch.device) -> "Batch":
@@ -47,7 +48,8 @@ def joined(parts: list[Batch]) -> Batch:
     border, center, known = (
         torch.cat([getattr(part, name) for part in parts]) for name in ("border", "center", "known")
     )
-    return Batch(border, center, [caption for part in parts for caption in part.captions], known)
+    captions: Any = [caption for part in parts for caption in part.captions]
+    return Batch(border, center, captions, known)
 
 
 def generator_of(seed: int, *key: int) -> np.random.Generator:
@@ -65,7 +67,8 @@ class Augmentation:
       shift: move the image by up to this many pixels each way, as far as there is border on the side from which
         pixels enter: these are marked unknown, and none of them may be the center's.
       jitter: multiply the image by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
-      caption_dropout: probability that an image comes without its caption.
+      caption_dropout: probability that an image comes without its captions.
+      captions_at_once: K; with 1 an image comes with one of its captions, with more as a list of 1 to K of them.
       masks: `box`, the whole hole is unknown; or `mixed`, see masks.py.
     """
 
@@ -74,6 +77,7 @@ class Augmentation:
     shift: int = 0
     jitter: float = 0.0
     caption_dropout: float = 0.1
+    captions_at_once: int = 1
     masks: str = "box"
 
 
@@ -129,10 +133,10 @@ class Batches:
         images = self.photos.whole([image for _, image in members], generators)  # (B, 3, H, W)
         vary = self.augmentation
         known = torch.ones(len(members), 1, *images.shape[2:], dtype=torch.bool)  # (B, 1, H, W)
-        captions = []
+        captions: Any = []
         for i, (epoch, image) in enumerate(members):
             random = generator_of(self.seed, 1, epoch, image)
-            captions.append(self._caption(image, random))
+            captions.append(self._captions(epoch, image, random))
             if vary.flip and random.random() < 0.5:
                 images[i] = images[i].flip(-1)
             if vary.crop < 1:
@@ -157,10 +161,17 @@ class Batches:
         generators = [generator_of(self.seed, 3, epoch, image) for epoch, image in members]
         return torch.from_numpy(np.stack([masks.mixed(random, hole, size) for random in generators]))[:, None]
 
-    def _caption(self, image: int, random: np.random.Generator) -> str:
-        captions = self.photos.captions_of(image)
+    def _captions(self, epoch: int, image: int, random: np.random.Generator) -> str | list[str]:
+        """One caption, "" if it is left out; or a list, empty if they are."""
+        captions, most = self.photos.captions_of(image), self.augmentation.captions_at_once
         dropped, choice = random.random() < self.augmentation.caption_dropout, random.integers(max(len(captions), 1))
-        return captions[choice] if captions and not dropped else ""
+        if most == 1:
+            return captions[choice] if captions and not dropped else ""
+        if dropped or not captions:
+            return []
+        several = generator_of(self.seed, 4, epoch, image)
+        count = several.integers(1, min(most, len(captions)) + 1)
+        return [captions[i] for i in several.choice(len(captions), count, replace=False)]
 
 
 def amplified(image: Tensor, gains: np.ndarray) -> Tensor:

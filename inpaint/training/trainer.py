@@ -97,9 +97,7 @@ class Trainer:
             taken, fresh = checkpoints.take_over(self.learner.model, self.config.init_from)
             self.learner.averaged.load_state_dict(self.learner.model.state_dict())
             if self.writes:
-                print(
-                    f"{printable(self.config.init_from)}: took over {len(taken)} weights: {', '.join(taken) or 'none'}"
-                )
+                print(f"{printable(self.config.init_from)}: took over {len(taken)} weights")
                 print(f"initialised afresh: {', '.join(fresh) or 'none'}")
 
     def go_on(self, saved: dict, allow_other_data: bool = False) -> list[str]:
@@ -124,9 +122,7 @@ class Trainer:
             changed = [key for key, value in model.config.items() if saved["model"].get(key) != value]
             raise InputError(f"{path}: the checkpoint is of another model: {', '.join(changed)} differ")
         try:
-            model.load_state_dict(saved["weights"])
-            self.learner.averaged.load_state_dict(saved["averaged"])
-            self.learner.optimizer.load_state_dict(saved["optimizer"])
+            self.learner.restore(saved)
             self.progress = {key: type(value)(saved["progress"][key]) for key, value in self.progress.items()}
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise InputError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from error
@@ -188,8 +184,9 @@ class Trainer:
         config, progress, step = self.config, self.progress, self.progress["step"]
         began = time.monotonic()
         total = self._total_steps()
-        rate = learning_rate(config, step, step / total if total else progress["seconds"] / (60 * config.minutes))
-        nats, norm = self.learner.step(batch, step, rate)
+        done = step / total if total else progress["seconds"] / (60 * config.minutes)
+        rate = learning_rate(config, step, done)
+        nats, norm = self.learner.step(batch, step, rate, done)
         if math.isfinite(nats) and math.isfinite(norm):
             self._bad_in_a_row = 0
             progress["recent"].append(nats)
@@ -211,6 +208,8 @@ class Trainer:
                 "images_per_second": config.batch_size / (time.monotonic() - began),
                 "skipped_steps": progress["skipped"],
             }
+            if self.learner.caption_loss is not None:
+                figures["caption_loss"] = self.learner.caption_loss
             self._report(step + 1, float(np.mean(progress["recent"])), figures)
             progress["recent"].clear()
 
@@ -281,7 +280,7 @@ class Trainer:
             },
         }
         if resumable:
-            checkpoint["optimizer"] = learner.optimizer.state_dict()
+            checkpoint |= learner.to_resume()
         checkpoints.save_keeping(self.folder / name, checkpoint, self.config.keep if resumable else 1)
 
     @contextlib.contextmanager

@@ -35,7 +35,7 @@ def xavier_all_(module: nn.Module) -> None:
             nn.init.zeros_(parameter)
 
 
-def zero_(layer: nn.Conv2d) -> None:
+def zero_(layer: nn.Conv2d | nn.Linear) -> None:
     """Weights and biases of zero."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:

@@ -1,0 +1,9 @@
+"""The page of `inpaint serve` as a Hugging Face Space: this file, requirements.txt and README.md are all it needs."""
+
+from data_prep.errors import exit_on_signals, run_main
+
+if __name__ == "__main__":
+    exit_on_signals()
+    from inpaint.commands.serve import main
+
+    run_main(main, ["--host", "0.0.0.0", "--port", "7860"])  # a Space is reached from outside

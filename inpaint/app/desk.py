@@ -1,0 +1,120 @@
+"""Where requests are answered: one model, one request at a time, each in a folder of its own.
+
+What is written there is what `inpaint fill` and `inpaint score` write, by the same functions.
+"""
+
+import contextlib
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data_prep.errors import InputError
+from data_prep.files import write_json
+from data_prep.photos import locate_file, read_bytes
+from data_prep.recognise import FILLED, SCORED
+from data_prep.whole_photo import read_whole
+from inpaint.app.limits import Limits, unwatched
+from inpaint.app.requests import Drawing, Place
+from inpaint.fill_inputs import results_of
+from inpaint.fill_job import Job
+from inpaint.hole_filling import check_masks, fill_holes
+from inpaint.hole_scores import score_with
+from inpaint.processes import out_of_memory_reported
+from inpaint.ready import Ready
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The record of a fill or a score, its JSON, and the images: filled photos, the likeliest first; or maps."""
+
+    record: dict[str, Any]
+    json: Path
+    images: list[Path]
+
+
+class Desk:
+    """Answers requests.
+
+    Args:
+      given: the model.
+      folder: for results; those older than `limits.kept_seconds` are removed. Uploads lie beside it.
+
+    Raises: InputError if the model cannot fill any hole of a photo.
+    """
+
+    def __init__(self, given: Ready, folder: Path, limits: Limits | None = None):
+        check_masks(given)
+        self.given, self.folder, self.limits = given, folder, limits or Limits()
+        self.busy, self.closing = threading.Lock(), threading.Event()
+
+    def fill(
+        self, place: Place, drawing: Drawing, watch: Callable[[list[Any], str], Iterable[Any]] = unwatched
+    ) -> Answer:
+        """Fill a photo. Raises: InputError if that fails."""
+        with self._at_work() as out:
+            caption = place.caption if self.given.model.uses_captions else ""
+            facts = {"seed": drawing.seed, "temperature": drawing.temperature, "precision": "fp64", "directions": 1}
+            how = (drawing.samples, drawing.seed, drawing.temperature, torch.float64)
+            job = Job(self.given, lambda path: caption, *how, False, facts, out, True, watch)
+            ((path, record),) = fill_holes(job, [place.photo], place.hole, drawing.detail)
+            if isinstance(record, str):
+                raise InputError(f"{path.name}: {record}")
+            images, _, json = results_of(path, out, drawing.samples)
+            record["photo"] = path.name
+            write_json(json, record, FILLED)
+            return Answer(record, json, images)
+
+    def score(self, place: Place, against: list[Path]) -> Answer:
+        """Score a photo's own pixels and other fills of its hole. Raises: InputError if that fails."""
+        if len(against) > self.limits.against:
+            raise InputError(f"{len(against)} other fills are too many: at most {self.limits.against}")
+        with self._at_work() as out:
+            results = [out / f"{place.photo.stem}{end}" for end in (".json", "_surprise.png", "_entropy.png")]
+            record = score_with(self.given, place.photo, place.hole, results, against, place.caption)
+            record["photo"] = place.photo.name
+            for found in record["scores"]:
+                found["file"] = Path(found["file"]).name
+            write_json(results[0], record, SCORED)
+            return Answer(record, results[0], [path for path in results[1:] if path.exists()])
+
+    def unknown(self, place: Place) -> np.ndarray:
+        """A photo's unknown pixels: bool (H, W)."""
+        return place.hole.unknown(*read_whole(read_bytes(locate_file(str(place.photo)))).image.size)
+
+    def new_folder(self) -> Path:
+        """A folder for what one request writes."""
+        self._sweep()
+        return Path(tempfile.mkdtemp(dir=self.folder))
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[Path]:
+        """One request's folder; it is removed if the request fails. Its name is left out of messages."""
+        with self.busy, out_of_memory_reported():
+            out = self.new_folder()
+            try:
+                yield out
+            except BaseException as error:
+                shutil.rmtree(out, ignore_errors=True)
+                if isinstance(error, InputError):
+                    raise InputError(without_folders(str(error), self.folder.parent)) from None
+                raise
+
+    def _sweep(self) -> None:
+        for path in self.folder.iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > self.limits.kept_seconds:
+                    shutil.rmtree(path)
+
+
+def without_folders(text: str, root: Path) -> str:
+    """A message with the names of the files in `root`, without their folders, whose names have no spaces."""
+    return re.sub(rf"{re.escape(str(root))}/(?:[^/ ]+/)*", "", text)

@@ -1,0 +1,49 @@
+"""Sets of captions: an image may come with one caption or with several at once.
+
+Each caption is encoded by itself and their summaries are averaged, so a set has no order, and a set of one is that
+caption. Captions that hold no character of the alphabet are left out; a set of nothing else is "no caption".
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.caption_encoder import CaptionEncoder, encode
+
+Captions = Sequence[str | Sequence[str]] | Tensor  # for each image a caption, or a set of them; or their summaries
+
+
+def check_captions(captions: Captions | None, count: int) -> Captions:
+    """Captions, one or a set for each of `count` images; none for all if None.
+
+    Raises: ValueError for another number of them.
+    """
+    if captions is None:
+        return [""] * count
+    if len(captions) != count:
+        raise ValueError(f"{len(captions)} captions for {count} borders")
+    return captions
+
+
+def summarize(encoder: CaptionEncoder, captions: Captions, device: torch.device) -> Tensor:
+    """Means of the summaries of each image's captions: float32 (B, S + FOUND).
+
+    Args:
+      captions: B strings, "" for none, or lists of strings; a tensor of summaries is returned as it is.
+    """
+    if isinstance(captions, Tensor):
+        return captions
+    sets = [[caption] if isinstance(caption, str) else caption for caption in captions]
+    codes = encode([text for some in sets for text in some or [""]])  # (M, 256)
+    kept = _readable(codes.split([max(1, len(some)) for some in sets]))
+    with torch.autocast(device.type, enabled=False):
+        summaries = encoder.summary(torch.cat(kept).to(device))  # (M', S + FOUND)
+    if len(summaries) == len(kept):
+        return summaries
+    return torch.stack([part.mean(0) for part in summaries.split([len(part) for part in kept])])
+
+
+def _readable(sets: Sequence[Tensor]) -> list[Tensor]:
+    """Of each set of codes (k, 256) the rows that are not all padding, or one row if all are."""
+    return [some if len(some) == 1 else some[some.any(1)] if some.any() else some[:1] for some in sets]

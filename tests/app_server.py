@@ -1,0 +1,49 @@
+"""`inpaint serve` in a process of its own, for tests of the page and of its API."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Served(NamedTuple):
+    """A page: its address, its process, the folder that its temporary files lie in, and a file of what it said."""
+
+    url: str
+    process: subprocess.Popen
+    temporary: Path
+    said: Path
+
+
+def free_port():
+    """A port that nothing listens on."""
+    with contextlib.closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(checkpoint, folder):
+    """Serve a checkpoint until the block ends; `folder` is for its temporary files."""
+    temporary, said, port = folder / "temporary", folder / "said.txt", free_port()
+    temporary.mkdir(parents=True)
+    command = [sys.executable, "-m", "inpaint", "serve", "--checkpoint", checkpoint, "--port", str(port)]
+    environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+    with open(said, "wb") as errors:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors)
+        try:
+            line = process.stdout.readline().decode()
+            assert line.startswith("the page is at"), said.read_text()
+            yield Served(f"http://127.0.0.1:{port}", process, temporary, said)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=60)
+            finally:
+                process.kill()

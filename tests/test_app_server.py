@@ -1,0 +1,131 @@
+"""`inpaint serve` as a process: its API gives the command's answers, tells what is wrong, and ends cleanly."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from app_server import serving
+from checkpoint_makers import save_fresh
+from data_makers import picture
+
+import inpaint
+
+pytest.importorskip("gradio", reason="no gradio: pip install 'inpaint-from-caption[app]'")
+import httpx  # noqa: E402 - comes with gradio
+from gradio_client import Client, handle_file  # noqa: E402
+from gradio_client.exceptions import AppError  # noqa: E402
+
+FILE = {"meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a checkpoint and a photo."""
+    place = tmp_path_factory.mktemp("served")
+    tiny = {"decoder": "pixelcnn", "image_size": 32, "hole": (8, 8, 16, 16)}
+    save_fresh(place / "best.pt", likelihood="logistic-mixture", **tiny)
+    picture(0, (60, 40)).save(place / "photo.png")
+    return place
+
+
+@pytest.fixture(scope="module")
+def served(folder):
+    with serving(folder / "best.pt", folder) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def client(served, folder):
+    return Client(served.url, verbose=False, download_files=folder / "downloads")
+
+
+def test_the_api_s_fill_is_the_command_s(client, folder, tmp_path):
+    photo, settings = folder / "photo.png", {"caption": "a dog", "samples": 2, "seed": 3}
+    done = inpaint.fill(photo, folder / "best.pt", tmp_path, box=(5, 6, 12, 10), device="cpu", **settings)
+    record, files = client.predict(photo=handle_file(photo), box="5,6,12,10", api_name="/fill", **settings)
+    assert record == {**done.records[0], "photo": "photo.png"}
+    for file in files[:2]:
+        with open(file, "rb") as found:
+            assert found.read() == (tmp_path / file.rsplit("/")[-1]).read_bytes()
+    assert files[2].endswith("photo.json") and len(files) == 3
+
+
+def test_the_api_s_score_is_the_command_s(client, folder, tmp_path):
+    photo = folder / "photo.png"
+    record = inpaint.score(photo, folder / "best.pt", tmp_path, box=(5, 6, 12, 10), device="cpu")
+    found, files = client.predict(photo=handle_file(photo), box="5,6,12,10", api_name="/score")
+    record["scores"][0]["file"] = "photo.png"
+    assert found == {**record, "photo": "photo.png"}
+    for file in files[:2]:
+        with open(file, "rb") as image:
+            assert image.read() == (tmp_path / file.rsplit("/")[-1]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"box": "1,2,3"}, "box: '1,2,3' is not x, y, width, height"),
+        ({"box": "50,30,20,20"}, "photo.png: is 60 x 40 pixels upright: the box 50,30,20,20 reaches outside"),
+        ({"samples": 99}, "samples: 99 are too many"),
+        ({"samples": "x"}, "not of the kind"),
+        ({"temperature": -1}, "temperature: '-1' is not"),
+        ({"photo": handle_file(__file__)}, "test_app_server.py: not an image"),
+    ],
+)
+def test_the_api_tells_what_is_wrong_in_one_line(client, folder, change, told):
+    given = {"photo": handle_file(folder / "photo.png"), "box": "5,6,12,10", **change}
+    with pytest.raises(AppError, match=told) as error:
+        client.predict(**given, api_name="/fill")
+    assert "\n" not in str(error.value) and str(folder) not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "photo, told",
+    [
+        ("/etc/passwd", "was not uploaded"),
+        ({"path": "/etc/passwd", **FILE}, "was not uploaded"),
+        ({"path": "../../../etc/passwd", **FILE}, "was not uploaded"),
+        ({"path": "http://127.0.0.1:9/x.png", **FILE}, "an address is not a file"),
+        ({"path": "/x.png", "url": "http://127.0.0.1:9/x.png", **FILE}, "was not uploaded"),
+    ],
+)
+def test_nothing_is_read_but_what_was_uploaded(served, photo, told):
+    call = f"{served.url}/gradio_api/call/fill"
+    data = {"data": [photo, "0,0,3,3", None, "", 1, 0, 1.0, ""]}
+    event = httpx.post(call, json=data, timeout=60).json()["event_id"]
+    assert told in httpx.get(f"{call}/{event}", timeout=60).text
+    for path in ("/etc/passwd", served.said, sys.executable):
+        assert httpx.get(f"{served.url}/gradio_api/file={path}", timeout=60).status_code in (403, 404)
+
+
+def test_the_page_may_load_nothing_from_elsewhere(served):
+    answer = httpx.get(served.url, timeout=60)
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert not [word for word in ("fonts.googleapis", "cdnjs", "unpkg", "jsdelivr") if word in answer.text]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_fill_ends_it_cleanly(folder, tmp_path, number):
+    with serving(folder / "best.pt", tmp_path) as page:
+        call = f"{page.url}/gradio_api/call/fill"
+        with open(folder / "photo.png", "rb") as photo:
+            (path,) = httpx.post(f"{page.url}/gradio_api/upload", files={"files": photo}, timeout=60).json()
+        data = {"data": [{"path": path, **FILE}, "1,1,16,16", None, "", 32, 0, 1.0, "exact"]}
+        httpx.post(call, json=data, timeout=60).raise_for_status()
+        while not list(page.temporary.glob("inpaint-serve-*/results/*")):
+            time.sleep(0.05)
+        page.process.send_signal(number)
+        assert page.process.wait(timeout=90) == 1
+        said = page.said.read_text()
+        assert said == f"error: {'interrupted' if number == signal.SIGINT else 'terminated by SIGTERM'}\n"
+        assert not list(page.temporary.iterdir())
+
+
+def test_a_port_in_use_is_one_line_and_exit_code_1(served, folder, root):
+    port = served.url.rsplit(":")[-1]
+    command = [sys.executable, "-m", "inpaint", "serve", "--checkpoint", folder / "best.pt", "--port", port]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(f"error: 127.0.0.1:{port}: cannot be served: ") and done.stderr.count("\n") == 1
