@@ -178,14 +178,14 @@ def _assemble(
     """Join the shards; write FILE.rejects.csv, then FILE.h5."""
     from data_prep.h5write import SplitContent, write
 
-    def shard(job: Job):
-        found = read_shard(shard_path(folder, job.number), options.image_size)
+    def shard(job: Job, pixels: bool = True):
+        found = read_shard(shard_path(folder, job.number), options.image_size, pixels)
         if found is None:
             raise InputError(f"{shard_path(folder, job.number)}: damaged while the file was put together; run again")
         return found
 
     rejects, contents = list(source.rejects), {}
-    heads = {job: shard(job)._replace(pixels=None) for job in jobs}  # of all shards; pixels are read once more below
+    heads = {job: shard(job, pixels=False) for job in jobs}  # of all shards; pixels are read, and checked, below
     twice = _twice(source, heads)
     for split in SPLITS:
         own = [job for job in jobs if job.split == split]

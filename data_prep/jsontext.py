@@ -59,6 +59,8 @@ def identifier(value, key: str, where: str) -> int | str:
       InputError: `value` is no object, lacks the key, or has another type under it.
     """
     found = value.get(key) if isinstance(value, dict) else None
+    if type(found) is int and found in INT64:  # nearly every id
+        return found
     if isinstance(found, str) and found.strip():
         found = found.strip()
         if not re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", found):

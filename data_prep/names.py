@@ -19,6 +19,7 @@ NOT_READ = (  # photos and drawings that no reader here decodes: listed, never p
 TEXTS = (".txt", ".caption", ".text")  # captions beside a photo; .json too
 SYSTEM_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "#recycle"}
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
+_SYSTEM = SYSTEM_FOLDERS | SYSTEM_FILES
 
 SPLIT_WORDS = {
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},
@@ -34,7 +35,7 @@ def is_photo(name: str) -> bool:
 
 def is_system(name: str) -> bool:
     """Whether a file's or folder's own name is hidden (`.x`, `._x`) or an operating system's (`__MACOSX`, `@eaDir`)."""
-    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS | SYSTEM_FILES
+    return name.startswith(".") or name.lower() in _SYSTEM
 
 
 def split_in(text: str) -> str | None:

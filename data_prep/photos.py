@@ -47,10 +47,18 @@ class Location(NamedTuple):
     method: int = STORED
 
 
+class Pixels(NamedTuple):
+    """An image in memory: `data` is uint8 (side, side, channels), channels 1 or 3."""
+
+    side: int
+    channels: int
+    data: bytes
+
+
 class Photo(NamedTuple):
     """One image of a source.
 
-    `captions` are UTF-8; `where` is a Location, a demo.Scene to be drawn, or image_sets.Pixels. `known_by` is what
+    `captions` are UTF-8; `where` is a Location, a demo.Scene to be drawn, or Pixels. `known_by` is what
     tells it from every other: its "id" (COCO's), its "content", "both", or its "place" in a published set.
     `may_be_test`: whether it may be drawn into a test split.
     """

@@ -6,7 +6,6 @@ of another kind, or one too damaged to tell, is not recognised.
 """
 
 import json
-import pickletools
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,6 +120,8 @@ def _is_checkpoint(path: Path) -> bool:
         name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
         with archive.open(name) as file:
             head = file.read(16 * 2**20)
+    import pickletools  # here: a build seldom meets a checkpoint
+
     texts = (value for _, value, _ in pickletools.genops(head) if isinstance(value, str))
     return next(texts) == "schema" and all(key in head for key in CHECKPOINT_KEYS)
 

@@ -7,7 +7,6 @@ photos and the options, so the resulting file is the same for any number of work
 
 import hashlib
 import json
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +14,8 @@ import numpy as np
 
 from data_prep.decode import decode, resized
 from data_prep.files import replacing
-from data_prep.photos import Photo, Rejected, read_bytes
+from data_prep.photos import Photo, Pixels, Rejected, read_bytes
 from data_prep.sources.demo import Scene, draw
-from data_prep.sources.image_sets import Pixels
 
 REVISION = 2  # of decode.py and sources/demo.py: one more with each change of theirs that alters a pixel
 
@@ -43,6 +41,8 @@ def plan_shards(photos: dict[str, list[Photo]]) -> list[Job]:
 
 def decoder_versions() -> dict:
     """Versions that the pixels of a shard depend on; shards of other versions are remade, never mixed."""
+    from importlib.metadata import PackageNotFoundError, version  # here: it takes a while to import
+
     import PIL
     from PIL import features
 
@@ -108,14 +108,17 @@ class Shard(NamedTuple):
     pixels: np.ndarray | None
 
 
-def read_shard(path: Path, image_size: int) -> Shard | None:
-    """Read a shard; None if it is not whole."""
+def read_shard(path: Path, image_size: int, pixels: bool = True) -> Shard | None:
+    """Read a shard; None if it is not whole. Without pixels its head alone is read, and only the head is checked."""
     try:
         with open(path, "rb") as file:
-            header, block = json.loads(file.readline()), file.read()
+            header = json.loads(file.readline())
+            if not pixels:
+                return Shard(header["kept"], header["digests"], header["rejects"], None)
+            block = file.read()
         if hashlib.sha256(block).hexdigest() != header["sha256"]:
             return None
-        pixels = np.frombuffer(block, np.uint8).reshape(len(header["kept"]), image_size, image_size, 3)
-        return Shard(header["kept"], header["digests"], header["rejects"], pixels)
+        images = np.frombuffer(block, np.uint8).reshape(len(header["kept"]), image_size, image_size, 3)
+        return Shard(header["kept"], header["digests"], header["rejects"], images)
     except (OSError, ValueError, KeyError, TypeError):
         return None

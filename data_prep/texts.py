@@ -65,4 +65,6 @@ def lines(text: str) -> list[str]:
 
 def is_blank(caption: str) -> bool:
     """Whether a caption has no visible character: only spaces, control and format characters."""
+    if caption[:1].isalnum():  # nearly every caption: no need to look further
+        return False
     return all(unicodedata.category(character)[0] in "ZC" for character in caption)

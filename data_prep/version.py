@@ -5,7 +5,6 @@ import contextlib
 import os
 import re
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from data_prep.recognise import PROGRAM
@@ -18,6 +17,8 @@ def program_version() -> str:
     project = _own_project()
     if project is not None:
         return re.search(r'^version = "([^"]+)"', project, re.MULTILINE)[1]
+    from importlib.metadata import PackageNotFoundError, version  # here: it takes a while to import
+
     try:
         return version(PROGRAM)
     except PackageNotFoundError:

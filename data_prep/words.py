@@ -28,8 +28,11 @@ class WordCount:
         for caption in captions:
             words = tokenize(caption.decode().lower())
             self.lengths[len(words)] += times
-            for word in words:
-                self.words[word] += times
+            if times == 1:
+                self.words.update(words)  # counts in C
+            else:
+                for word in words:
+                    self.words[word] += times
 
     def vocabulary(self) -> dict[str, int]:
         """Words and counts, the most frequent first, ties in alphabetical order."""
@@ -47,6 +50,11 @@ class WordCount:
             if left <= 0 and count:
                 return length
         return 0
+
+
+def words_of(caption: str) -> list[str]:
+    """The words of a caption, lower-cased."""
+    return _tokenizer()(caption.lower())
 
 
 def count_words(photos: dict[str, list], counts: dict[str, WordCount], step: int = 64) -> Iterator[bool]:

@@ -1,6 +1,6 @@
 """Kill builds, trainings, evaluations and fills at random moments, over and over, and see that nothing is ever lost.
 
-    python tests/soak.py [--kills 300] [--seed 0] [--folder DIR]
+    python tests/soak.py [--kills 300] [--seed 0] [--photos 1200] [--folder DIR]
 
 Each job first runs undisturbed. Then the same job runs again in a folder of its own, is killed with SIGKILL after a
 random time, and is started again, until it ends by itself; then the next folder. After every kill what was whole
@@ -55,11 +55,11 @@ class Job:
 class Build(Job):
     refusal = "another build is writing it"
 
-    def __init__(self, root, processes=1):
+    def __init__(self, root, photos, processes=1):
         self.processes, self.name = processes, "build" if processes == 1 else "two builds"
         self.source = root / "photos"
         if not self.source.exists():
-            coco(self.source, {"train2014": jpegs(1200), "val2014": jpegs(100, "v")})
+            coco(self.source, {"train2014": jpegs(photos), "val2014": jpegs(100, "v")})
 
     def command(self, folder):
         return ["data_prep/build_h5.py", "--coco", self.source, "--out", folder / "file.h5", "--workers", "2"]
@@ -253,6 +253,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="a new folder to work in, kept (default: one that is removed)")
     parser.add_argument("--decoders", nargs="+", default=DECODERS, choices=DECODERS, help="to train (default: all)")
+    parser.add_argument("--photos", type=int, default=1200, help="to build the training set of (default: %(default)s)")
     parser.add_argument("--jobs", metavar="WORD", default="", help="kill only jobs with this in their names")
     options = parser.parse_args()
     rng = random.Random(options.seed)
@@ -271,7 +272,11 @@ def soak_all(root, options, rng):
     first = options.decoders[0]
     data = root / "build" / "undisturbed" / "file.h5"
     trained = root / f"training of {first}" / "undisturbed" / "run" / "best.pt"
-    jobs = [Build(root), Build(root, 2), *(Training(data, decoder) for decoder in options.decoders)]
+    jobs = [
+        Build(root, options.photos),
+        Build(root, options.photos, 2),
+        *(Training(data, decoder) for decoder in options.decoders),
+    ]
     photos = sorted((root / "photos" / "val2014").iterdir())[:12]
     for processes in (1, 2):
         jobs += [Evaluation(data, trained, processes), Fill(photos, trained, processes)]

@@ -37,13 +37,8 @@ def one_by_one(demo_file):
     return nats_of_every_model(demo_file, batch_size=1)
 
 
-@pytest.fixture(scope="module")
-def backwards_in_sevens(demo_file):
-    return nats_of_every_model(demo_file, batch_size=7, backwards=True)
-
-
 @pytest.mark.parametrize("kind", KINDS, ids=name_of)
-@pytest.mark.parametrize("other", ["one_by_one", "backwards_in_sevens", "two_processes"])
+@pytest.mark.parametrize("other", ["one_by_one", "two_processes"])
 def test_the_nats_of_an_image_are_the_same_however_it_is_scored(kind, other, reference, request):
     nats, again = reference[name_of(kind)], request.getfixturevalue(other)[name_of(kind)]
     assert nats.shape == again.shape == (SCORED,) and np.ptp(nats) > 1

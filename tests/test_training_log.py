@@ -1,13 +1,14 @@
 """The TensorBoard log beside a checkpoint: all of it is on the disk before the checkpoint, and no step comes twice."""
 
+import itertools
 import shutil
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer.record_writer import RecordWriter
-from training_commands import command, run
 
 from inpaint import checkpoints
 from inpaint.config import Config
@@ -17,7 +18,7 @@ from inpaint.training.trainer import Trainer
 
 def a_trainer(demo_file, folder, **options):
     small = {"size": "xs", "batch_size": 2, "val_limit": 2, "precision": "fp32", "evaluate_every": 1}
-    return Trainer(Config(data=str(demo_file), out=str(folder), **small, **options), torch.device("cpu"))
+    return Trainer(Config(data=str(demo_file), out=str(folder), **small | options), torch.device("cpu"))
 
 
 def steps_logged(folder, tag="val/nats_per_image"):
@@ -81,15 +82,19 @@ def test_a_run_that_ends_on_a_checkpoint_step_saves_once(demo_file, tmp_path, ch
     assert steps_logged(tmp_path)[-1] == 12  # the last step is evaluated before it is saved
 
 
-def test_a_run_limited_by_the_clock_saves_its_last_step_once(demo_file, tmp_path):
-    """Some seconds long; a run that is over when it is resumed saves nothing anew."""
-    options = ["--minutes", "0.03", "--checkpoint-every", "1", "--evaluate-every", "3"]
-    done = run([word for word in command(demo_file, tmp_path, *options) if word not in ("--steps", "12")])
-    assert done.returncode == 0, done.stderr
+def test_a_run_limited_by_the_clock_saves_its_last_step_once(demo_file, tmp_path, monkeypatch):
+    """By a clock that goes on a second whenever it is read; a run that is over when it is resumed saves nothing
+    anew."""
+    clock = SimpleNamespace(monotonic=map(float, itertools.count()).__next__)
+    monkeypatch.setattr(loop, "time", clock)
+    options = {"minutes": 0.2, "checkpoint_every": 1, "evaluate_every": 3}
+    trainer = a_trainer(demo_file, tmp_path, **options)
+    trainer.run()
     steps = [checkpoints.read(tmp_path / name)["progress"]["step"] for name in ("last.pt", "last-1.pt")]
-    assert steps[0] == steps[1] + 1
+    assert steps[0] == steps[1] + 1 == trainer.progress["step"] > 3 and trainer.stopped is None
     before = (tmp_path / "last.pt").read_bytes(), (tmp_path / "last-1.pt").read_bytes()
-    words = [*command(demo_file, tmp_path, *options), "--resume"]
-    again = run([word for word in words if word not in ("--steps", "12")])
-    assert again.returncode == 0 and f"continues at step {steps[0]}" in again.stderr, again.stderr
+    again = a_trainer(demo_file, tmp_path, **options)
+    again.go_on(checkpoints.read(tmp_path / "last.pt"))
+    again.run()
+    assert again.progress["step"] == steps[0]
     assert before == ((tmp_path / "last.pt").read_bytes(), (tmp_path / "last-1.pt").read_bytes())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.errors import InputError
-from data_prep.photos import FIRST_ID, Photo, Source
+from data_prep.photos import FIRST_ID, Photo, Pixels, Source
 from data_prep.regular import read_small
 from data_prep.restricted_pickle import load_arrays
 from data_prep.sources.celeba import read_celeba
@@ -47,14 +47,6 @@ THINGS = (
 )
 LARGEST = 2**31  # bytes of pixels that a file may hold
 LARGEST_ARCHIVE = 2**29  # bytes of CIFAR-10's, unpacked; it has 186 million
-
-
-class Pixels(NamedTuple):
-    """An image in memory: `data` is uint8 (side, side, channels), channels 1 or 3."""
-
-    side: int
-    channels: int
-    data: bytes
 
 
 class ImageSet(NamedTuple):

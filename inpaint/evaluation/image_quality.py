@@ -4,7 +4,6 @@ Counting the border too, which no model has to estimate, would raise every figur
 """
 
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 
 def psnr(estimate, center, unknown=None):
@@ -18,6 +17,8 @@ def psnr(estimate, center, unknown=None):
     Returns:
       float64 (B,) in dB; infinite if the two are equal.
     """
+    from skimage.metrics import peak_signal_noise_ratio  # here: with scipy.stats, it takes a while to import
+
     pairs = _pairs(estimate, center)
     if unknown is not None:
         pairs = [(a[:, here], b[:, here]) for (a, b), here in zip(pairs, unknown, strict=True)]  # (3, pixels)
@@ -35,6 +36,8 @@ def ssim(estimate, center):
     Returns:
       float64 (B,), at most 1; NaN for a center under 3 pixels high or wide.
     """
+    from skimage.metrics import structural_similarity
+
     h, w = center.shape[2:]
     window = min(7, h - (h + 1) % 2, w - (w + 1) % 2)  # odd, and inside the center
     if window < 3:

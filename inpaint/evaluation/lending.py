@@ -8,8 +8,8 @@ to be longer, and a few are lent again and again. BLEU's clipped unigram precisi
 """
 
 import numpy as np
-from nltk.tokenize import wordpunct_tokenize
-from nltk.translate.bleu_score import modified_precision
+
+from data_prep.words import words_of
 
 EXCHANGES = 10  # tried at random, for each caption
 TRIES = 32  # random partners for an exchange, before all are looked at
@@ -40,7 +40,7 @@ class Captions:
 
 def wording(text):
     """The words of a caption, a tuple."""
-    return tuple(wordpunct_tokenize(text.lower()))
+    return tuple(words_of(text))
 
 
 def lend(captions, seed=0):
@@ -127,7 +127,7 @@ def unlike(captions, indices, seed=0, candidates=8):
     Returns:
       int64 (len(indices),): the other image, or -1 if the image has no caption or no other image has a different one.
     """
-    words = [wordpunct_tokenize(caption.lower()) for caption in captions]
+    words = [words_of(caption) for caption in captions]
     pool = np.array([i for i, caption in enumerate(captions) if caption], np.int64)
     few = _different_wordings(words, pool, candidates + 1)
 
@@ -142,10 +142,12 @@ def unlike(captions, indices, seed=0, candidates=8):
 
 def shared_words(caption, other):
     """Share of the words of `other` that are in `caption`, 0 to 1: BLEU's clipped unigram precision."""
-    return _shared(wordpunct_tokenize(caption.lower()), wordpunct_tokenize(other.lower()))
+    return _shared(words_of(caption), words_of(other))
 
 
 def _shared(reference, hypothesis):
+    from nltk.translate.bleu_score import modified_precision  # here: importing nltk takes a while
+
     return float(modified_precision([reference], hypothesis, 1))
 
 

@@ -15,7 +15,7 @@ import math
 import warnings
 
 import numpy as np
-from scipy.stats import bootstrap, norm, t
+from scipy.special import ndtr, stdtrit
 
 LEAST_IMAGES = 20  # with fewer there is no interval
 LEAST_SEEDS = 3  # with fewer an interval is of these checkpoints
@@ -72,6 +72,8 @@ def mean_and_ci95(values, seed=0, resamples=10_000):
     mean = float(values.mean())
     if n < LEAST_IMAGES or not np.isfinite(values).all():
         return {"mean": mean, "ci95": None}
+    from scipy.stats import bootstrap  # here: it takes longer to import than numpy and scipy.special together
+
     options = {"n_resamples": resamples, "confidence_level": widened(n), "rng": seed}
     options["batch"] = max(1, 2**20 // n)  # bounds the memory at 2^20 draws, whatever n is
     method = "BCa" if n <= MOST_FOR_BCA else "percentile"
@@ -85,7 +87,7 @@ def mean_and_ci95(values, seed=0, resamples=10_000):
 
 def widened(n):
     """The bootstrap's level that makes intervals of 95 % for n normal values [2]: 0.968 for 20, 0.950 for 1,000."""
-    return 1 - 2 * norm.cdf(-math.sqrt(n / (n - 1)) * t.ppf(0.975, n - 1))
+    return 1 - 2 * ndtr(-math.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.975))
 
 
 def gain_and_ci95(sides, seed=0):
@@ -127,7 +129,7 @@ def _half_width(sides, values, seed):
     if total == 0:
         return 0.0
     freedom = total**2 / sum(variance**2 / degrees for variance, degrees in parts)
-    return float(t.ppf(0.975, freedom) * resampled_means(sides, seed).std(ddof=1))
+    return float(stdtrit(freedom, 0.975) * resampled_means(sides, seed).std(ddof=1))
 
 
 def resampled_means(sides, seed, resamples=SEED_RESAMPLES, unbiased=True):

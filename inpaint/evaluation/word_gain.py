@@ -8,8 +8,8 @@ import collections
 import dataclasses
 
 import numpy as np
-from nltk.tokenize import wordpunct_tokenize
 
+from data_prep.words import words_of
 from inpaint.evaluation.statistics import mean_and_ci95
 
 MIN_IMAGES = 20  # the least that have an interval
@@ -44,7 +44,7 @@ def word_gains(captions, gains, seed=0, min_images=MIN_IMAGES):
     for texts, saved in zip(captions, gains, strict=True):
         here = collections.defaultdict(list)
         for caption, nats in zip(texts, saved, strict=True):
-            for word in set(wordpunct_tokenize(caption.lower())):
+            for word in set(words_of(caption)):
                 if any(character.isalnum() for character in word):
                     here[word].append(nats)
         for word, values in here.items():

@@ -24,6 +24,7 @@ from inpaint.training.caption_colors import WithColors
 from inpaint.training.optimizer import Optimizer
 from models import Inpainter
 from models.inputs import at_hole
+from models.layers.gru import keep_out_of_compilation
 
 
 class Learner:
@@ -82,6 +83,7 @@ class Learner:
                 ids = [self.device] if self.device.type == "cuda" else None
                 self._network = DistributedDataParallel(self._trained, device_ids=ids)
             if self.config.compile:
+                keep_out_of_compilation(self.model)
                 self._network = torch.compile(self._network)
             yield
         finally:
