@@ -123,7 +123,7 @@ def commands_answers(checkpoint: str, photo: Path, folder: Path) -> list:
     for k in range(DIFFERENT):
         (box, seed), out = good(k), folder / f"command{k}"
         hole = tuple(int(part) for part in box.split(","))
-        options = {"samples": SAMPLES, "seed": seed, "caption": "a shape", "device": "cpu"}
+        options = {"samples": SAMPLES, "seed": seed, "caption": "a shape", "temperature": 1.0, "device": "cpu"}
         record = inpaint.fill(photo, checkpoint, out, box=hole, **options).records[0]
         images = [(out / sample["file"]).read_bytes() for sample in record["samples"]]
         answers.append(({**record, "photo": photo.name}, images))

@@ -40,6 +40,11 @@ class Job(NamedTuple):
     watch: Callable[[list[Any], str], Iterable[Any]] | None = None
 
 
+def call_facts(seed: int, temperature: float, precision: str = "fp64", directions: int = 1) -> dict[str, Any]:
+    """What every record says of a call: the settings that decide which samples are drawn."""
+    return {"seed": seed, "temperature": temperature, "precision": precision, "directions": directions}
+
+
 class Photos(NamedTuple):
     """A photo's samples as they are written.
 

@@ -14,7 +14,7 @@ from data_prep.progress import Progress
 from inpaint.detail import COARSE, EXACT
 from inpaint.fill_captions import Captions
 from inpaint.fill_inputs import check_results, find_photos
-from inpaint.fill_job import Job
+from inpaint.fill_job import Job, call_facts
 from inpaint.hole_filling import fill_holes
 from inpaint.hole_inputs import Hole
 from inpaint.inference import in_directions
@@ -124,7 +124,7 @@ def fill(
         temperature,
         PRECISIONS[precision],
         progress,
-        {"seed": seed, "temperature": temperature, "precision": precision, "directions": directions},
+        call_facts(seed, temperature, precision, directions),
         out,
         overwrite,
     )

@@ -153,12 +153,16 @@ def test_a_failed_request_leaves_nothing_and_names_no_folder(desk, place_of_work
         assert not list(desk.folder.iterdir())
 
 
-def test_old_results_are_removed_by_the_next_request(given, tmp_path, place_of_work):
+def test_old_results_and_uploads_are_removed_by_the_next_request(given, tmp_path, place_of_work):
     (tmp_path / "results").mkdir()
     desk = Desk(given, tmp_path / "results", Limits(kept_seconds=-1))
     place = place_of(place_of_work / "photo.png", "1,1,4,4", None, "", Limits())
+    for name in ("upload", "example"):
+        (tmp_path / name).mkdir()
+    desk.lasting.add(tmp_path / "example")
     answers = [desk.fill(place, Drawing(1)) for _ in range(2)]
     assert [answer.json.exists() for answer in answers] == [False, True]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["example", "results"]
 
 
 def test_a_drawing_ends_when_it_is_stopped_or_takes_too_long():

@@ -25,7 +25,7 @@ from data_prep.whole_photo import read_whole
 from inpaint.app.limits import Limits, unwatched
 from inpaint.app.requests import Drawing, Place
 from inpaint.fill_inputs import results_of
-from inpaint.fill_job import Job
+from inpaint.fill_job import Job, call_facts
 from inpaint.hole_filling import check_masks, fill_holes
 from inpaint.hole_scores import score_with
 from inpaint.processes import out_of_memory_reported
@@ -46,7 +46,8 @@ class Desk:
 
     Args:
       given: the model.
-      folder: for results; those older than `limits.kept_seconds` are removed. Uploads lie beside it.
+      folder: for results; uploads lie beside it. What is older than `limits.kept_seconds` is removed, but
+        for `lasting`.
 
     Raises: InputError if the model cannot fill any hole of a photo.
     """
@@ -54,6 +55,7 @@ class Desk:
     def __init__(self, given: Ready, folder: Path, limits: Limits | None = None):
         check_masks(given)
         self.given, self.folder, self.limits = given, folder, limits or Limits()
+        self.lasting = {folder}  # what is never removed
         self.busy, self.closing = threading.Lock(), threading.Event()
 
     def fill(
@@ -62,7 +64,7 @@ class Desk:
         """Fill a photo. Raises: InputError if that fails."""
         with self._at_work() as out:
             caption = place.caption if self.given.model.uses_captions else ""
-            facts = {"seed": drawing.seed, "temperature": drawing.temperature, "precision": "fp64", "directions": 1}
+            facts = call_facts(drawing.seed, drawing.temperature)
             how = (drawing.samples, drawing.seed, drawing.temperature, torch.float64)
             job = Job(self.given, lambda path: caption, *how, False, facts, out, True, watch)
             ((path, record),) = fill_holes(job, [place.photo], place.hole, drawing.detail)
@@ -109,7 +111,8 @@ class Desk:
                 raise
 
     def _sweep(self) -> None:
-        for path in self.folder.iterdir():
+        """Remove old results and uploads. (gradio would, too, but its task ends when files come while it looks.)"""
+        for path in (*self.folder.iterdir(), *set(self.folder.parent.iterdir()) - self.lasting):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > self.limits.kept_seconds:
                     shutil.rmtree(path)

@@ -50,11 +50,10 @@ class Parts:
 
 def build(desk: Desk) -> gr.Blocks:
     """Lay out the page and name the API's endpoints."""
-    kept = int(desk.limits.kept_seconds)
-    blocks = gr.Blocks(title="Fill a hole", analytics_enabled=False, delete_cache=(60, kept))
+    blocks = gr.Blocks(title="Fill a hole", analytics_enabled=False)
     with blocks:
         gr.Markdown("# Fill a hole\nUpload a photo, mark what to fill, say what is on it. All other pixels stay.")
-        parts = Parts(gr.State(Session(), time_to_live=kept))
+        parts = Parts(gr.State(Session(), time_to_live=int(desk.limits.kept_seconds)))
         with gr.Row():
             with gr.Column(min_width=320):
                 _add_photo(parts, desk)
@@ -67,6 +66,7 @@ def build(desk: Desk) -> gr.Blocks:
                 _add_results(parts)
         api.add(desk, MODEL)
         _connect(Events(desk, parts), parts, go, stop)
+    desk.lasting = set(desk.folder.parent.iterdir())  # the examples, and gradio's copies of them
     blocks.preprocess_data = _in_one_line(blocks.preprocess_data)
     return blocks
 
