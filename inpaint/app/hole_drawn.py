@@ -21,7 +21,7 @@ def strokes_of(text: str | None) -> list[dict[str, Any]]:
         strokes = json.loads(text or "{}").get("strokes", [])
         points = sum(len(stroke.get("points", [])) for stroke in strokes)
         good = len(strokes) <= MOST_STROKES and points <= MOST_POINTS and all(map(_is_good, strokes))
-    except (AttributeError, TypeError, ValueError, RecursionError):
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         good = False
     if not good:
         raise InputError("the hole drawn on the photo cannot be read, or is of too many strokes: draw it again")
