@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from help_texts import help_of
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("inpaint", "models", "data_prep")
@@ -68,9 +69,9 @@ def readme():
 @functools.cache
 def options_of(program):
     """The options that a program's --help shows; `program` is the words after `python`."""
-    shown = subprocess.run([sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert shown.returncode == 0, shown.stderr
-    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", shown.stdout))
+    code, said = help_of(program)
+    assert code == 0, said
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", said))
 
 
 def commands_in(text):

@@ -47,7 +47,7 @@ def tables():
     }
     for ending, data in good.items():
         yield "good", f"t.{ending}", data
-        for name, content in [*truncated(data, 10), *damaged(data, 30, ending)]:
+        for name, content in [*truncated(data, 10), *damaged(data, 12, ending)]:
             yield name, f"t.{ending}", content
         for name, content in (
             ("empty", b""),
