@@ -60,14 +60,6 @@ class NetworkOptions:
         high=LEVELS,
         metavar="N",
     )
-    coupling: float = option(
-        1.0,
-        "logistic-mixture: the means of green and blue move with the colors before them, by at most X times their "
-        "error; above 1 they start at 0.95 of it, otherwise at 0.72",
-        low=1,
-        high=2,
-        metavar="X",
-    )
     color_conditioning: bool = option(True, "in a causal decoder green depends on its pixel's red, blue on both")
     width: int | None = option(
         None, "channels of the causal stack, an even number (default: the size's)", low=4, high=1024
@@ -164,8 +156,7 @@ def likelihood_of(options: NetworkOptions, candidates: bool = True) -> Likelihoo
       candidates: whether the decoder offers copies of known pixels as candidates, with the option `predictors`.
     """
     candidates = candidates and options.predictors
-    count = CopyCandidates.COUNT if candidates else 0
-    return LIKELIHOODS[options.likelihood].build(options.levels, count, options.coupling)
+    return LIKELIHOODS[options.likelihood].build(options.levels, CopyCandidates.COUNT if candidates else 0)
 
 
 def colors_by_channel(options: NetworkOptions, channels: int) -> bool:
@@ -224,8 +215,6 @@ def _check_likelihood(options: NetworkOptions) -> None:
         raise ValueError("error_energy is for logistic-mixture with predictors")
     if options.error_energy and (DECODERS[options.decoder].one_pass or DECODERS[options.decoder].halvings):
         raise ValueError(f"error_energy is for causal decoders of one scale, not for {options.decoder}")
-    if options.coupling != 1 and not kind.coupled:
-        raise ValueError(f"coupling is for logistic-mixture: {name} does not couple the colors itself")
     if kind.coupled and not options.color_conditioning:
         raise ValueError(f"color_conditioning cannot be off for {name}, which couples the colors itself")
 

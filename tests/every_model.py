@@ -41,7 +41,7 @@ OF_PAPERS = [  # options that undo where a decoder departs from its paper, in al
     kind("multiscale", "gaussian", inner="gated", predictors=False, head_layers=0, kernel_size=5, xavier=True),
 ]
 OF_ERRORS = [
-    kind("pixelcnn", "logistic-mixture", error_energy=True, coupling=1.25, masks="mixed"),
+    kind("pixelcnn", "logistic-mixture", error_energy=True, masks="mixed"),
     kind("gated", "logistic-mixture", error_energy=True, head_layers=0),
 ]
 KINDS = CONTOURS + CAUSAL + OF_PAPERS + OF_ERRORS

@@ -339,7 +339,6 @@ def test_each_conditional_of_a_two_pixel_center_sums_to_one(decoder, likelihood)
         (kind("rowlstm", "categorical", kernel_size=5), "kernel_size"),
         (kind("contour", "categorical", xavier=True, use_captions=False), "xavier"),
         (kind("pixelcnnpp", "categorical", attention="gated"), "attention"),
-        (kind("gated", "categorical", coupling=1.25), "coupling"),
         (kind("gated", "gaussian", error_energy=True), "error_energy"),
         (kind("gated", "logistic-mixture", error_energy=True, predictors=False), "error_energy"),
         (kind("contour", "logistic-mixture", error_energy=True), "error_energy"),

@@ -1,8 +1,5 @@
 """Error energy: the logarithms of the predictors' errors at the four pixels before, and how they enter the params."""
 
-import math
-
-import pytest
 import torch
 from every_model import OF_ERRORS, shaken_model
 from torch import nn
@@ -57,11 +54,3 @@ def test_training_reaches_its_weights_and_not_the_predictors_through_it():
     assert model.net.energy.to_hidden.weight.grad.abs().sum() > 0
     assert model.net.energy.to_params.weight.grad.abs().sum() > 0
     assert model.net.anchor.weight.grad is None
-
-
-@pytest.mark.parametrize(("steepest", "start"), [(1.0, math.tanh(0.9)), (1.25, 0.95)])
-def test_couplings_start_where_they_should_and_reach_as_far_as_they_may(steepest, start):
-    likelihood = LogisticMixture(steepest=steepest)
-    found = likelihood.slopes(likelihood.initial_bias(relative=True)[70:])
-    torch.testing.assert_close(found, torch.tensor([start, 0.0, start]).repeat_interleave(10))
-    assert likelihood.slopes(torch.tensor([50.0])).item() == pytest.approx(steepest)

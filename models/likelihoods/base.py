@@ -45,13 +45,12 @@ class Likelihood(nn.Module, ABC):
     prediction_count: int = 0
 
     @classmethod
-    def build(cls, levels: int, candidates: int, steepest: float = 1.0) -> "Likelihood":
+    def build(cls, levels: int, candidates: int) -> "Likelihood":
         """A likelihood for a decoder.
 
         Args:
           levels: one of `level_choices`.
           candidates: how many candidates of each channel the decoder offers, for a likelihood that weighs them.
-          steepest: the largest coupling of a pixel's channels, for the one that learns couplings.
         """
         return cls()
 

@@ -21,7 +21,7 @@ class Bernoulli(Likelihood):
         self.levels, self.proper = levels, levels == 2
 
     @classmethod
-    def build(cls, levels: int, candidates: int, steepest: float = 1.0) -> "Bernoulli":
+    def build(cls, levels: int, candidates: int) -> "Bernoulli":
         return cls(levels)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class Categorical(Likelihood):
         self.params_per_pixel = 3 * (levels + candidates)
 
     @classmethod
-    def build(cls, levels: int, candidates: int, steepest: float = 1.0) -> "Categorical":
+    def build(cls, levels: int, candidates: int) -> "Categorical":
         return cls(levels, candidates)
 
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:

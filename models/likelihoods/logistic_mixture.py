@@ -6,8 +6,6 @@ softplus(b), exact in both tails, so none of the paper's case distinctions are n
 [1] Salimans et al. 2017, arXiv:1701.05517
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,7 +15,6 @@ from models.intensity import denormalize, denormalize_, normalize
 from models.likelihoods.base import Likelihood, likelihood
 
 LOG_SCALES = (-7.0, 5.0)  # bounds
-BEST_SLOPE = 0.95  # of a color's prediction error by another's, least squares over photos
 
 
 @likelihood("logistic-mixture")
@@ -27,47 +24,33 @@ class LogisticMixture(Likelihood):
 
     Works on intensities in -1..1, where a level is 2/255 wide. A sub-pixel's probability is the ratio of the mixture's
     joint mass with it to that without it.
-
-    Args:
-      steepest: the couplings, which are slopes, lie between minus this and this. Above 1, those of relative params
-        start at BEST_SLOPE; with 1, at which most weights were trained, at tanh(0.9).
     """
 
     DEPARTS = (Departure("means start from linear predictions of neighbours", {"predictors": False}),)
     coupled = True
     firsts: Tensor
 
-    def __init__(self, components: int = 10, steepest: float = 1.0):
+    def __init__(self, components: int = 10):
         super().__init__()
-        self.steepest = steepest
         self.components = self.prediction_count = components
         self.params_per_pixel = 10 * components
         self.uniforms_per_pixel = components + 3
         firsts = components * torch.arange(1, 13)  # of means, log-scales, coupling, then of predictions, by channel
         self.register_buffer("firsts", firsts, persistent=False)
 
-    @classmethod
-    def build(cls, levels: int, candidates: int, steepest: float = 1.0) -> "LogisticMixture":
-        return cls(steepest=steepest)
-
     def initial_bias(self, relative: bool = False) -> Tensor:
         k = self.components
         if relative:  # prediction errors are alike in all channels
-            start = 0.9 if self.steepest <= 1 else math.atanh(BEST_SLOPE / self.steepest)
-            coupling = torch.tensor([start, 0.0, start]).repeat_interleave(k)
+            coupling = torch.tensor([0.9, 0.0, 0.9]).repeat_interleave(k)
             return torch.cat([torch.zeros(4 * k), torch.full((3 * k,), -3.5), coupling])
         spread = torch.linspace(-0.8, 0.8, k)  # equal components would stay equal under gradient descent
         return torch.cat([torch.zeros(k), spread.repeat(3), torch.full((3 * k,), -2.0), torch.zeros(3 * k)])
-
-    def slopes(self, coupling: Tensor) -> Tensor:
-        """The couplings of these params."""
-        return self.steepest * torch.tanh(coupling)
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits (B, K, h, w); means, log-scales and coupling coefficients (B, 3, K, h, w)."""
         k = self.components
         rest = params[:, k:].unflatten(1, (3, 3, k))
-        return params[:, :k], rest[:, 0], rest[:, 1].clamp(*LOG_SCALES), self.slopes(rest[:, 2])
+        return params[:, :k], rest[:, 0], rest[:, 1].clamp(*LOG_SCALES), torch.tanh(rest[:, 2])
 
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:
         """Relative means are in units of the scale, or pixels of a flat sky would dominate the gradient. A channel's
@@ -76,7 +59,7 @@ class LogisticMixture(Likelihood):
         logits, means, log_scales, coupling = params.split([k, 3 * k, 3 * k, 3 * k], dim=1)
         red, green, blue = (means * torch.exp(log_scales.clamp(*LOG_SCALES))).chunk(3, dim=1)  # (B, K, ...)
         of_red, of_green, of_blue = predictions.chunk(3, dim=1)  # (B, K, ...)
-        by_red, by_red_2, by_green = self.slopes(coupling).chunk(3, dim=1)
+        by_red, by_red_2, by_green = torch.tanh(coupling).chunk(3, dim=1)
         red, green = red + of_red, green + of_green - by_red * of_red
         blue = blue + of_blue - by_red_2 * of_red - by_green * of_green
         return torch.cat([logits, red, green, blue, log_scales, coupling], dim=1)
@@ -124,7 +107,7 @@ class LogisticMixture(Likelihood):
         rest = params if predictions is None else torch.cat((params, predictions), dim=1)
         groups = self.firsts[: rest.shape[1] // k - 1].view(-1, *(1 for _ in rest.shape[2:]))
         rest = rest.gather(1, chosen + groups)  # (B, 9 or 12, h, w), of the chosen component
-        means, coupling = rest[:, :3], self.slopes(rest[:, 6:9])  # (B, 3, h, w) each
+        means, coupling = rest[:, :3], torch.tanh(rest[:, 6:9])  # (B, 3, h, w) each
         scales = rest[:, 3:6].clamp(*LOG_SCALES).exp_()
         if predictions is None:
             drawn, middle = torch.addcmul(means, scales, noise[:, k:], value=temperature), torch.zeros_like(means)
