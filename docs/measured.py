@@ -129,6 +129,10 @@ def tried():
     rows = []
     for run in benchmark("tried")["results"]:
         gain, (low, high) = run["gain"]["mean"], run["gain"]["ci95"]
-        figures = f"{run['bits_per_dim']:.3f}", f"{gain:+.4f} [{low:+.4f}, {high:+.4f}]", f"{run['times']:.2f}"
+        figures = (
+            f"{run['bits_per_dim']:.3f}",
+            f"{gain:+.4f} [{low:+.4f}, {high:+.4f}]",
+            "not measured" if run["times"] is None else f"{run['times']:.2f}",
+        )
         rows.append([run["what"], run["beside"], run["photos"], *figures, run["kept"]])
     return ("what", "beside", "photos", "bits/dim", "less by", "times as long", "kept"), rows
