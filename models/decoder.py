@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.border_tower import BorderTower
-from models.error_energy import Energy, ErrorEnergy
+from models.error_energy import ErrorEnergy
 from models.head import Head
 from models.layers.maps import Context
 from models.likelihoods.base import Likelihood
@@ -180,22 +180,18 @@ class CausalDecoder(SingleScale):
         canvas = self.stack.canvas.complete(image, needed(center))  # (B, 4, rows, columns)  center so far
         context = self.context(border, caption, image)  #                                    conditions the stack
         causal = self.stack(canvas, context)  # (B, S, h, w)                                 causal stack
-        hidden = self.head.first(border, caption.map)  # (B, width, h, w)                    the caption map enters
-        energy = self.error_energy(canvas)
-        if energy is not None:
-            hidden = hidden + energy.hidden  #                                               errors so far enter
-        params = self.head(hidden, causal, center)  # (B, P, h, w)                           two 1x1 layers
-        if energy is not None:
-            params = params + energy.params
+        to_hidden, to_params = self.error_energy(canvas)  #                                  errors of predictors so far
+        hidden = plus(self.head.first(border, caption.map), to_hidden)  # (B, width, h, w)   the caption map enters
+        params = plus(self.head(hidden, causal, center), to_params)  # (B, P, h, w)          two 1x1 layers
         return self.absolute(params, canvas, image)  # (B, P, h, w)                          what the likelihood reads
 
     def context(self, border: Tensor, caption: Caption, image: Tensor) -> Context:
         """What the stack is conditioned on; `border` (B, C, h, w) are the tower's features."""
         return Context(self.stack.canvas.around(border), caption.summary, image[:, :4])
 
-    def error_energy(self, canvas: Tensor) -> Energy | None:
-        """What the predictors' errors say, if they are asked."""
-        return None if self.energy is None else self.energy(canvas, self.anchor)
+    def error_energy(self, canvas: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """What the predictors' errors add to the first 1x1 layer and to the params, see `Energy`."""
+        return (None, None) if self.energy is None else self.energy(canvas, self.anchor)
 
     def absolute(self, params: Tensor, canvas: Tensor, image: Tensor) -> Tensor:
         """The head's params in float32 and no longer relative to predictions."""
@@ -229,6 +225,11 @@ def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     """Concatenate along the batch; None if all are None."""
     present = [part for part in parts if part is not None]
     return torch.cat(present) if present else None
+
+
+def plus(x: Tensor, y: Tensor | None) -> Tensor:
+    """Add y, if there is one."""
+    return x if y is None else x + y
 
 
 def needed(center: Tensor | None) -> Tensor:

@@ -166,7 +166,7 @@ def test_readme_s_figures_of_jpeg_xl_and_of_a_model_beside_it_are_the_stored_one
         if codec["codec"] == "JPEG XL lossless, effort 7"
     ]
     told = re.search(
-        r"JPEG XL lossless needs (.+?) bits/dim .* JPEG XL needs (.+?) and the `pixelcnn` above (.+?), on .* "
+        r"JPEG XL lossless needs (.+?) bits/dim .* JPEG XL needs (.+?) and the `pixelcnn` of 8 minutes (.+?), on .* "
         r"decoded (\d.+?) and (\d.+?)\. ",
         text,
     ).groups()
