@@ -328,7 +328,9 @@ def test_predictors_pixel_by_pixel(kind):
             hidden[:, :, i, j] = known[:, :, i, j]
 
 
-@pytest.mark.parametrize("geometry", [CANVAS, Canvas((0, 0, 4, 16), 16), Canvas((12, 11, 4, 5), 16)], ids=str)
+@pytest.mark.parametrize(
+    "geometry", [CANVAS, Canvas((0, 0, 4, 16), 16), Canvas((12, 11, 4, 5), 16)], ids=("middle", "top", "corner")
+)
 def test_error_energy_pixel_by_pixel(geometry):
     predictors, head = shaken(LinearPredictors(geometry, 2)), Head(5, (12,), LogisticMixture(), 0, nn.SiLU)
     energy = shaken(ErrorEnergy(geometry, 2, head, 100))
