@@ -18,15 +18,11 @@ def test_the_notebook_is_stored_without_outputs_and_its_cells_compile():
         compile(cell.source, "cell", "exec")
 
 
-@pytest.mark.slow
 def test_the_notebook_runs_and_draws_its_pictures(root, tmp_path, monkeypatch):
-    """With a few seconds of training."""
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     book = nbformat.read(NOTEBOOK, as_version=4)
-    assert book.cells[1].source.count("MINUTES = 0.5") == 1
-    book.cells[1].source = book.cells[1].source.replace("MINUTES = 0.5", "MINUTES = 0.05")
     nbclient.NotebookClient(book, timeout=500, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
