@@ -78,7 +78,7 @@ PHOTOS = {  # name: image, options of saving
     "sixteen.png": (picture((90, 70), "I;16"), {}),
     "sixteen.tif": (picture((90, 70), "I;16"), {}),
     "profile.jpg": (picture((90, 70)), {"icc_profile": SRGB}),
-    "ycbcr.tif": (picture((90, 70), "YCbCr"), {}),
+    "sixteen-colors.png": (picture((90, 70)).quantize(16), {}),
     "large.jpg": (picture((600, 400)).resize((6000, 4000)), {"quality": 60}),
 }
 

@@ -105,6 +105,12 @@ def test_each_key_of_the_json_holds_its_own_figure(tmp_path):
             "over_unlike": {"mean": 35, "ci95": None, "of": "this checkpoint"},
             "over_mixture": {"mean": 2, "ci95": None, "of": "this checkpoint"},
         },
+        "caption_gain_by_count": {
+            "1": {"mean": 6.5, "ci95": None, "of": "this checkpoint"},
+            "2": {"mean": 13, "ci95": None, "of": "this checkpoint"},
+            "3": None,
+            "5": None,
+        },
         "psnr_db": 14,
         "ssim": pytest.approx(0.4),
         "images_per_second": 37,
