@@ -157,6 +157,7 @@ def test_each_line_of_the_printed_table_shows_its_own_figure():
         ("gain over a swapped one", f"+16.00 nats per image, {UNKNOWN}, of this checkpoint"),
         ("gain over an unlike one", f"+35.00 nats per image, {UNKNOWN}, of this checkpoint"),
         ("gain over a mixture", f"+2.00 nats per image, {UNKNOWN}, of this checkpoint"),
+        ("so many at once", "1: +6.50, –; 2: +13.00, –"),
         ("known", "the truth: 7.000 nats without a caption, 4.000 with it"),
         ("above it, no caption", "156.67 nats"),
         ("above it, captioned", "86.00 nats"),
