@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.errors import InputError
@@ -182,6 +183,11 @@ def read_bytes(where: Location) -> bytes:
         raise Rejected(f"cannot be read: {error.strerror}") from error
     except (OverflowError, ValueError) as error:  # an archive's index names an offset that no file has
         raise Rejected("damaged archive: impossible offset") from error
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a photo that is a plain file. Raises Rejected if it cannot be read."""
+    return read_bytes(locate_file(str(path)))
 
 
 def _read_zip_member(file, where: Location) -> bytes:

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 
 from data_prep.hole import channels_first
 from inpaint.inference import device_of, evaluating
-from inpaint.windows import Box, averaged, bounding_box
+from inpaint.windows import Box, averaged, bounding_box, nearest_known
 from models import Inpainter
 from models.inputs import at_hole
 
@@ -124,9 +123,7 @@ def levels_of(model: Inpainter, pixels: np.ndarray, unknown: np.ndarray, samples
         colors, hidden = averaged(pixels, unknown, (left, top, across, down), step)
         wanted = np.zeros((down, across), bool)
         wanted[(rows - top) // step, (columns - left) // step] = True
-        if hidden.any() and not hidden.all():
-            colors = colors[tuple(distance_transform_edt(hidden, return_distances=False, return_indices=True))]
-        canvas = torch.tensor(colors).permute(2, 0, 1).repeat(samples, 1, 1, 1)
+        canvas = torch.tensor(nearest_known(colors, hidden)).permute(2, 0, 1).repeat(samples, 1, 1, 1)
         yield Level(step, left, top, canvas, torch.from_numpy(~hidden), torch.from_numpy(wanted))
         step //= 2
 

@@ -1,6 +1,5 @@
 """Fill any hole of photos, each at its own size: what a box or a mask hides."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ import torch
 
 from data_prep.errors import InputError
 from data_prep.hole import channels_first
-from data_prep.photos import Rejected, locate_file, read_bytes
+from data_prep.photos import Rejected, read_file
 from data_prep.progress import Progress
 from data_prep.whole_photo import read_whole
 from inpaint import grid
@@ -19,6 +18,7 @@ from inpaint.fill_job import Job, Photos, unfit, write
 from inpaint.hole_inputs import Hole
 from inpaint.holes import Seen, fill_hole, see, whole_center
 from inpaint.ready import Ready
+from inpaint.units import bits_per_subpixel
 
 
 def fill_holes(
@@ -31,7 +31,7 @@ def fill_holes(
     check_masks(job.given)
     for path in paths:
         try:
-            photo = read_whole(read_bytes(locate_file(str(path))))
+            photo = read_whole(read_file(path))
             unknown = hole.unknown(*photo.image.size)
         except Rejected as rejected:
             yield path, str(rejected)
@@ -70,15 +70,15 @@ def _fill(job: Job, pixels: np.ndarray, unknown: np.ndarray, caption: str, detai
     if detail is None:
         fills = fill_hole(model, pixels, unknown, caption, **options, progress=bar)
         seen, centers, mean = fills.seen, fills.centers, fills.mean
-        facts, drawn = seen.facts(int(unknown.sum())), int(seen.drawn.sum())
+        facts, drawn = seen.facts(int(unknown.sum())), seen.drawn_pixels
     else:
         fills = fill_detail(model, pixels, unknown, caption, **options, exact=detail == EXACT, progress=bar)
         seen, mean, facts = see(model, pixels, unknown), None, fills.facts
         centers = torch.stack([whole_center(model, _filled(pixels, unknown, x), seen) for x in fills.colors])
         drawn = facts["drawn_pixels"] if detail == EXACT else 0  # coarse pixels are not the photo's
     row = _row(seen, centers, mean, whole_center(model, pixels, seen), caption)
-    per_bit = model.config["channels"] * drawn * math.log(2)
-    bits = [-nats / per_bit if proper and drawn else None for nats in fills.nats.tolist()]
+    channels = model.config["channels"]
+    bits = [bits_per_subpixel(-nats, drawn, channels) if proper and drawn else None for nats in fills.nats.tolist()]
     return _Result(fills.nats, fills.colors, row, facts, [{"bits_per_unknown_subpixel": bit} for bit in bits])
 
 

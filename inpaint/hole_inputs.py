@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.photos import Rejected, locate_file, read_bytes
+from data_prep.photos import Rejected, read_file
 from data_prep.whole_photo import read_mask
 from inpaint.windows import Box
 
@@ -59,7 +59,7 @@ def mask_of(path: str | Path) -> np.ndarray:
     Raises: InputError, see `Hole`.
     """
     try:
-        grey = read_mask(read_bytes(locate_file(str(path))))
+        grey = read_mask(read_file(path))
     except Rejected as rejected:
         raise InputError(f"{path}: {rejected}") from None
     return checked_mask(grey, path)

@@ -9,7 +9,7 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.files import replacing, save_png, write_json
 from data_prep.outputs import check_outputs
-from data_prep.photos import Rejected, locate_file, read_bytes
+from data_prep.photos import Rejected, read_file
 from data_prep.recognise import MAP, SCORED
 from data_prep.whole_photo import WholePhoto, read_whole
 from inpaint import maps
@@ -18,6 +18,7 @@ from inpaint.hole_filling import check_masks
 from inpaint.hole_inputs import Hole
 from inpaint.holes import Scores, score_hole
 from inpaint.ready import Ready, log_likelihood_is, ready
+from inpaint.units import bits_per_subpixel
 from inpaint.windows import Box
 
 
@@ -105,15 +106,16 @@ def ranked(given: Ready, files: Sequence[str | Path], scores: Scores, changed: S
 
     Args: changed: how many known pixels of each differ from the photo's.
     """
-    proper, found = not given.facts["sample_is_mean"], []
+    proper, channels, found = not given.facts["sample_is_mean"], given.model.config["channels"], []
     for k in np.argsort(-scores.nats, kind="stable"):
         nats = float(scores.nats[k])
+        bits = bits_per_subpixel(-nats, scores.seen.drawn_pixels, channels) if proper else None
         surprise = None if scores.surprise is None else float(scores.surprise[k].sum())
         found.append(
             {
                 "file": str(files[k]),
                 "log_likelihood_nats": nats,
-                "bits_per_unknown_subpixel": scores.seen.bits(nats, given.model.config["channels"]) if proper else None,
+                "bits_per_unknown_subpixel": bits,
                 "surprise_nats": surprise,
                 "known_pixels_changed": changed[k],
             }
@@ -154,6 +156,6 @@ def _check_sizes(image: Path, photo: WholePhoto, against: Sequence[str | Path], 
 
 def _read(path: str | Path) -> WholePhoto:
     try:
-        return read_whole(read_bytes(locate_file(str(path))))
+        return read_whole(read_file(path))
     except Rejected as rejected:
         raise InputError(f"{path}: {rejected}") from None

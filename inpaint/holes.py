@@ -45,6 +45,11 @@ class Seen:
         """The model pixels that are drawn: bool (h, w)."""
         return ~self.known[0][channels_first(self.hole)]
 
+    @property
+    def drawn_pixels(self) -> int:
+        """How many they are."""
+        return int(self.drawn.sum())
+
     def facts(self, unknown_pixels: int) -> dict[str, Any]:
         """What a record says of the hole; `unknown_pixels` are the photo's."""
         return {
@@ -52,12 +57,8 @@ class Seen:
             "window": [self.window.left, self.window.top, self.window.side, self.window.side],
             "scale": self.window.scale,
             "unknown_pixels": unknown_pixels,
-            "drawn_pixels": int(self.drawn.sum()),
+            "drawn_pixels": self.drawn_pixels,
         }
-
-    def bits(self, nats: float, channels: int) -> float:
-        """Log-likelihood in nats -> bits per unknown sub-pixel of the model's image."""
-        return -nats / (channels * int(self.drawn.sum()) * float(np.log(2)))
 
 
 @dataclass
@@ -138,13 +139,19 @@ def fill_hole(
             log_prob = model.log_prob(border, drawn, captions, known=known)
             centers.append(drawn.cpu())
             nats.append(log_prob.cpu().double().sum(dim=(1, 2, 3)))
-    border, captions, known = _batch(model, seen, caption, 1)
-    mean = model.mean(border, captions, known=known)
     every, total = torch.cat(centers), torch.cat(nats)  # (K, 3, h, w), (K,)
     ranking = total.argsort(descending=True, stable=True)
     every = every[ranking]
     colors = np.stack([colors_of(seen, center, unknown) for center in every])
-    return Fills(seen, every, total[ranking], colors, None if mean is None else mean[0].cpu())
+    return Fills(seen, every, total[ranking], colors, mean_of(model, seen, caption))
+
+
+def mean_of(model: Inpainter, seen: Seen, caption: str = "") -> torch.Tensor | None:
+    """The expected center, float32 (3, h, w) in 0..255, where the model has one."""
+    border, captions, known = _batch(model, seen, caption, 1)
+    with evaluating(model):
+        mean = model.mean(border, captions, known=known)
+    return None if mean is None else mean[0].cpu()
 
 
 def colors_of(seen: Seen, center: torch.Tensor, unknown: np.ndarray) -> np.ndarray:

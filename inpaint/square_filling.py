@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from data_prep.decode import decode
-from data_prep.photos import Rejected, locate_file, read_bytes
+from data_prep.photos import Rejected, read_file
 from inpaint import grid
 from inpaint.dataset import FIXED, binarized
 from inpaint.fill_job import Job, Photos, unfit, write
@@ -29,7 +29,7 @@ def fill_squares(job: Job, paths: list[Path]) -> Iterator[tuple[Path, dict[str, 
     grey = model.config["channels"] == 1
     for number, path in enumerate(paths, start=1):
         try:
-            pixels = decode(read_bytes(locate_file(str(path))), model.image_size)  # (H, W, 3)
+            pixels = decode(read_file(path), model.image_size)  # (H, W, 3)
             pixels = np.asarray(Image.fromarray(pixels).convert("L").convert("RGB")) if grey else pixels
             photos.append((path, torch.tensor(pixels).permute(2, 0, 1), job.caption_of(path)))  # (3, H, W)
         except Rejected as rejected:

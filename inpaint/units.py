@@ -15,7 +15,12 @@ def nats_per_pixel(nats, hole):
 
 def bits_per_dim(nats, hole, channels=3):
     """Nats per image -> bits per sub-pixel of the hole. For proper likelihoods only."""
-    return nats / (channels * hole[2] * hole[3] * math.log(2))
+    return bits_per_subpixel(nats, hole[2] * hole[3], channels)
+
+
+def bits_per_subpixel(nats, pixels, channels=3):
+    """Nats of so many pixels -> bits per sub-pixel. For proper likelihoods only."""
+    return nats / (channels * pixels * math.log(2))
 
 
 def bernoulli_floor(center, unknown=None):

@@ -111,17 +111,23 @@ def whole_view(pixels: np.ndarray, window: Window, unknown: np.ndarray | None = 
     step = max(1, int(window.scale // REDUCED)) if window.scale >= 2 * REDUCED else 1
     n = math.ceil(window.side / step)
     colors, hidden = averaged(pixels, unknown, (window.left, window.top, n, n), step)
-    if hidden.all():
-        return np.zeros((window.image_size, window.image_size, 3), np.uint8)
-    if hidden.any():
-        nearest = distance_transform_edt(hidden, return_distances=False, return_indices=True)
-        colors = colors[tuple(nearest)]
+    colors = nearest_known(colors, hidden)
     if len(colors) == window.image_size:
         return colors
     end = window.side / step  # the last block may reach beyond the window
     size = (window.image_size, window.image_size)
     image = Image.fromarray(colors).resize(size, Image.Resampling.LANCZOS, box=(0, 0, end, end))
     return np.asarray(image)
+
+
+def nearest_known(colors: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Replace hidden pixels, bool (n, m), by the nearest other one; uint8 (n, m, 3), black if all are hidden."""
+    if hidden.all():
+        return np.zeros_like(colors)
+    if not hidden.any():
+        return colors
+    nearest = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    return colors[tuple(nearest)]
 
 
 def averaged(

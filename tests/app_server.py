@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from checkpoint_makers import save_fresh
+from data_makers import picture
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -26,6 +29,14 @@ def free_port():
     with contextlib.closing(socket.socket()) as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+def folder_to_serve(place, size):
+    """Fill a folder with a checkpoint of a tiny causal model and a photo of that size. Returns: the folder."""
+    tiny = {"decoder": "pixelcnn", "image_size": 32, "hole": (8, 8, 16, 16)}
+    save_fresh(place / "best.pt", likelihood="logistic-mixture", **tiny)
+    picture(0, size).save(place / "photo.png")
+    return place
 
 
 @contextlib.contextmanager

@@ -7,9 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from app_server import serving
-from checkpoint_makers import save_fresh
-from data_makers import picture
+from app_server import folder_to_serve, serving
 from PIL import Image
 
 pytest.importorskip("gradio", reason="no gradio: pip install 'inpaint-from-caption[app]'")
@@ -23,10 +21,7 @@ PHONE = {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with a photo, a file that is none, and a checkpoint."""
-    place = tmp_path_factory.mktemp("browsed")
-    tiny = {"decoder": "pixelcnn", "image_size": 32, "hole": (8, 8, 16, 16)}
-    save_fresh(place / "best.pt", likelihood="logistic-mixture", **tiny)
-    picture(0, (120, 80)).save(place / "photo.png")
+    place = folder_to_serve(tmp_path_factory.mktemp("browsed"), (120, 80))
     (place / "bad.png").write_text("no photo")
     return place
 

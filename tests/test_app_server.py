@@ -6,9 +6,7 @@ import sys
 import time
 
 import pytest
-from app_server import serving
-from checkpoint_makers import save_fresh
-from data_makers import picture
+from app_server import folder_to_serve, serving
 
 import inpaint
 
@@ -23,11 +21,7 @@ FILE = {"meta": {"_type": "gradio.FileData"}}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with a checkpoint and a photo."""
-    place = tmp_path_factory.mktemp("served")
-    tiny = {"decoder": "pixelcnn", "image_size": 32, "hole": (8, 8, 16, 16)}
-    save_fresh(place / "best.pt", likelihood="logistic-mixture", **tiny)
-    picture(0, (60, 40)).save(place / "photo.png")
-    return place
+    return folder_to_serve(tmp_path_factory.mktemp("served"), (60, 40))
 
 
 @pytest.fixture(scope="module")

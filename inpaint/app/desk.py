@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from data_prep.errors import InputError
 from data_prep.files import write_json
-from data_prep.photos import locate_file, read_bytes
-from data_prep.recognise import FILLED, SCORED
-from data_prep.whole_photo import read_whole
+from data_prep.recognise import SCORED
 from inpaint.app.limits import Limits, unwatched
 from inpaint.app.requests import Drawing, Place
 from inpaint.fill_inputs import results_of
@@ -64,15 +61,13 @@ class Desk:
         """Fill a photo. Raises: InputError if that fails."""
         with self._at_work() as out:
             caption = place.caption if self.given.model.uses_captions else ""
-            facts = call_facts(drawing.seed, drawing.temperature)
+            facts = call_facts(drawing.seed, drawing.temperature) | {"photo": place.photo.name}
             how = (drawing.samples, drawing.seed, drawing.temperature, torch.float64)
             job = Job(self.given, lambda path: caption, *how, False, facts, out, True, watch)
             ((path, record),) = fill_holes(job, [place.photo], place.hole, drawing.detail)
             if isinstance(record, str):
                 raise InputError(f"{path.name}: {record}")
             images, _, json = results_of(path, out, drawing.samples)
-            record["photo"] = path.name
-            write_json(json, record, FILLED)
             return Answer(record, json, images)
 
     def score(self, place: Place, against: list[Path]) -> Answer:
@@ -87,10 +82,6 @@ class Desk:
                 found["file"] = Path(found["file"]).name
             write_json(results[0], record, SCORED)
             return Answer(record, results[0], [path for path in results[1:] if path.exists()])
-
-    def unknown(self, place: Place) -> np.ndarray:
-        """A photo's unknown pixels: bool (H, W)."""
-        return place.hole.unknown(*read_whole(read_bytes(locate_file(str(place.photo)))).image.size)
 
     def new_folder(self) -> Path:
         """A folder for what one request writes."""

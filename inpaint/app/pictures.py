@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_prep.photos import locate_file, read_bytes
+from data_prep.photos import read_file
 from data_prep.whole_photo import WholePhoto, read_whole
 from inpaint import maps
-from inpaint.holes import colors_of, score_hole, see
-from inpaint.inference import evaluating
+from inpaint.holes import colors_of, mean_of, score_hole, see
 from inpaint.ready import Ready
 from inpaint.tiles import as_pixels
 from inpaint.windows import Box, bounding_box
@@ -23,7 +22,7 @@ Picture = tuple[Image.Image, str]  # with the words under it
 
 def whole(path: Path) -> WholePhoto:
     """Read a photo. Raises: Rejected."""
-    return read_whole(read_bytes(locate_file(str(path))))
+    return read_whole(read_file(path))
 
 
 def preview(photo: WholePhoto) -> Image.Image:
@@ -70,12 +69,9 @@ def numbers(record: dict[str, Any], k: int) -> str:
 
 def mean_picture(given: Ready, photo: WholePhoto, unknown: np.ndarray, caption: str) -> Image.Image | None:
     """The photo with the expected value of each unknown pixel; None where a model has none."""
-    model, seen = given.model, see(given.model, photo.pixels, unknown)
-    device = next(model.parameters()).device
-    captions = [caption] if model.uses_captions else None
-    with evaluating(model):
-        mean = model.mean(seen.border[None].to(device), captions, known=seen.known[None].to(device))
-    return None if mean is None else photo.with_pixels(unknown, colors_of(seen, as_pixels(mean[0].cpu()), unknown))
+    seen = see(given.model, photo.pixels, unknown)
+    mean = mean_of(given.model, seen, caption)
+    return None if mean is None else photo.with_pixels(unknown, colors_of(seen, as_pixels(mean), unknown))
 
 
 def maps_of(

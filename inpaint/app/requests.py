@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from data_prep.decode import decoded, open_image
 from data_prep.errors import InputError
-from data_prep.photos import Rejected, locate_file, read_bytes
+from data_prep.photos import Rejected, read_file
 from inpaint import typed
 from inpaint.app.limits import Limits
 from inpaint.detail import COARSE, EXACT
@@ -89,7 +89,7 @@ def size_of(path: Path, limits: Limits) -> tuple[int, int]:
     try:
         if os.path.getsize(path) > limits.file_bytes:
             raise Rejected(f"a file of more than {limits.file_bytes >> 20} MiB")
-        width, height = decoded(read_bytes(locate_file(str(path))), open_image).size
+        width, height = decoded(read_file(path), open_image).size
     except OSError as error:
         raise InputError(f"{path.name}: cannot be read: {error.strerror}") from None
     except Rejected as rejected:

@@ -11,6 +11,7 @@ import sys
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint import typed
+from inpaint.commands.arguments import add_checkpoint, add_device, add_hole, add_overwrite
 from inpaint.detail import COARSE, EXACT
 from inpaint.filling import PRECISIONS, TEMPERATURE, fill
 from inpaint.processes import out_of_memory_reported
@@ -32,8 +33,7 @@ def parse(argv, program=None):
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE_OR_DIR", help="photos, and folders of photos")
-    weights = "best.pt or last.pt of a run, or exported weights; without it, those of the package"
-    parser.add_argument("--checkpoint", metavar="FILE", help=weights)
+    add_checkpoint(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     captions = parser.add_mutually_exclusive_group()
     several = "caption of all photos; given several times: all of them at once"
@@ -64,8 +64,8 @@ def parse(argv, program=None):
     )
     both = "2: rows from left to right or from right to left, and log-likelihoods of such drawings; slower, see docs"
     parser.add_argument("--directions", type=int, choices=(1, 2), default=1, help=both)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
+    add_device(parser)
+    add_overwrite(parser)
     add_version(parser)
     args = parser.parse_args(argv)
     if args.detail and not (args.box or args.mask):
@@ -101,11 +101,3 @@ def run(args):
         print("note: a sample of this model is its mean, whatever --samples, --seed and --temperature", file=sys.stderr)
     print(printable(f"filled {len(done.records)} of {len(done.records) + len(done.rejects)} photos: {args.out}"))
     return 1 if done.rejects else 0
-
-
-def add_hole(group):
-    """Add --box and --mask to a group of options."""
-    pixels = "in the upright photo's own pixels"
-    group.add_argument("--box", type=typed.box, metavar="X,Y,W,H", help=f"the hole, {pixels}")
-    mask = f"image of the photo's size, {pixels}: white is what to fill (level 224 and up; black is below 32)"
-    group.add_argument("--mask", metavar="MASK.png", help=mask)

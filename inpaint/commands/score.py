@@ -8,7 +8,7 @@ import sys
 
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
-from inpaint.commands.fill import add_hole
+from inpaint.commands.arguments import add_checkpoint, add_device, add_hole, add_overwrite
 from inpaint.hole_scores import score
 from inpaint.processes import out_of_memory_reported
 
@@ -26,11 +26,10 @@ def parse(argv, program=None):
     others = "other fills of the same hole, images of the photo's size; only their pixels in the hole count"
     parser.add_argument("--against", nargs="+", default=[], metavar="FILL.png", help=others)
     parser.add_argument("--caption", metavar="TEXT", help="the photo's caption; default: NAME.txt beside it")
-    weights = "best.pt or last.pt of a run, or exported weights; without it, those of the package"
-    parser.add_argument("--checkpoint", metavar="FILE", help=weights)
+    add_checkpoint(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that this program did not write")
+    add_device(parser)
+    add_overwrite(parser)
     add_version(parser)
     return parser.parse_args(argv)
 

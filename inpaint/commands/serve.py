@@ -11,6 +11,7 @@ from functools import partial
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint.app.server import check_gradio, serve
+from inpaint.commands.arguments import add_checkpoint, add_device
 from inpaint.processes import out_of_memory_reported
 from inpaint.ready import ready
 
@@ -26,10 +27,9 @@ def parse(argv, program=None):
     everywhere = "address to listen on; 0.0.0.0 lets every machine of the network in"
     parser.add_argument("--host", default="127.0.0.1", help=everywhere)
     parser.add_argument("--port", type=_port, default=7860, metavar="N", help="port to listen on")
-    weights = "best.pt or last.pt of a run, or exported weights; without it, those of the package"
-    parser.add_argument("--checkpoint", metavar="FILE", help=weights)
+    add_checkpoint(parser)
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+    add_device(parser)
     add_version(parser)
     return parser.parse_args(argv)
 
