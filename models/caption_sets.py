@@ -38,7 +38,11 @@ def summarize(encoder: CaptionEncoder, captions: Captions, device: torch.device)
     codes = encode([text for some in sets for text in some or [""]])  # (M, 256)
     kept = _readable(codes.split([max(1, len(some)) for some in sets]))
     with torch.autocast(device.type, enabled=False):
-        summaries = encoder.summary(torch.cat(kept).to(device))  # (M', S + FOUND)
+        if encoder.training:
+            summaries = encoder.summary(torch.cat(kept).to(device))  # (M', S + FOUND)
+        else:  # samples of one photo share its caption: each text is read once
+            distinct, row_of = torch.cat(kept).unique(dim=0, return_inverse=True)
+            summaries = encoder.summary(distinct.to(device))[row_of.to(device)]
     if len(summaries) == len(kept):
         return summaries
     return torch.stack([part.mean(0) for part in summaries.split([len(part) for part in kept])])

@@ -67,6 +67,20 @@ def test_what_a_set_means_is_the_mean_of_its_captions_summaries(model):
     assert torch.equal(other[:3], nats(model, SETS)[:3]) and not torch.equal(other[3], nats(model, SETS)[3])
 
 
+def test_a_text_is_encoded_once_and_given_to_all_who_have_it(model, monkeypatch):
+    rows = []
+    encode = type(model.caption_encoder).summary
+    monkeypatch.setattr(
+        type(model.caption_encoder), "summary", lambda self, codes: rows.append(len(codes)) or encode(self, codes)
+    )
+    captions = ["snow", "a dog", "", "snow", ["a dog", "snow"], "A DOG"]
+    together = model.summaries(captions)
+    assert rows == [3]
+    alone = torch.cat([model.summaries([caption]) for caption in captions])
+    torch.testing.assert_close(together, alone)
+    assert not torch.allclose(together[0], together[1])
+
+
 def test_an_image_s_nats_do_not_depend_on_the_sets_of_others(model):
     border, center = some_photos(4)
     with torch.no_grad():
