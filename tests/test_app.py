@@ -83,6 +83,23 @@ def test_a_score_is_the_command_s(desk, place_of_work, tmp_path):
     assert same_files(answer.images, [tmp_path / "out" / f"photo_{end}.png" for end in ("surprise", "entropy")])
 
 
+def test_maps_are_of_the_chosen_fill_drawn_once_and_never_change_the_choice(desk, place_of_work):
+    gr = pytest.importorskip("gradio", reason="no gradio: pip install 'inpaint-from-caption[app]'")
+    from inpaint.app.events import Events, Session
+    from inpaint.app.page import Parts
+
+    parts = Parts(*(gr.Textbox() for _ in range(3)), words=gr.Markdown(), maps=gr.Gallery())
+    events, mask = Events(desk, parts), place_of_work / "mask.png"
+    answer = desk.fill(
+        place_of(str(place_of_work / "photo.png"), "", str(mask), "", Limits()), Drawing(2, 0, 1.0, None)
+    )
+    session = Session(place_of_work / "photo.png", mask, answer.json, answer.images, chosen=1)
+    update = events.draw_maps(session, answer.images[0])
+    assert update[parts.mapped] == session.path == answer.images[1] and parts.session not in update
+    assert len(update[parts.maps].value) == 4
+    assert parts.mapped not in events.draw_maps(session, session.path)
+
+
 @pytest.mark.parametrize(
     "photo, box, mask, caption, told",
     [

@@ -35,7 +35,6 @@ class Session:
       fills: paths, the likeliest first.
       caption: that it was filled with.
       chosen: the place of the chosen fill.
-      maps_due: whether its maps are still to be drawn.
     """
 
     photo: Path | None = None
@@ -44,7 +43,11 @@ class Session:
     fills: list[Path] = field(default_factory=list)
     caption: str = ""
     chosen: int = 0
-    maps_due: bool = False
+
+    @property
+    def path(self) -> Path | None:
+        """Of the chosen fill."""
+        return self.fills[self.chosen] if self.fills else None
 
 
 class Events:
@@ -124,20 +127,25 @@ class Events:
         except (InputError, Rejected) as error:
             return {self.parts.status: self._wrong(error)}
 
-    def draw_maps(self, session: Session) -> Update:
-        """Show the maps of the chosen fill, which take longer than the fill itself."""
+    def draw_maps(self, session: Session, mapped: Path | None) -> Update:
+        """Show the maps of the chosen fill, which take longer than the fill itself.
+
+        Another fill may be chosen meanwhile, so this leaves the session as it is.
+
+        Args: mapped: the fill whose maps are shown.
+        """
         parts = self.parts
-        if not session.maps_due:
+        if session.path == mapped:
             return {parts.words: gr.skip()}
         try:
             self._still_there(session)
-            photo, fill = pictures.whole(session.photo), pictures.whole(session.fills[session.chosen])
+            photo, fill = pictures.whole(session.photo), pictures.whole(session.path)
             with self.desk.busy:
                 maps, words = pictures.maps_of(self.desk.given, photo, fill, mask_of(session.mask), session.caption)
         except (InputError, Rejected) as error:
             return {parts.status: self._wrong(error)}
         return {
-            parts.session: replace(session, maps_due=False),
+            parts.mapped: session.path,
             parts.words: gr.Markdown(words, visible=True),
             parts.maps: gr.Gallery(maps, visible=bool(maps)),
         }
@@ -149,7 +157,7 @@ class Events:
             self._still_there(session)
         except InputError as error:
             return {parts.status: self._wrong(error)}
-        return {parts.photo: str(session.fills[session.chosen])}
+        return {parts.photo: str(session.path)}
 
     def stop(self, request: gr.Request) -> str:
         """End the drawing, or take it from the queue."""
@@ -178,13 +186,16 @@ class Events:
     def _chosen(self, session: Session) -> Update:
         """Show the fill that is chosen, and offer its files; its maps are due."""
         self._still_there(session)
-        parts, path = self.parts, session.fills[session.chosen]
-        files = [gr.DownloadButton(value=str(file), visible=True) for file in (path, session.mask, session.json)]
+        parts = self.parts
+        files = [
+            gr.DownloadButton(value=str(file), visible=True) for file in (session.path, session.mask, session.json)
+        ]
         label = f"Chosen fill: {session.chosen + 1}"
         return {
-            parts.session: replace(session, maps_due=True),
+            parts.session: session,
+            parts.mapped: None,
             parts.chosen: gr.Image(
-                pictures.close_up(pictures.preview(pictures.whole(path))), visible=True, label=label
+                pictures.close_up(pictures.preview(pictures.whole(session.path))), visible=True, label=label
             ),
             **dict(zip(parts.downloads, files, strict=True)),
             parts.words: gr.Markdown(visible=False),

@@ -25,6 +25,7 @@ class Parts:
     """The page's components by name. Those of `results` are hidden until there is a fill."""
 
     session: gr.State
+    mapped: gr.State  # the path of the fill whose maps are shown
     status: gr.HTML | None = None
     photo: gr.Image | None = None
     hole: gr.HTML | None = None
@@ -53,7 +54,8 @@ def build(desk: Desk) -> gr.Blocks:
     blocks = gr.Blocks(title="Fill a hole", analytics_enabled=False)
     with blocks:
         gr.Markdown("# Fill a hole\nUpload a photo, mark what to fill, say what is on it. All other pixels stay.")
-        parts = Parts(gr.State(Session(), time_to_live=int(desk.limits.kept_seconds)))
+        kept = {"time_to_live": int(desk.limits.kept_seconds)}
+        parts = Parts(gr.State(Session(), **kept), gr.State(None, **kept))
         with gr.Row():
             with gr.Column(min_width=320):
                 _add_photo(parts, desk)
@@ -139,13 +141,14 @@ def _connect(events: Events, parts: Parts, go: gr.Button, stop: gr.Button) -> No
     computing = {"show_progress_on": parts.status, **MODEL, **PRIVATE}
     at_once = {"queue": False, "show_progress": "hidden", **PRIVATE}
     settings = {parts.caption, parts.samples, parts.temperature, parts.seed, parts.detail}
-    given, shown = {parts.photo, parts.hole} | settings, [parts.session, parts.status, *parts.results]
+    given = {parts.photo, parts.hole} | settings
+    shown = [parts.session, parts.mapped, parts.status, *parts.results]
     parts.photo.change(events.show_photo, parts.photo, [parts.hole, parts.status], **at_once)
     box = [parts.photo, parts.hole, parts.numbers]
     parts.numbers.submit(events.add_box, box, [parts.hole, parts.numbers, parts.status], **at_once)
     filling = gr.on([go.click, parts.caption.submit], events.fill, given, shown, **computing)
     choosing = parts.fills.select(events.choose, parts.session, shown, show_progress="hidden", **PRIVATE)
-    mapped = [parts.session, parts.status, parts.words, parts.maps]
-    mapping = [event.then(events.draw_maps, parts.session, mapped, **computing) for event in (filling, choosing)]
+    asked, maps = [parts.session, parts.mapped], [parts.mapped, parts.status, parts.words, parts.maps]
+    mapping = [event.then(events.draw_maps, asked, maps, **computing) for event in (filling, choosing)]
     stop.click(events.stop, None, parts.status, cancels=[filling, *mapping], **at_once)
     parts.accept.click(events.accept, parts.session, [parts.photo, parts.status], **at_once)

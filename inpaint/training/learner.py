@@ -192,4 +192,4 @@ def learning_rate(config: Config, step: int, done: float) -> float:
 
 def _mixed(*key: int) -> int:
     """A 63-bit seed for torch from several small numbers."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1
