@@ -1,6 +1,7 @@
 """float32 products as float32: without TF32, or bfloat16, in their place, whatever torch's global settings say."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 def exact_float32() -> Iterator[None]:
     """Switch reduced precision of float32 products off for the block; the settings are restored afterwards."""
     try:
-        was = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        was = _settings()
     except RuntimeError:  # they were set by `fp32_precision`, and torch refuses to read them the old way
         with _exact_by_backend():
             yield
@@ -27,6 +28,12 @@ def exact_float32() -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(was[0])
         torch.backends.cudnn.allow_tf32 = was[1]
+
+
+def _settings() -> tuple[str, bool]:
+    with warnings.catch_warnings():  # torch 2.9 says once that these names are old
+        warnings.simplefilter("ignore")
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
 
 
 @contextlib.contextmanager

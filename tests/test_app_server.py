@@ -100,7 +100,7 @@ def test_the_page_may_load_nothing_from_elsewhere(served):
     assert not [word for word in ("fonts.googleapis", "cdnjs", "unpkg", "jsdelivr") if word in answer.text]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_in_the_middle_of_a_fill_ends_it_cleanly(folder, tmp_path, number):
     with serving(folder / "best.pt", tmp_path) as page:
         call = f"{page.url}/gradio_api/call/fill"

@@ -70,7 +70,13 @@ def test_a_causal_decoder_trains_is_evaluated_and_fills(options, photos, tmp_pat
     assert (first[known] == photo[known]).all() and (first[~known] != second[~known]).any()
 
 
-@pytest.mark.parametrize("decoder", STACKS)
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        pytest.param(name, marks=[] if name in ("gated", "pixelcnn", "multiscale") else pytest.mark.slow)
+        for name in STACKS
+    ],
+)
 def test_a_causal_decoder_resumed_equals_one_that_never_stopped(decoder, photos, tmp_path):
     words = ["--decoder", decoder, "--likelihood", "categorical", "--levels", 4, "--size", "xs", "--batch-size", 4]
     words += ["--schedule", "constant", "--warmup", 1, "--val-limit", 2, "--use-captions", "--data", photos]

@@ -25,7 +25,10 @@ def scenes_on(background):
                         yield Scene(background, shape, colour, size, row, column)
 
 
-@pytest.mark.parametrize("background", BACKGROUNDS, ids=PATTERNS)
+@pytest.mark.parametrize(
+    "background",
+    [pytest.param(one, id=one.pattern, marks=pytest.mark.slow if k else []) for k, one in enumerate(BACKGROUNDS)],
+)
 def test_all_6144_scenes_on_a_background_differ_and_never_touch_the_border(background):
     plain = demo.draw_background(background)
     rim = np.ones((IMAGE_SIZE, IMAGE_SIZE), bool)

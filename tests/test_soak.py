@@ -13,6 +13,7 @@ def soak(root, *words):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_killed_builds_alone_and_in_pairs_lose_nothing(root):
     said = soak(root, "--kills", "4", "--jobs", "build", "--photos", "300")
     assert "4 kills, 0 lost, every result bit-identical" in said

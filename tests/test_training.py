@@ -74,7 +74,7 @@ def test_bfloat16_is_the_default_where_the_processor_multiplies_in_it(
     assert Trainer(chosen, torch.device("cpu")).config.precision == "bf16"
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
 def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(root, demo_file, tmp_path, uninterrupted, kill):
     process = subprocess.Popen(command(demo_file, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not (tmp_path / "last.pt").exists() and process.poll() is None:
@@ -103,7 +103,7 @@ def test_resuming_a_run_that_is_over_changes_nothing(root, tmp_path, uninterrupt
     assert after["progress"]["step"] == before["progress"]["step"] == 12
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("optimizer", [pytest.param("adamw", marks=pytest.mark.slow), "muon"])
 def test_two_processes_train_as_one_does(optimizer, demo_file, tmp_path):
     options = ("--dropout", "0", "--optimizer", optimizer)
     done = run(
@@ -139,6 +139,7 @@ def test_a_worker_that_dies_ends_the_run_which_one_process_then_resumes(root, de
     assert_same(weights(tmp_path), weights(tmp_path / "alone"), atol=2e-2, rtol=5e-2)
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(demo_file, tmp_path):
     options = {"size": "xs", "batch_size": 4, "steps": 120, "val_limit": 4, "workers": 1, "evaluate_every": 20}
     config = Config(data=str(demo_file), out=str(tmp_path), use_captions=True, checkpoint_every=20, **options)
@@ -198,7 +199,13 @@ def test_a_run_whose_nats_on_val_are_not_finite_is_not_called_done(demo_file, tm
         trainer.run()
 
 
-@pytest.mark.parametrize("likelihood", models.LIKELIHOODS)
+@pytest.mark.parametrize(
+    "likelihood",
+    [
+        pytest.param(name, marks=[] if name in ("bernoulli", "logistic-mixture") else pytest.mark.slow)
+        for name in models.LIKELIHOODS
+    ],
+)
 def test_every_likelihood_learns(likelihood, demo_file, tmp_path):
     options = {"size": "xs", "batch_size": 8, "steps": 12, "lr": 3e-3, "warmup": 0, "ema_decay": 0.0, "val_limit": 16}
     config = Config(data=str(demo_file), out=str(tmp_path), likelihood=likelihood, use_captions=True, **options)

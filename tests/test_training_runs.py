@@ -332,6 +332,7 @@ def test_a_killed_worker_is_started_again_by_torchrun_and_the_run_continues(demo
     assert said.count("stopped: SIGTERM; saved at step") == 1
 
 
+@pytest.mark.slow
 def test_two_launchers_train_one_run(demo_file, tmp_path):
     """torchrun --nnodes 2 on the loopback; the second machine does not see the run's folder."""
     port = str(29400 + os.getpid() % 1000)

@@ -176,7 +176,7 @@ def test_no_shared_memory_is_used(batches):
     assert not any(name.startswith("torch_") for name in new) and "/dev/shm/torch_" not in mapped
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGBUS])
+@pytest.mark.parametrize("kill", [signal.SIGKILL, pytest.param(signal.SIGBUS, marks=pytest.mark.slow)])
 def test_a_killed_loader_process_ends_the_run_in_one_line_saved_first(kill, demo_file, tmp_path):
     process = started(command(demo_file, tmp_path, *LONG, "--workers", "2"), start_new_session=True)
     wait_for_loaders(process, tmp_path)

@@ -22,7 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from inpaint.checkpoint_schema import SCHEMA
 
 QUICK = ("--steps", 1, "--size", "xs", "--batch-size", 2, "--val-limit", 1, "--device", "cpu")
-SHARES = pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow, id="all")])  # of the cases
+SHARES = pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.slow, id="all")])  # of the cases
 
 
 class Whole(HTMLParser):
