@@ -9,7 +9,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from models.head import Head
 from models.layers.maps import Context
 from models.likelihoods.base import Likelihood
 from models.predictors import CopyCandidates, LinearPredictors
+from models.repeats import once_each
 from models.sampling import Drawn, SampleOptions, sample_raster
 from models.sources import Precomputed, RasterParts
 from models.stacks.base import Stack
@@ -126,9 +127,13 @@ class SingleScale(Decoder):
 
     def border_features(self, image: Tensor, everywhere: bool = False) -> Tensor:
         """The tower's features at the hole's pixels, (B, C, h, w)."""
-        seen = self.tower.prepare(image[:1] if self.blank and not image[:, 3].any() else image)
-        features: Tensor = self.tower(seen, everywhere=everywhere)
-        return features.expand(image.shape[0], -1, -1, -1)
+
+        def tower(image: Tensor) -> Tensor:
+            features: Tensor = self.tower(self.tower.prepare(image), everywhere=everywhere)
+            return features
+
+        one = self.blank and not image[:, 3].any()
+        return once_each(tower, image[:1] if one else image).expand(image.shape[0], -1, -1, -1)
 
 
 class ContourDecoder(SingleScale):
@@ -179,7 +184,7 @@ class CausalDecoder(SingleScale):
         border = self.border_features(image, everywhere)  # (B, C, h, w)                     border tower
         canvas = self.stack.canvas.complete(image, needed(center))  # (B, 4, rows, columns)  center so far
         context = self.context(border, caption, image)  #                                    conditions the stack
-        causal = self.stack(canvas, context)  # (B, S, h, w)                                 causal stack
+        causal = self.causal(canvas, context)  # (B, S, h, w)                                causal stack
         to_hidden, to_params = self.error_energy(canvas)  #                                  errors of predictors so far
         hidden = plus(self.head.first(border, caption.map), to_hidden)  # (B, width, h, w)   the caption map enters
         params = plus(self.head(hidden, causal, center), to_params)  # (B, P, h, w)          two 1x1 layers
@@ -188,6 +193,15 @@ class CausalDecoder(SingleScale):
     def context(self, border: Tensor, caption: Caption, image: Tensor) -> Context:
         """What the stack is conditioned on; `border` (B, C, h, w) are the tower's features."""
         return Context(self.stack.canvas.around(border), caption.summary, image[:, :4])
+
+    def causal(self, canvas: Tensor, context: Context) -> Tensor:
+        """The stack's features (B, S, h, w)."""
+
+        def stack(canvas: Tensor, *context: Any) -> Tensor:
+            features: Tensor = self.stack(canvas, Context(*context))
+            return features
+
+        return once_each(stack, canvas, context.tower, context.caption, context.border)
 
     def error_energy(self, canvas: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """What the predictors' errors add to the first 1x1 layer and to the params, see `Energy`."""
