@@ -30,7 +30,7 @@ from data_prep.outputs import check_outputs
 from data_prep.photos import Location, Photo, Source
 from data_prep.recognise import DATA, REJECTS, REJECTS_HEADER, Kind
 from data_prep.shards import Job, Shard, decoder_versions, plan_shards, read_shard, shard_path
-from data_prep.words import WordCount, count_words
+from data_prep.words import WordCount, count_words, nltk_version
 from data_prep.work import work_folder
 from data_prep.workers import make_shards
 
@@ -266,7 +266,6 @@ def as_path(name: str) -> str:
 def _provenance(source: Source, digest: str, options: Options, rejected: int) -> dict:
     """Attributes on the origin of the file: the same for the same source, options and libraries."""
     import h5py
-    import nltk
     import PIL
 
     grey = {"channels": 1} if source.channels == 1 else {}
@@ -284,5 +283,5 @@ def _provenance(source: Source, digest: str, options: Options, rejected: int) ->
         "numpy": np.__version__,
         "h5py": h5py.__version__,
         "hdf5": h5py.version.hdf5_version,
-        "nltk": nltk.__version__,
+        "nltk": nltk_version(),
     }

@@ -81,3 +81,12 @@ def _tokenizer():
             if without_scipy:
                 del sys.modules["scipy"]
     return nltk.wordpunct_tokenize
+
+
+def nltk_version() -> str:
+    """Its version, without importing it for a set that has no captions."""
+    if "nltk" in sys.modules:
+        return sys.modules["nltk"].__version__
+    from importlib.metadata import version
+
+    return version("nltk")

@@ -341,3 +341,12 @@ def test_data_prep_loads_no_torch_and_no_model(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_version_of_nltk_is_told_without_importing_it():
+    program = (
+        "import sys; from data_prep.words import nltk_version; told = nltk_version(); assert 'nltk' not in sys.modules"
+    )
+    program += "; import nltk; assert told == nltk.__version__ == nltk_version()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
