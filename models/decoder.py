@@ -20,7 +20,7 @@ from models.head import Head
 from models.layers.maps import Context
 from models.likelihoods.base import Likelihood
 from models.predictors import CopyCandidates, LinearPredictors
-from models.repeats import once_each
+from models.repeats import without_repeats
 from models.sampling import Drawn, SampleOptions, sample_raster
 from models.sources import Precomputed, RasterParts
 from models.stacks.base import Stack
@@ -133,7 +133,7 @@ class SingleScale(Decoder):
             return features
 
         one = self.blank and not image[:, 3].any()
-        return once_each(tower, image[:1] if one else image).expand(image.shape[0], -1, -1, -1)
+        return without_repeats(tower, image[:1] if one else image).expand(image.shape[0], -1, -1, -1)
 
 
 class ContourDecoder(SingleScale):
@@ -201,7 +201,7 @@ class CausalDecoder(SingleScale):
             features: Tensor = self.stack(canvas, Context(*context))
             return features
 
-        return once_each(stack, canvas, context.tower, context.caption, context.border)
+        return without_repeats(stack, canvas, context.tower, context.caption, context.border)
 
     def error_energy(self, canvas: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """What the predictors' errors add to the first 1x1 layer and to the params, see `Energy`."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def once_each(function: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
+def without_repeats(function: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
     """`function(*inputs)`, of neighbouring rows that are equal in all inputs the first alone; of all, where gradients
     are taken.
 

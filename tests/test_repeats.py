@@ -4,7 +4,7 @@ import pytest
 import torch
 from every_model import CAUSAL, CONTOURS, OF_ERRORS, kind, name_of, shaken_model
 
-from models.repeats import once_each
+from models.repeats import without_repeats
 
 MODELS = [*CONTOURS[:2], *CAUSAL, *OF_ERRORS, kind("gated", "categorical", caption_injection="all")]
 CAPTIONS = ["a dog", "two cats", "", "snow", "a dog"]
@@ -35,13 +35,13 @@ def test_neighbours_that_are_equal_in_all_inputs_are_computed_once(x, y, rows):
     x, y = (None if part is None else torch.tensor(part, dtype=torch.float64)[:, None] for part in (x, y))
     seen = []
     with torch.no_grad():
-        assert torch.equal(once_each(doubled(seen), x, y), doubled([])(x, y))
+        assert torch.equal(without_repeats(doubled(seen), x, y), doubled([])(x, y))
     assert seen == [rows]
 
 
 def test_where_gradients_are_taken_every_row_has_its_own():
     x = torch.ones(3, 1, requires_grad=True)
-    once_each(doubled([]), x, None).mul(torch.tensor([[1.0], [2.0], [3.0]])).sum().backward()
+    without_repeats(doubled([]), x, None).mul(torch.tensor([[1.0], [2.0], [3.0]])).sum().backward()
     assert x.grad.flatten().tolist() == [2, 4, 6]
 
 
