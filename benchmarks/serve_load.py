@@ -99,7 +99,7 @@ def right(client: httpx.Client, url: str, number: int, photo: Path, expected: li
         text = ask(client, url, make(uploaded(client, url, photo)))
         return None if "event: error" in text and told in text else f"request {number}, {told}: {text[:300]}"
     box, seed = good(number % DIFFERENT)
-    data = [uploaded(client, url, photo), box, None, "a shape", SAMPLES, seed, 1.0, ""]
+    data = [uploaded(client, url, photo), box, None, "a shape", SAMPLES, seed, 1.0, "", 1]
     text = ask(client, url, data)
     if "event: complete" not in text:
         return f"request {number}: {text[:300]}"
@@ -155,7 +155,7 @@ def measured(args, folder: Path) -> dict:
         with ThreadPoolExecutor(args.at_once) as pool:
             list(pool.map(one, range(args.requests)))
         total = time.monotonic() - began
-        data = [uploaded(client, server.url, photo), "16,16,32,32", None, "", 32, 0, 1.0, ""]
+        data = [uploaded(client, server.url, photo), "16,16,32,32", None, "", 32, 0, 1.0, "", 1]
         for _ in range(args.at_once):
             client.post(f"{server.url}/gradio_api/call/fill", json={"data": data})
         code, said, left = server.end()

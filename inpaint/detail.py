@@ -66,7 +66,7 @@ def fill_detail(
     model: Inpainter,
     pixels: np.ndarray,
     unknown: np.ndarray,
-    caption: str = "",
+    caption: str | list[str] = "",
     *,
     samples: int = 1,
     exact: bool = False,
@@ -162,7 +162,7 @@ def refine(coarse: Level, fine: Level) -> None:
 
 
 def _fill_tile(
-    model: Inpainter, level: Level, tile: Tile, caption: str, options: dict[str, Any]
+    model: Inpainter, level: Level, tile: Tile, caption: str | list[str], options: dict[str, Any]
 ) -> tuple[torch.Tensor, int]:
     """Draw a tile's pixels on every canvas. Returns: nats, float64 (K,), and how many pixels were drawn."""
     top, left, height, width = model.hole

@@ -19,7 +19,7 @@ class Job(NamedTuple):
 
     Attributes:
       given: the model.
-      caption_of: a photo's path -> its caption.
+      caption_of: a photo's path -> its caption, or a list of those that are given at once.
       samples, seed, temperature, dtype: as `Inpainter.sample` takes them.
       progress: whether to show bars on stderr.
       facts: what every record says of the call.
@@ -28,7 +28,7 @@ class Job(NamedTuple):
     """
 
     given: Ready
-    caption_of: Callable[[Path], str]
+    caption_of: Callable[[Path], str | list[str]]
     samples: int
     seed: int
     temperature: float

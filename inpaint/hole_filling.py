@@ -57,7 +57,7 @@ class _Result(NamedTuple):
     each: list[dict[str, Any]]
 
 
-def _fill(job: Job, pixels: np.ndarray, unknown: np.ndarray, caption: str, detail: str | None) -> _Result:
+def _fill(job: Job, pixels: np.ndarray, unknown: np.ndarray, caption: str | list[str], detail: str | None) -> _Result:
     model, proper = job.given.model, not job.given.facts["sample_is_mean"]
 
     def bar(items):
@@ -100,7 +100,7 @@ def check_masks(given: Ready) -> None:
 
 
 def _row(
-    seen: Seen, centers: torch.Tensor, mean: torch.Tensor | None, original: torch.Tensor, caption: str
+    seen: Seen, centers: torch.Tensor, mean: torch.Tensor | None, original: torch.Tensor, caption: str | list[str]
 ) -> grid.Row:
     """The grid's row: the model's own image of the photo."""
     inside = seen.border[channels_first(seen.hole)]

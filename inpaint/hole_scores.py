@@ -1,6 +1,6 @@
 """The score command: the exact log-likelihood of what is in a photo's hole, and of other programs' fills of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def score(
     box: Box | None = None,
     mask: str | Path | None = None,
     against: Sequence[str | Path] = (),
-    caption: str | None = None,
+    caption: str | list[str] | None = None,
     device: str = "auto",
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -45,7 +45,8 @@ def score(
       out: the folder to write to; made if missing.
       box, mask: the hole, one of the two, as `fill` takes them.
       against: paths of images of the photo's own size; only their pixels in the hole count.
-      caption: the photo's; None for the first in the text beside it, if there is one.
+      caption: the photo's, or a list of captions that are given at once; None for the first in the text beside it, if
+        there is one.
       device: auto, cpu or cuda.
       overwrite: whether results may replace files that this program did not write; never an input.
 
@@ -70,10 +71,13 @@ def score_with(
     hole: Hole,
     results: Sequence[Path],
     against: Sequence[str | Path],
-    caption: str,
+    caption: str | list[str],
     overwrite: bool = False,
+    called: Callable[[str | Path], str] = str,
 ) -> dict[str, Any]:
     """`score` with a model that is loaded; `results` are the paths of the JSON and of the maps of surprise and entropy.
+
+    Args: called: how the record calls a file.
 
     Returns: the record, as the JSON has it.
     Raises: InputError, as `score`.
@@ -89,19 +93,19 @@ def score_with(
     changed = [int((fill.pixels != photo.pixels)[~unknown].any(axis=1).sum()) for fill in (photo, *fills)]
     record = {
         "schema": 1,
-        "photo": str(image),
+        "photo": called(image),
         **given.facts,
         "caption": text or None,
         **scores.seen.facts(int(unknown.sum())),
         "log_likelihood_is": log_likelihood_is(given.facts),
         "maps": _write_maps(results[1:], photo, unknown, scores, overwrite),
-        "scores": ranked(given, [image, *against], scores, changed),
+        "scores": ranked(given, [called(path) for path in (image, *against)], scores, changed),
     }
     write_json(results[0], record, SCORED, overwrite)
     return record
 
 
-def ranked(given: Ready, files: Sequence[str | Path], scores: Scores, changed: Sequence[int]) -> list[dict[str, Any]]:
+def ranked(given: Ready, files: Sequence[str], scores: Scores, changed: Sequence[int]) -> list[dict[str, Any]]:
     """What a record says of each candidate, the likeliest first.
 
     Args: changed: how many known pixels of each differ from the photo's.
@@ -113,7 +117,7 @@ def ranked(given: Ready, files: Sequence[str | Path], scores: Scores, changed: S
         surprise = None if scores.surprise is None else float(scores.surprise[k].sum())
         found.append(
             {
-                "file": str(files[k]),
+                "file": files[k],
                 "log_likelihood_nats": nats,
                 "bits_per_unknown_subpixel": bits,
                 "surprise_nats": surprise,

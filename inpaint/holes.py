@@ -114,7 +114,7 @@ def fill_hole(
     model: Inpainter,
     pixels: np.ndarray,
     unknown: np.ndarray,
-    caption: str = "",
+    caption: str | list[str] = "",
     *,
     samples: int = 1,
     seed: int = 0,
@@ -125,6 +125,7 @@ def fill_hole(
     Args:
       pixels: uint8 (H, W, 3). Unknown ones are not read.
       unknown: bool (H, W), at least one true.
+      caption: "" for none, or a list of captions that are given at once.
       seed: the same seed, photo, hole, caption and number of samples give the same samples.
       options: `temperature`, `dtype` and `progress` of `Inpainter.sample`.
     """
@@ -146,7 +147,7 @@ def fill_hole(
     return Fills(seen, every, total[ranking], colors, mean_of(model, seen, caption))
 
 
-def mean_of(model: Inpainter, seen: Seen, caption: str = "") -> torch.Tensor | None:
+def mean_of(model: Inpainter, seen: Seen, caption: str | list[str] = "") -> torch.Tensor | None:
     """The expected center, float32 (3, h, w) in 0..255, where the model has one."""
     border, captions, known = _batch(model, seen, caption, 1)
     with evaluating(model):
@@ -164,7 +165,11 @@ def colors_of(seen: Seen, center: torch.Tensor, unknown: np.ndarray) -> np.ndarr
 
 
 def score_hole(
-    model: Inpainter, pixels: np.ndarray, unknown: np.ndarray, candidates: list[np.ndarray], caption: str = ""
+    model: Inpainter,
+    pixels: np.ndarray,
+    unknown: np.ndarray,
+    candidates: list[np.ndarray],
+    caption: str | list[str] = "",
 ) -> Scores:
     """Score photos that differ in their unknown pixels alone, as fills of one hole.
 
@@ -172,6 +177,7 @@ def score_hole(
       pixels: uint8 (H, W, 3). Unknown ones are not read.
       unknown: bool (H, W), at least one true.
       candidates: uint8 (H, W, 3) each; only their unknown pixels count.
+      caption: as `fill_hole` takes it.
     """
     seen = see(model, pixels, unknown)
     centers = [whole_center(model, _with(pixels, candidate, unknown), seen) for candidate in candidates]
@@ -209,7 +215,9 @@ def expected_nats(likelihood: Likelihood, params: torch.Tensor, center: torch.Te
     return total
 
 
-def _batch(model: Inpainter, seen: Seen, caption: str, count: int) -> tuple[torch.Tensor, list[str] | None, Any]:
+def _batch(
+    model: Inpainter, seen: Seen, caption: str | list[str], count: int
+) -> tuple[torch.Tensor, list[Any] | None, Any]:
     """`count` times a hole, for the model: border, captions and mask."""
     device = device_of(model)
     captions = [caption] * count if model.uses_captions else None

@@ -40,12 +40,12 @@ def folder_to_serve(place, size):
 
 
 @contextlib.contextmanager
-def serving(checkpoint, folder):
-    """Serve a checkpoint until the block ends; `folder` is for its temporary files."""
+def serving(checkpoint, folder, command=("-m", "inpaint", "serve")):
+    """Serve a checkpoint by a command of Python until the block ends; `folder` is for its temporary files."""
     temporary, said, port = folder / "temporary", folder / "said.txt", free_port()
     temporary.mkdir(parents=True)
-    command = [sys.executable, "-m", "inpaint", "serve", "--checkpoint", checkpoint, "--port", str(port)]
-    environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *command, "--checkpoint", checkpoint, "--port", str(port)]
+    environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with open(said, "wb") as errors:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors)
         try:

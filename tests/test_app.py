@@ -126,15 +126,18 @@ def test_what_cannot_be_a_request_is_told_in_one_line(place_of_work, photo, box,
 @pytest.mark.parametrize(
     "settings, told",
     [
-        ((33, 0, 1.0, ""), "samples: 33 are too many"),
-        (("x", 0, 1.0, ""), "samples: 'x' is not a whole number"),
-        ((True, 0, 1.0, ""), "samples: 'True' is not"),
-        ((2.5, 0, 1.0, ""), "samples: '2.5' is not"),
-        ((1, -1, 1.0, ""), "seed: '-1' is not"),
-        ((1, None, 1.0, ""), "seed: 'None' is not"),
-        ((1, 0, 0.0, ""), "temperature: '0.0' is not"),
-        ((1, 0, float("nan"), ""), "temperature: 'nan' is not"),
-        ((1, 0, 1.0, "finest"), "detail: 'finest' is not"),
+        ((33, 0, 1.0, "", 1), "samples: 33 are too many"),
+        (("x", 0, 1.0, "", 1), "samples: 'x' is not a whole number"),
+        ((True, 0, 1.0, "", 1), "samples: 'True' is not"),
+        ((2.5, 0, 1.0, "", 1), "samples: '2.5' is not"),
+        ((1, -1, 1.0, "", 1), "seed: '-1' is not"),
+        ((1, None, 1.0, "", 1), "seed: 'None' is not"),
+        ((1, 0, 0.0, "", 1), "temperature: '0.0' is not"),
+        ((1, 0, float("nan"), "", 1), "temperature: 'nan' is not"),
+        ((1, 0, 1.0, "finest", 1), "detail: 'finest' is not"),
+        ((1, 0, 1.0, "", 3), "directions: 3 is not 1 or 2"),
+        ((1, 0, 1.0, "", True), "directions: True is not 1 or 2"),
+        ((1, 0, 1.0, "", None), "directions: None is not 1 or 2"),
     ],
 )
 def test_settings_out_of_range_are_told(settings, told):
@@ -143,10 +146,10 @@ def test_settings_out_of_range_are_told(settings, told):
 
 
 def test_whole_numbers_of_json_may_have_a_point_and_large_photos_get_fewer_samples():
-    assert drawing_of(4.0, 7.0, 1, None, (100, 70), Limits()) == Drawing(4, 7, 1.0, None)
-    assert drawing_of(8, 0, 1.0, "coarse", (6000, 4000), Limits()).detail == "coarse"
+    assert drawing_of(4.0, 7.0, 1, None, 2.0, (100, 70), Limits()) == Drawing(4, 7, 1.0, None, 2)
+    assert drawing_of(8, 0, 1.0, "coarse", 1, (6000, 4000), Limits()).detail == "coarse"
     with pytest.raises(InputError, match="9 are too many for a photo of 6000 x 4000 pixels: at most 8"):
-        drawing_of(9, 0, 1.0, "", (6000, 4000), Limits())
+        drawing_of(9, 0, 1.0, "", 1, (6000, 4000), Limits())
 
 
 def test_a_photo_of_too_many_pixels_or_bytes_is_refused_before_it_is_decoded(place_of_work):

@@ -1,9 +1,13 @@
 """The page in a browser, by Playwright with the system's chromium: what a user does, and what must come of it."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import time
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +19,7 @@ api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip inst
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium")
 PATIENCE = 240_000  # milliseconds
-PHONE = {"width": 390, "height": 844}
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +46,19 @@ def browser():
 
 @pytest.fixture
 def page(browser, served):
-    """The page, loaded. At the end: it asked no other host for anything, and had no error of its own."""
-    opened = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    """The page on a desktop."""
+    with loaded(browser, served, viewport=DESKTOP) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def loaded(browser, served, **options):
+    """The page, loaded. At the end: it asked no other host for anything, and had no error of its own.
+
+    Args: options: of Playwright's new_context.
+    """
+    context = browser.new_context(accept_downloads=True, **options)
+    opened = context.new_page()
     opened.set_default_timeout(PATIENCE)
     asked, wrong = [], []
     opened.on("request", lambda request: asked.append(request.url))
@@ -52,7 +67,7 @@ def page(browser, served):
     opened.wait_for_selector("#hole canvas", state="attached")
     opened.wait_for_selector("#photo input[type=file]", state="attached")
     yield opened
-    opened.close()
+    context.close()
     assert not [url for url in asked if not url.startswith((served.url, "data:", "blob:"))]
     assert not wrong
 
@@ -128,7 +143,6 @@ def test_a_box_is_filled_ranked_and_downloaded_with_all_other_pixels_as_they_wer
     api.expect(page.locator("#go")).to_be_visible()
     save_screenshot(page, "phone")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.emulate_media(color_scheme="dark")
 
 
 def test_another_fill_is_chosen_and_the_next_goes_on_from_it(page, folder):
@@ -214,3 +228,55 @@ def test_a_bad_upload_a_missing_hole_and_a_full_one_are_told(page, folder):
     page.fill("#numbers textarea, #numbers input", "1,2,<b>")
     page.press("#numbers textarea, #numbers input", "Enter")
     api.expect(status).to_contain_text("'1,2,<b>' is not x, y, width, height", timeout=PATIENCE)
+
+
+def test_a_photo_is_pasted(browser, served, folder):
+    allowed = ["clipboard-read", "clipboard-write"]
+    with loaded(browser, served, viewport=DESKTOP, permissions=allowed) as page:
+        copy = """async (bytes) => {
+            const blob = new Blob([new Uint8Array(bytes)], {type: "image/png"});
+            await navigator.clipboard.write([new ClipboardItem({"image/png": blob})]);
+        }"""
+        page.evaluate(copy, list((folder / "photo.png").read_bytes()))
+        page.locator("#photo button[aria-label*='clipboard' i]").first.click()
+        api.expect(page.locator("#status")).to_contain_text("120 x 80 pixels", timeout=PATIENCE)
+
+
+def test_a_finger_draws_on_the_photo_and_does_not_scroll_the_page(browser, served, folder):
+    with loaded(browser, served, viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2) as page:
+        upload(page, folder / "photo.png")
+        page.locator("#hole canvas").scroll_into_view_if_needed()
+        frame, top = page.locator("#hole canvas").bounding_box(), page.evaluate("window.scrollY")
+        finger = page.context.new_cdp_session(page)
+        moves = [("touchStart", 0.25), ("touchMove", 0.4), ("touchMove", 0.75), ("touchMove", 0.75), ("touchEnd", None)]
+        for kind, share in moves:
+            page.wait_for_timeout(60)  # after a flick the browser would take the next tap for its end
+            at = {"x": frame["x"] + (share or 0) * frame["width"], "y": frame["y"] + (share or 0) * frame["height"]}
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at] if share else []})
+        assert said(page) == "Box 30,20,60,40 (x, y, width, height)."
+        assert page.evaluate("window.scrollY") == top
+        page.locator("#hole [data-do=undo]").tap()
+        api.expect(page.locator("#hole .said")).to_contain_text("No hole yet", timeout=PATIENCE)
+
+
+@pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="no axe: pip install axe-playwright-python")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_can_be_read_and_has_a_name_for_screen_readers(browser, served, folder, scheme):
+    """By axe's rules for WCAG 2.1 A and AA: names, labels, roles, contrast."""
+    (script,) = (Path(place) / "axe.min.js" for place in find_spec("axe_playwright_python").submodule_search_locations)
+    with loaded(browser, served, viewport=DESKTOP, color_scheme=scheme) as page:
+        upload(page, folder / "photo.png")
+        drag(page, (0.25, 0.25), (0.5, 0.5))
+        page.get_by_text("More settings").click()
+        fill(page, 2)
+        page.wait_for_selector("#maps img")
+        page.evaluate(script.read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
+        wrong = [
+            (rule["id"], node["html"], node["failureSummary"]) for rule in found["violations"] for node in rule["nodes"]
+        ]
+        assert not wrong and len(found["passes"]) > 10
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        brightness = sum(map(int, re.findall(r"\d+", background)[:3])) / 3
+        assert (brightness > 200) if scheme == "light" else (brightness < 50)
+        save_screenshot(page, scheme)

@@ -1,5 +1,7 @@
 """`inpaint serve` as a process: its API gives the command's answers, tells what is wrong, and ends cleanly."""
 
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import time
 
 import pytest
 from app_server import folder_to_serve, serving
+from PIL import Image
 
 import inpaint
 
@@ -35,10 +38,14 @@ def client(served, folder):
     return Client(served.url, verbose=False, download_files=folder / "downloads")
 
 
-def test_the_api_s_fill_is_the_command_s(client, folder, tmp_path):
-    photo, settings = folder / "photo.png", {"caption": "a dog", "samples": 2, "seed": 3}
-    done = inpaint.fill(photo, folder / "best.pt", tmp_path, box=(5, 6, 12, 10), device="cpu", **settings)
-    record, files = client.predict(photo=handle_file(photo), box="5,6,12,10", api_name="/fill", **settings)
+@pytest.mark.parametrize("captions, directions", [(["a dog"], 1), (["a dog", "two dogs"], 2)])
+def test_the_api_s_fill_is_the_command_s(client, folder, tmp_path, captions, directions):
+    photo, settings = folder / "photo.png", {"samples": 2, "seed": 3, "directions": directions}
+    caption = captions if len(captions) > 1 else captions[0]
+    options = {"box": (5, 6, 12, 10), "caption": caption, "device": "cpu"}
+    done = inpaint.fill(photo, folder / "best.pt", tmp_path, **options, **settings)
+    given = {"photo": handle_file(photo), "box": "5,6,12,10", "caption": "\n".join(captions)}
+    record, files = client.predict(**given, **settings, api_name="/fill")
     assert record == {**done.records[0], "photo": "photo.png"}
     for file in files[:2]:
         with open(file, "rb") as found:
@@ -48,13 +55,40 @@ def test_the_api_s_fill_is_the_command_s(client, folder, tmp_path):
 
 def test_the_api_s_score_is_the_command_s(client, folder, tmp_path):
     photo = folder / "photo.png"
-    record = inpaint.score(photo, folder / "best.pt", tmp_path, box=(5, 6, 12, 10), device="cpu")
-    found, files = client.predict(photo=handle_file(photo), box="5,6,12,10", api_name="/score")
+    captions = ["a dog", "two dogs"]
+    record = inpaint.score(photo, folder / "best.pt", tmp_path, box=(5, 6, 12, 10), caption=captions, device="cpu")
+    given = {"photo": handle_file(photo), "box": "5,6,12,10", "caption": "a dog\n \ntwo dogs\n"}
+    found, files = client.predict(**given, api_name="/score")
+    assert found["caption"] == captions
     record["scores"][0]["file"] = "photo.png"
     assert found == {**record, "photo": "photo.png"}
     for file in files[:2]:
         with open(file, "rb") as image:
             assert image.read() == (tmp_path / file.rsplit("/")[-1]).read_bytes()
+
+
+def test_the_lines_of_the_docs_do_what_they_say(served, folder, root, tmp_path):
+    page = (root / "docs" / "app.md").read_text(encoding="utf-8").replace("http://127.0.0.1:7860", served.url)
+    page = page.replace("120,80,64,48", "5,6,12,10")
+    python, shell = (re.search(rf"```{kind}\n([^`]*{word}[^`]*)```", page)[1] for kind, word in
+                     (("python", "gradio_client"), ("sh", "curl")))  # fmt: skip
+    Image.open(folder / "photo.png").save(tmp_path / "cat.jpg")
+    python += "\nprint(len(record['samples']), len(files), len(scores['scores']), len(maps))"
+    done = subprocess.run([sys.executable, "-c", python], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "4 5 2 3"
+    if shutil.which("curl") is None:
+        pytest.skip("no curl")
+    done = subprocess.run(["bash", "-ec", shell], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "event: complete" in done.stdout and '"log_likelihood_nats"' in done.stdout
+
+
+def test_the_space_serves_the_page(folder, tmp_path, root):
+    with serving(folder / "best.pt", tmp_path, [root / "examples" / "space" / "app.py"]) as space:
+        record, files = Client(space.url, verbose=False, download_files=tmp_path).predict(
+            photo=handle_file(folder / "photo.png"), box="5,6,12,10", samples=1, api_name="/fill"
+        )
+        assert len(record["samples"]) == 1 and len(files) == 2
+        assert "the page is at" not in space.said.read_text()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +121,7 @@ def test_the_api_tells_what_is_wrong_in_one_line(client, folder, change, told):
 )
 def test_nothing_is_read_but_what_was_uploaded(served, photo, told):
     call = f"{served.url}/gradio_api/call/fill"
-    data = {"data": [photo, "0,0,3,3", None, "", 1, 0, 1.0, ""]}
+    data = {"data": [photo, "0,0,3,3", None, "", 1, 0, 1.0, "", 1]}
     event = httpx.post(call, json=data, timeout=60).json()["event_id"]
     assert told in httpx.get(f"{call}/{event}", timeout=60).text
     for path in ("/etc/passwd", served.said, sys.executable):
@@ -106,7 +140,7 @@ def test_a_signal_in_the_middle_of_a_fill_ends_it_cleanly(folder, tmp_path, numb
         call = f"{page.url}/gradio_api/call/fill"
         with open(folder / "photo.png", "rb") as photo:
             (path,) = httpx.post(f"{page.url}/gradio_api/upload", files={"files": photo}, timeout=60).json()
-        data = {"data": [{"path": path, **FILE}, "1,1,16,16", None, "", 32, 0, 1.0, "exact"]}
+        data = {"data": [{"path": path, **FILE}, "1,1,16,16", None, "", 32, 0, 1.0, "exact", 1]}
         httpx.post(call, json=data, timeout=60).raise_for_status()
         while not list(page.temporary.glob("inpaint-serve-*/results/*")):
             time.sleep(0.05)

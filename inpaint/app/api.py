@@ -33,13 +33,14 @@ class Api:
         seed: int = 0,
         temperature: float = TEMPERATURE,
         detail: str = "",
+        directions: int = 1,
     ) -> Result:
-        """Fill a box X,Y,W,H or a mask of a photo: the record of `inpaint fill`, and its files."""
+        """Fill a box X,Y,W,H or a mask of a photo: the record of `inpaint fill`, and its files; a caption a line."""
 
         def answer() -> Answer:
             limits = self.desk.limits
             place = place_of(photo, box, mask, caption, limits)
-            drawing = drawing_of(samples, seed, temperature, detail, place.size, limits)
+            drawing = drawing_of(samples, seed, temperature, detail, directions, place.size, limits)
             watch = Watch(limits.seconds, self.desk.closing.is_set, lambda done, count, unit: None)
             return self.desk.fill(place, drawing, watch)
 
@@ -78,9 +79,10 @@ def add(desk: Desk, queue: dict[str, Any]) -> None:
         box, caption = gr.Textbox("", label="box"), gr.Textbox("", label="caption")
         samples, seed = gr.Number(4, precision=0, label="samples"), gr.Number(0, precision=0, label="seed")
         temperature, detail = gr.Number(TEMPERATURE, label="temperature"), gr.Textbox("", label="detail")
+        directions = gr.Number(1, precision=0, label="directions")
         against = uploaded_file(label="against", file_count="multiple")
         record, files = gr.JSON(label="record"), gr.File(label="files", file_count="multiple")
         place = [photo, box, mask, caption]
-        drawing = [samples, seed, temperature, detail]
+        drawing = [samples, seed, temperature, detail, directions]
         gr.Button().click(api.fill, [*place, *drawing], [record, files], api_name="fill", **queue)
         gr.Button().click(api.score, [*place, against], [record, files], api_name="score", **queue)

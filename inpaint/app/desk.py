@@ -17,14 +17,13 @@ from typing import Any
 import torch
 
 from data_prep.errors import InputError
-from data_prep.files import write_json
-from data_prep.recognise import SCORED
 from inpaint.app.limits import Limits, unwatched
 from inpaint.app.requests import Drawing, Place
 from inpaint.fill_inputs import results_of
 from inpaint.fill_job import Job, call_facts
 from inpaint.hole_filling import check_masks, fill_holes
 from inpaint.hole_scores import score_with
+from inpaint.inference import in_directions
 from inpaint.processes import out_of_memory_reported
 from inpaint.ready import Ready
 
@@ -46,12 +45,16 @@ class Desk:
       folder: for results; uploads lie beside it. What is older than `limits.kept_seconds` is removed, but
         for `lasting`.
 
+    Attributes:
+      both: whether the model draws rows in two directions.
+
     Raises: InputError if the model cannot fill any hole of a photo.
     """
 
     def __init__(self, given: Ready, folder: Path, limits: Limits | None = None):
         check_masks(given)
         self.given, self.folder, self.limits = given, folder, limits or Limits()
+        self.both = draws_in_both(given)
         self.lasting = {folder}  # what is never removed
         self.busy, self.closing = threading.Lock(), threading.Event()
 
@@ -60,10 +63,12 @@ class Desk:
     ) -> Answer:
         """Fill a photo. Raises: InputError if that fails."""
         with self._at_work() as out:
-            caption = place.caption if self.given.model.uses_captions else ""
-            facts = call_facts(drawing.seed, drawing.temperature) | {"photo": place.photo.name}
-            how = (drawing.samples, drawing.seed, drawing.temperature, torch.float64)
-            job = Job(self.given, lambda path: caption, *how, False, facts, out, True, watch)
+            model = in_directions(self.given.model, drawing.directions, self.given.name, drawn=True)
+            caption = place.caption if model.uses_captions else ""
+            facts = call_facts(drawing.seed, drawing.temperature, directions=drawing.directions)
+            how = (drawing.samples, drawing.seed, drawing.temperature, torch.float64, False)
+            facts["photo"] = place.photo.name
+            job = Job(self.given._replace(model=model), lambda path: caption, *how, facts, out, True, watch)
             ((path, record),) = fill_holes(job, [place.photo], place.hole, drawing.detail)
             if isinstance(record, str):
                 raise InputError(f"{path.name}: {record}")
@@ -76,11 +81,8 @@ class Desk:
             raise InputError(f"{len(against)} other fills are too many: at most {self.limits.against}")
         with self._at_work() as out:
             results = [out / f"{place.photo.stem}{end}" for end in (".json", "_surprise.png", "_entropy.png")]
-            record = score_with(self.given, place.photo, place.hole, results, against, place.caption)
-            record["photo"] = place.photo.name
-            for found in record["scores"]:
-                found["file"] = Path(found["file"]).name
-            write_json(results[0], record, SCORED)
+            given = (self.given, place.photo, place.hole, results, against, place.caption)
+            record = score_with(*given, called=lambda path: Path(path).name)
             return Answer(record, results[0], [path for path in results[1:] if path.exists()])
 
     def new_folder(self) -> Path:
@@ -107,6 +109,15 @@ class Desk:
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > self.limits.kept_seconds:
                     shutil.rmtree(path)
+
+
+def draws_in_both(given: Ready) -> bool:
+    """Whether a model draws rows in two directions."""
+    try:
+        in_directions(given.model, 2, given.name, drawn=True)
+    except InputError:
+        return False
+    return True
 
 
 def without_folders(text: str, root: Path) -> str:

@@ -33,7 +33,8 @@ class Session:
     Attributes:
       photo, mask, json: paths; None before the first fill.
       fills: paths, the likeliest first.
-      caption: that it was filled with.
+      caption: that it was filled with, or a list of several.
+      directions: in which its rows were drawn, 1 or 2.
       chosen: the place of the chosen fill.
     """
 
@@ -41,7 +42,8 @@ class Session:
     mask: Path | None = None
     json: Path | None = None
     fills: list[Path] = field(default_factory=list)
-    caption: str = ""
+    caption: str | list[str] = ""
+    directions: int = 1
     chosen: int = 0
 
     @property
@@ -142,6 +144,7 @@ class Events:
             photo, fill = pictures.whole(session.photo), pictures.whole(session.path)
             with self.desk.busy:
                 maps, words = pictures.maps_of(self.desk.given, photo, fill, mask_of(session.mask), session.caption)
+            words += " Rows from left to right alone." if session.directions == 2 else ""
         except (InputError, Rejected) as error:
             return {parts.status: self._wrong(error)}
         return {
@@ -174,13 +177,13 @@ class Events:
             raise InputError("no hole: drag a box over what to fill, or paint it")
         size = size_of(Path(path), limits)
         settings = [given[part] for part in (parts.samples, parts.seed, parts.temperature, parts.detail)]
-        drawing = drawing_of(*settings, size, limits)
+        drawing = drawing_of(*settings, 2 if given[parts.both] else 1, size, limits)
         unknown = mask_drawn(strokes, *self._photo(path).image.size)
         mask = self.desk.new_folder() / "mask.png"
         Image.fromarray(unknown.astype("uint8") * 255).save(mask)
         place = place_of(path, None, mask, given[parts.caption], limits)
         answer = self.desk.fill(place, drawing, Watch(limits.seconds, stopped, show))
-        session = Session(place.photo, mask, answer.json, answer.images, place.caption)
+        session = Session(place.photo, mask, answer.json, answer.images, place.caption, drawing.directions)
         return session, answer.record, unknown
 
     def _chosen(self, session: Session) -> Update:

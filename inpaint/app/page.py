@@ -35,6 +35,7 @@ class Parts:
     temperature: gr.Slider | None = None
     seed: gr.Number | None = None
     detail: gr.Dropdown | None = None
+    both: gr.Checkbox | None = None
     hint: gr.Markdown | None = None
     fills: gr.Gallery | None = None
     accept: gr.Button | None = None
@@ -102,7 +103,8 @@ def _add_photo(parts: Parts, desk: Desk) -> None:
 def _add_settings(parts: Parts, desk: Desk) -> None:
     parts.caption = gr.Textbox(
         label="Caption",
-        info="what is on the photo; may be empty",
+        info="what is on the photo; may be empty; Shift+Enter begins another caption",
+        max_lines=5,
         placeholder="a cat on a red chair",
         max_length=desk.limits.caption,
         elem_id="caption",
@@ -114,6 +116,10 @@ def _add_settings(parts: Parts, desk: Desk) -> None:
         )
         parts.seed = gr.Number(0, precision=0, minimum=0, label="Seed", info="same seed, same fills", elem_id="seed")
         parts.detail = gr.Dropdown(DETAILS, value="", label="Holes larger than the model's", elem_id="detail")
+        info = "a little more probable, several times as slow"
+        parts.both = gr.Checkbox(
+            False, label="Rows from left to right or from right to left", info=info, visible=desk.both
+        )
 
 
 def _add_results(parts: Parts) -> None:
@@ -140,7 +146,7 @@ def _add_results(parts: Parts) -> None:
 def _connect(events: Events, parts: Parts, go: gr.Button, stop: gr.Button) -> None:
     computing = {"show_progress_on": parts.status, **MODEL, **PRIVATE}
     at_once = {"queue": False, "show_progress": "hidden", **PRIVATE}
-    settings = {parts.caption, parts.samples, parts.temperature, parts.seed, parts.detail}
+    settings = {parts.caption, parts.samples, parts.temperature, parts.seed, parts.detail, parts.both}
     given = {parts.photo, parts.hole} | settings
     shown = [parts.session, parts.mapped, parts.status, *parts.results]
     parts.photo.change(events.show_photo, parts.photo, [parts.hole, parts.status], **at_once)

@@ -67,7 +67,7 @@ def numbers(record: dict[str, Any], k: int) -> str:
     return f"{k + 1}: {sample['log_likelihood_nats']:,.1f} nats{rate}"
 
 
-def mean_picture(given: Ready, photo: WholePhoto, unknown: np.ndarray, caption: str) -> Image.Image | None:
+def mean_picture(given: Ready, photo: WholePhoto, unknown: np.ndarray, caption: str | list[str]) -> Image.Image | None:
     """The photo with the expected value of each unknown pixel; None where a model has none."""
     seen = see(given.model, photo.pixels, unknown)
     mean = mean_of(given.model, seen, caption)
@@ -75,7 +75,7 @@ def mean_picture(given: Ready, photo: WholePhoto, unknown: np.ndarray, caption: 
 
 
 def maps_of(
-    given: Ready, photo: WholePhoto, fill: WholePhoto, unknown: np.ndarray, caption: str
+    given: Ready, photo: WholePhoto, fill: WholePhoto, unknown: np.ndarray, caption: str | list[str]
 ) -> tuple[list[Picture], str]:
     """Maps of surprise and entropy of a photo's own pixels and of a fill's, and what their sums are.
 

@@ -26,23 +26,24 @@ class Place:
       photo: path of an uploaded file; its name is the photo's.
       hole: a box or a mask.
       size: (width, height) as the file says, before it is turned upright.
-      caption: "" for none.
+      caption: "" for none, or a list of captions that are given at once.
     """
 
     photo: Path
     hole: Hole
     size: tuple[int, int]
-    caption: str
+    caption: str | list[str]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """How to fill: samples, seed and temperature as `inpaint.fill` takes them; `detail` is COARSE, EXACT or None."""
+    """How to fill, as `inpaint.fill` takes it."""
 
     samples: int = 4
     seed: int = 0
     temperature: float = TEMPERATURE
     detail: str | None = None
+    directions: int = 1
 
 
 def place_of(photo: Any, box: Any, mask: Any, caption: Any, limits: Limits) -> Place:
@@ -51,6 +52,7 @@ def place_of(photo: Any, box: Any, mask: Any, caption: Any, limits: Limits) -> P
     Args:
       photo, mask: paths of uploaded files; None for none.
       box: "X,Y,W,H"; None or "" for none.
+      caption: a text; each of its lines is a caption.
     """
     if not photo:
         raise InputError("no photo: upload one first")
@@ -66,11 +68,13 @@ def place_of(photo: Any, box: Any, mask: Any, caption: Any, limits: Limits) -> P
         raise InputError(f"the caption must be a text of at most {limits.caption:,} characters")
     if mask:
         size_of(Path(mask), limits)
-    return Place(path, Hole(_read("box", typed.box, box), None) if box else Hole(None, mask), size, caption)
+    captions = [line for line in caption.splitlines() if line.strip()]
+    hole = Hole(_read("box", typed.box, box), None) if box else Hole(None, mask)
+    return Place(path, hole, size, captions if len(captions) > 1 else "".join(captions))
 
 
 def drawing_of(
-    samples: Any, seed: Any, temperature: Any, detail: Any, size: tuple[int, int], limits: Limits
+    samples: Any, seed: Any, temperature: Any, detail: Any, directions: Any, size: tuple[int, int], limits: Limits
 ) -> Drawing:
     """Check how to fill a photo of that size."""
     count = _read("samples", typed.positive_int, samples)
@@ -79,9 +83,10 @@ def drawing_of(
         raise InputError(f"samples: {count} are too many for a photo of {size[0]} x {size[1]} pixels: at most {most}")
     if detail not in (None, "", COARSE, EXACT):
         raise InputError(f"detail: {detail!r} is not {COARSE}, {EXACT} or nothing")
-    return Drawing(
-        count, _read("seed", typed.seed, seed), _read("temperature", typed.temperature, temperature), detail or None
-    )
+    if directions not in (1, 2) or isinstance(directions, bool):
+        raise InputError(f"directions: {directions!r} is not 1 or 2")
+    seed, temperature = _read("seed", typed.seed, seed), _read("temperature", typed.temperature, temperature)
+    return Drawing(count, seed, temperature, detail or None, int(directions))
 
 
 def size_of(path: Path, limits: Limits) -> tuple[int, int]:

@@ -17,6 +17,11 @@ def add_checkpoint(parser):
     parser.add_argument("--checkpoint", metavar="FILE", help=weights)
 
 
+def caption_of(args):
+    """What --caption says: None, one caption, or a list of those that are given at once."""
+    return args.caption[0] if args.caption and len(args.caption) == 1 else args.caption
+
+
 def add_device(parser):
     """Add --device."""
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")

@@ -11,7 +11,7 @@ import sys
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
 from inpaint import typed
-from inpaint.commands.arguments import add_checkpoint, add_device, add_hole, add_overwrite
+from inpaint.commands.arguments import add_checkpoint, add_device, add_hole, add_overwrite, caption_of
 from inpaint.detail import COARSE, EXACT
 from inpaint.filling import PRECISIONS, TEMPERATURE, fill
 from inpaint.processes import out_of_memory_reported
@@ -79,7 +79,7 @@ def run(args):
         args.images,
         args.checkpoint,
         args.out,
-        caption=args.caption[0] if args.caption and len(args.caption) == 1 else args.caption,
+        caption=caption_of(args),
         captions=args.captions,
         box=args.box,
         mask=args.mask,

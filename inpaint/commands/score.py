@@ -8,7 +8,7 @@ import sys
 
 from data_prep.printing import Parser, printable
 from data_prep.version import add_version
-from inpaint.commands.arguments import add_checkpoint, add_device, add_hole, add_overwrite
+from inpaint.commands.arguments import add_checkpoint, add_device, add_hole, add_overwrite, caption_of
 from inpaint.hole_scores import score
 from inpaint.processes import out_of_memory_reported
 
@@ -25,7 +25,8 @@ def parse(argv, program=None):
     add_hole(parser.add_mutually_exclusive_group(required=True))
     others = "other fills of the same hole, images of the photo's size; only their pixels in the hole count"
     parser.add_argument("--against", nargs="+", default=[], metavar="FILL.png", help=others)
-    parser.add_argument("--caption", metavar="TEXT", help="the photo's caption; default: NAME.txt beside it")
+    several = "the photo's caption; given several times: all of them at once; default: NAME.txt beside it"
+    parser.add_argument("--caption", action="append", metavar="TEXT", help=several)
     add_checkpoint(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     add_device(parser)
@@ -45,7 +46,7 @@ def main(argv=None, program=None):
             box=args.box,
             mask=args.mask,
             against=args.against,
-            caption=args.caption,
+            caption=caption_of(args),
             device=args.device,
             overwrite=args.overwrite,
         )
