@@ -104,6 +104,9 @@ class Config(NetworkOptions, Places):
     shift: int = option(
         4, "move training photos by up to N pixels each way, what enters marked unknown", low=0, high=1024, metavar="N"
     )
+    shift_share: float = option(
+        1.0, "share of training photos that are moved; the others keep their place", low=0, high=1, metavar="X"
+    )
     jitter: float | None = option(
         None,
         "brighten or darken each training photo by up to this share, its channels by half (default: 0.1 for the "

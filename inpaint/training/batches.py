@@ -66,6 +66,7 @@ class Augmentation:
       crop: take a random square of the image, its side at least this share of the image's, enlarged to the whole.
       shift: move the image by up to this many pixels each way, as far as there is border on the side from which
         pixels enter: these are marked unknown, and none of them may be the center's.
+      shift_share: probability that an image is moved. Others keep the grid of their JPEG blocks where it was.
       jitter: multiply the image by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
       caption_dropout: probability that an image comes without its captions.
       captions_at_once: K; with 1 an image comes with one of its captions, with more as a list of 1 to K of them.
@@ -75,6 +76,7 @@ class Augmentation:
     flip: bool = True
     crop: float = 1.0
     shift: int = 0
+    shift_share: float = 1.0
     jitter: float = 0.0
     caption_dropout: float = 0.1
     captions_at_once: int = 1
@@ -144,7 +146,7 @@ class Batches:
             if vary.jitter:
                 common, each = random.uniform(-1, 1), random.uniform(-1, 1, 3) * (self.photos.channels == 3)
                 images[i] = amplified(images[i], (1 + vary.jitter * common) * (1 + vary.jitter / 2 * each))
-            if vary.shift:
+            if vary.shift and (vary.shift_share == 1 or random.random() < vary.shift_share):
                 moves = random.integers(-vary.shift, vary.shift + 1, 2)
                 images[i], known[i] = shifted(images[i], *moves.clip(*self._room))
         known &= self._kept(members)
