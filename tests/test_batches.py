@@ -88,6 +88,20 @@ def test_border_and_center_are_cut_from_one_mirrored_and_shifted_photo(photos):
     assert 0 < mirrored < 40
 
 
+def test_a_share_of_the_images_keeps_its_place(photos):
+    batches = Batches(photos, 40, 0, flip=False, shift=6, shift_share=0.3)
+    moved = 0
+    for step in range(10):
+        batch = batches[step]
+        for (_, image), border, known in zip(batches.members(step), batch.border, batch.known, strict=True):
+            entered = ~known[0]
+            entered[16:48, 16:48] = False
+            moved += bool(entered.any())
+            if not entered.any():
+                assert torch.equal(border[:, known[0]], photos.whole([image])[0][:, known[0]])
+    assert abs(moved / 400 - 0.3 * (1 - 1 / 169)) < 0.07  # one of 13 x 13 moves is none
+
+
 def test_shifted_moves_pixels_and_marks_what_entered():
     image = torch.arange(2 * 4 * 5).reshape(2, 4, 5).to(torch.uint8)
     moved, known = shifted(image, 1, -2)
