@@ -8,6 +8,7 @@ and whether this machine's processor multiplies bfloat16, which decides which of
 """
 
 import argparse
+import functools
 import statistics
 import sys
 import time
@@ -18,7 +19,7 @@ from inpaint.processes import multiplies_bfloat16
 from inpaint.training.optimizer import Muon, is_hidden
 from models import DECODERS, build
 
-SIDES = {"torch.optim.Muon": torch.optim.Muon, "float32": Muon}
+SIDES = {"torch.optim.Muon": torch.optim.Muon, "float32": functools.partial(Muon, dtype=torch.float32)}
 
 
 def hidden_matrices(decoder: str, size: str) -> list[torch.nn.Parameter]:

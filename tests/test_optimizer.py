@@ -6,7 +6,7 @@ import pytest
 import torch
 from checkpoint_makers import fresh_model
 
-from inpaint.training.optimizer import OPTIMIZERS, Muon, Optimizer
+from inpaint.training.optimizer import OPTIMIZERS, Muon, Optimizer, is_hidden, shared_out
 
 
 def give_gradients(model, seed=0):
@@ -50,21 +50,47 @@ def test_the_update_of_a_hidden_kernel_is_orthogonal_whatever_its_memory_format(
     assert (gradient * (before[0] - kernel.detach())).sum() > 0  # downhill
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(24, 80), (80, 24), (32, 32)])
-def test_muon_in_float32_steps_as_torch_s_does_but_for_bfloat16(shape):
+def test_muon_steps_as_torch_s_does_but_for_the_precision(shape, dtype):
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(shape, generator=generator)
     weights = [torch.nn.Parameter(start.clone()) for _ in range(2)]
     how = {"lr": 0.1, "weight_decay": 0.05, "adjust_lr_fn": "match_rms_adamw"}
-    mine, torch_s = Muon([weights[0]], **how), torch.optim.Muon([weights[1]], **how)
+    mine, torch_s = Muon([weights[0]], dtype, **how), torch.optim.Muon([weights[1]], **how)
     for _ in range(3):
         gradient = torch.randn(shape, generator=generator)
         for weight, optimizer in zip(weights, (mine, torch_s), strict=True):
             weight.grad = gradient.clone()
             optimizer.step()
     moved = [weight.detach() - start for weight in weights]
-    assert (moved[0] - moved[1]).norm() < 0.02 * moved[1].norm()
+    assert (moved[0] - moved[1]).norm() < (0.02 if dtype == torch.float32 else 1e-6) * moved[1].norm()
     torch.testing.assert_close(mine.state[weights[0]], torch_s.state[weights[1]])
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_share_the_orthogonal_updates_and_their_sum_is_one_process_s_step(world, monkeypatch):
+    def moved(rank, count):
+        matrices = [torch.nn.Parameter(p.detach().flatten(1)) for p in fresh_model().parameters() if is_hidden(p)]
+        generator, before = torch.Generator().manual_seed(1), [matrix.detach().clone() for matrix in matrices]
+        for matrix in matrices:
+            matrix.grad = torch.randn(matrix.shape, generator=generator)
+        monkeypatch.setattr("inpaint.training.optimizer.rank_and_world", lambda: (rank, count))
+        Muon(matrices, torch.float32, lr=1, weight_decay=0).step()
+        return [matrix.detach() - old for matrix, old in zip(matrices, before, strict=True)]
+
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda tensor: None)
+    alone, parts = moved(0, 1), [moved(rank, world) for rank in range(world)]
+    for i, whole in enumerate(alone):
+        assert sum(bool(part[i].any()) for part in parts) == 1
+        torch.testing.assert_close(sum(part[i] for part in parts), whole, rtol=0, atol=0)
+    shares = [sum(bool(update.any()) for update in part) for part in parts]
+    assert min(shares) > 0
+
+
+def test_the_costliest_matrix_has_a_process_of_its_own():
+    assert shared_out([(16, 16), (64, 64), (16, 32), (32, 16)], 2) == [1, 0, 1, 1]
+    assert shared_out([(16, 16)] * 4, 2) == [0, 1, 0, 1] and shared_out([(16, 16)] * 2, 1) == [0, 0]
 
 
 def test_a_slow_part_moves_by_its_share_and_the_rest_as_ever():

@@ -8,10 +8,15 @@ benchmarks/optimizers.py compares it with AdamW alone.
 [2] Liu et al. 2025, arXiv:2502.16982   [3] Loshchilov and Hutter 2019, arXiv:1711.05101 (AdamW)
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from inpaint.processes import multiplies_bfloat16
+from inpaint.shares import rank_and_world
 
 LEAST = 16  # rows and columns of a matrix for Muon; excludes input and output layers
 STATE = {  # state of each parameter
@@ -71,7 +76,7 @@ class Optimizer:
         if by_muon:
             settings = {"weight_decay": weight_decay, "adjust_lr_fn": "match_rms_adamw"}
             fast = multiplies_bfloat16(by_muon[0]["params"][0].device)
-            self._optimizers["muon"] = (torch.optim.Muon if fast else Muon)(by_muon, lr=lr, **settings)
+            self._optimizers["muon"] = Muon(by_muon, torch.bfloat16 if fast else torch.float32, lr=lr, **settings)
 
     def set_lr(self, lr: float) -> None:
         for optimizer in self._optimizers.values():
@@ -113,23 +118,52 @@ class Optimizer:
 
 
 class Muon(torch.optim.Muon):
-    """torch's Muon with adjust_lr_fn="match_rms_adamw", in float32: torch orthogonalizes in bfloat16, which without
-    bfloat16 instructions can take longer than the rest of a step (21 times this step,
-    benchmarks/results/muon_precision.json)."""
+    """torch's Muon with adjust_lr_fn="match_rms_adamw", whose products the processes share out among them.
+
+    Args:
+      dtype: of these products. torch's own is bfloat16, which without bfloat16 instructions can take longer than the
+        rest of a step (21 times this step, benchmarks/results/muon_precision.json).
+      settings: of torch.optim.Muon.
+    """
+
+    def __init__(self, params: Any, dtype: torch.dtype, **settings: Any):
+        super().__init__(params, **settings)
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self) -> None:
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(parameter)
-                mean = state["momentum_buffer"].lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonal(parameter.grad.lerp(mean, group["momentum"]), group["ns_coefficients"])
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(update, alpha=-group["lr"] * 0.2 * max(parameter.shape) ** 0.5)  # of AdamW's size [2]
+        """One step along the gradients, which are the same in every process, as is what comes of it."""
+        stepped = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if not stepped:
+            return
+        rank, world = rank_and_world()
+        owners = shared_out([p.shape for _, p in stepped], world)
+        updates = torch.zeros(sum(p.numel() for _, p in stepped), device=stepped[0][1].device)
+        parts = updates.split([p.numel() for _, p in stepped])
+        for (group, parameter), owner, part in zip(stepped, owners, parts, strict=True):
+            state = self.state[parameter]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+            mean = state["momentum_buffer"].lerp_(parameter.grad, 1 - group["momentum"])
+            if owner == rank:
+                direction = parameter.grad.lerp(mean, group["momentum"]).to(self.dtype)
+                part.view_as(parameter).copy_(orthogonal(direction, group["ns_coefficients"]))
+        if world > 1:
+            dist.all_reduce(updates)
+        for (group, parameter), part in zip(stepped, parts, strict=True):
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            size = 0.2 * max(parameter.shape) ** 0.5  # AdamW's [2]
+            parameter.add_(part.view_as(parameter), alpha=-group["lr"] * size)
+
+
+def shared_out(shapes: Sequence[tuple[int, ...]], world: int) -> list[int]:
+    """The process that makes each matrix orthogonal: the costliest first, each to the one that has least to do."""
+    costs = [min(shape) ** 2 * max(shape) for shape in shapes]
+    owners, loads = [0] * len(shapes), [0] * world
+    for i in sorted(range(len(shapes)), key=lambda i: -costs[i]):
+        owners[i] = loads.index(min(loads))
+        loads[owners[i]] += costs[i]
+    return owners
 
 
 def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], steps: int = 5) -> Tensor:
