@@ -1,4 +1,4 @@
-"""What sharing Muon's products among processes saves: the optimizer's step so, and with every process doing all of them.
+"""What sharing Muon's products among processes saves: the optimizer's step so, and with all of them in each process.
 
     OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 benchmarks/muon_shares.py [--size s] [--rounds 15]
 
@@ -34,10 +34,7 @@ def main(argv=None):
     parser.add_argument("--rounds", type=int, default=15, help="steps of each kind (default: %(default)s)")
     options = parser.parse_args(argv)
     with process_group() as rank:
-        geometry = {"image_size": 64, "hole": (16, 16, 32, 32)}
-        model = build(
-            **geometry, decoder="pixelcnn", likelihood="logistic-mixture", size=options.size, use_captions=True
-        )
+        model = build("pixelcnn", "logistic-mixture", options.size)
         learning = optimizer.Optimizer(model, 1e-3, 0.05, 0.99)
         for parameter in model.parameters():
             parameter.grad = torch.ones_like(parameter)
