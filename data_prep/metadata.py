@@ -9,7 +9,7 @@ import zlib
 
 PNG_MARK = b"\x89PNG\r\n\x1a\n"
 PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
-JPEG_KEPT = {0xE0, 0xEE}  # APP0 (JFIF) and APP14 (Adobe), which tell the colours apart
+JPEG_KEPT = {0xE0, 0xEE}  # APP0 (JFIF) and APP14 (Adobe), which tell the colors apart
 MOST_EXIF = 1 << 16  # bytes
 
 
@@ -62,7 +62,7 @@ def _jpeg(data: bytes) -> bytes:
 
 
 def _webp(data: bytes) -> bytes:
-    """Remove EXIF, XMP and the colour profile, and their flags in the header."""
+    """Remove EXIF, XMP and the color profile, and their flags in the header."""
     kept, position = [], 12
     while position + 8 <= len(data):
         kind, (length,) = data[position : position + 4], struct.unpack("<I", data[position + 4 : position + 8])

@@ -1,7 +1,7 @@
 """A photo at its own size, upright, and the same photo with some of its pixels replaced.
 
 Only the replaced pixels change: depth, transparency, grey and the ICC profile stay as they were. Palettes become RGB,
-CMYK becomes RGB by its profile if it has one, and 16-bit colour is read as 8 bits, as Pillow reads it.
+CMYK becomes RGB by its profile if it has one, and 16-bit color is read as 8 bits, as Pillow reads it.
 """
 
 import contextlib

@@ -73,9 +73,9 @@ def draw(rows, hole, sample_is_mean=False):
             canvas.paste(tile, (GAP + column * step_x, y))
         text = row.caption if isinstance(row.caption, str) else " / ".join(row.caption)
         lines = wrap(text, CAPTION_WIDTH - GAP, font, min(MAX_LINES, (step_y - GAP) // LINE)) or ["(no caption)"]
-        colour = "black" if text.strip() else "gray"
+        color = "black" if text.strip() else "gray"
         for i, line in enumerate(lines):
-            pen.text((GAP + columns * step_x, y + LINE * i), line, fill=colour, font=font)
+            pen.text((GAP + columns * step_x, y + LINE * i), line, fill=color, font=font)
     return canvas
 
 

@@ -24,7 +24,7 @@ HOLE = (3, 2, 4, 5)  # 20 pixels, 60 sub-pixels; 14 pixels touch the border, 6 a
 
 
 def three_photos(folder):
-    """The val split of a file of three photos, 12 x 12, each of one colour: 40, 90, 140."""
+    """The val split of a file of three photos, 12 x 12, each of one color: 40, 90, 140."""
     for split in ("train", "val"):
         (folder / split).mkdir()
         for number in range(3):

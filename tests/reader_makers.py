@@ -1,4 +1,4 @@
-"""Photos of one colour and the file that is built from them: what the tests of the readers share."""
+"""Photos of one color and the file that is built from them: what the tests of the readers share."""
 
 import contextlib
 import csv
@@ -12,7 +12,7 @@ from data_prep import build_h5
 from data_prep.errors import InputError
 from data_prep.h5file import describe
 
-COLOURS = {
+COLORS = {
     "red": (255, 0, 0),
     "green": (0, 255, 0),
     "blue": (0, 0, 255),
@@ -21,24 +21,24 @@ COLOURS = {
 }
 
 
-def plain(colour, kind="PNG", size=(8, 8), **options):
-    """The bytes of a photo of one colour; (r, g, b) or a name of COLOURS."""
+def plain(color, kind="PNG", size=(8, 8), **options):
+    """The bytes of a photo of one color; (r, g, b) or a name of COLORS."""
     stream = io.BytesIO()
-    Image.new("RGB", size, COLOURS.get(colour, colour)).save(stream, kind, **options)
+    Image.new("RGB", size, COLORS.get(color, color)).save(stream, kind, **options)
     return stream.getvalue()
 
 
 class Built:
-    """What a build made: `said` on stdout, `captions` and `split` and `colour` and `id` by file name, `rejects`."""
+    """What a build made: `said` on stdout, `captions` and `split` and `color` and `id` by file name, `rejects`."""
 
     def __init__(self, out, said):
         self.said, self.info = said, describe(out)
-        self.captions, self.split, self.colour, self.id = {}, {}, {}, {}
+        self.captions, self.split, self.color, self.id = {}, {}, {}, {}
         for name, split in self.info.splits.items():
             pixels = np.memmap(out, np.uint8, "r", split.border_offset, (split.n, 16, 16, 3)) if split.n else ()
             for i, file in enumerate(split.file_name):
                 self.captions[file], self.split[file] = split.captions_of(i), name
-                self.colour[file], self.id[file] = tuple(int(v) for v in pixels[i, 0, 0]), int(split.image_id[i])
+                self.color[file], self.id[file] = tuple(int(v) for v in pixels[i, 0, 0]), int(split.image_id[i])
         with open(out.with_suffix(".rejects.csv"), newline="", encoding="utf-8") as file:
             self.rejects = dict(list(csv.reader(file))[1:])
 

@@ -49,7 +49,7 @@ def test_a_name_s_number_is_the_same_for_ever():
 
 
 def checks(light, dark=0):
-    """(7, 7): `light` on the 25 fields that share the corners' colour, `dark` on the other 24."""
+    """(7, 7): `light` on the 25 fields that share the corners' color, `dark` on the other 24."""
     return np.where(np.add.outer(np.arange(7), np.arange(7)) % 2 == 0, light, dark).astype(np.uint8)
 
 

@@ -30,7 +30,7 @@ def test_sixteen_bits_become_the_nearest_of_eight():
     assert decode(encoded(Image.fromarray(levels), "PNG"), 8)[0, :, 0].tolist() == [0, 0, 1, 1, 1, 1, 2, 255]
 
 
-def test_a_colour_that_is_declared_transparent_shows_white():
+def test_a_color_that_is_declared_transparent_shows_white():
     image = Image.new("P", (8, 8), 0)
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((3, 4), 1)

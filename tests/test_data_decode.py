@@ -72,7 +72,7 @@ TIFF_YCBCR = pytest.mark.skipif(
     [("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "1"), ("PNG", "P"), ("PNG", "L"), ("GIF", "P"), ("BMP", "RGB")]
     + [("WEBP", "RGB"), ("TIFF", "CMYK"), ("PPM", "RGB"), pytest.param("TIFF", "YCbCr", marks=TIFF_YCBCR)],
 )
-def test_other_colour_modes_become_rgb_as_pillow_converts_them(kind, mode):
+def test_other_color_modes_become_rgb_as_pillow_converts_them(kind, mode):
     data = encoded(picture(4, mode=mode), kind)
     assert np.array_equal(decode(data, 64), by_pillow(data))
 

@@ -10,7 +10,7 @@ import pytest
 from data_prep.errors import InputError
 from data_prep.h5file import HOLE, IMAGE_SIZE, describe
 from data_prep.sources import demo
-from data_prep.sources.demo import COLOURS, GRID, GROUNDS, PATTERNS, SHAPES, SIZES, Background, Scene
+from data_prep.sources.demo import COLORS, GRID, GROUNDS, PATTERNS, SHAPES, SIZES, Background, Scene
 
 INSIDE = np.s_[HOLE[0] : HOLE[0] + HOLE[2], HOLE[1] : HOLE[1] + HOLE[3]]
 BACKGROUNDS = [Background(pattern, "grey", "beige", 12, 5) for pattern in PATTERNS]
@@ -18,11 +18,11 @@ BACKGROUNDS = [Background(pattern, "grey", "beige", 12, 5) for pattern in PATTER
 
 def scenes_on(background):
     for shape in SHAPES:
-        for colour in COLOURS:
+        for color in COLORS:
             for size in SIZES:
                 for row in range(GRID):
                     for column in range(GRID):
-                        yield Scene(background, shape, colour, size, row, column)
+                        yield Scene(background, shape, color, size, row, column)
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_the_border_tells_the_background():
     assert len(seen) > 1000
 
 
-def test_no_background_shows_an_objects_colour():
+def test_no_background_shows_an_objects_color():
     for name, ground in GROUNDS.items():
         for other in GROUNDS.values():
             mixtures = np.linspace(ground, other, 64)  # (64, 3)
-            for colour in COLOURS.values():
-                assert np.abs(mixtures - colour).max(axis=1).min() > 30, name
+            for color in COLORS.values():
+                assert np.abs(mixtures - color).max(axis=1).min() > 30, name
 
 
 def test_the_truths_are_the_entropies_of_the_choices():
@@ -75,9 +75,9 @@ def test_objects_and_positions_are_drawn_uniformly_and_independently():
     count = 10_000
     scenes = [demo.scene_at(0, "train", index) for index in range(count)]
     for draw, options in (
-        (lambda s: (s.shape, s.colour, s.size), 96),
+        (lambda s: (s.shape, s.color, s.size), 96),
         (lambda s: (s.row, s.column), 64),
-        (lambda s: (s.background.pattern, s.colour), len(PATTERNS) * 8),
+        (lambda s: (s.background.pattern, s.color), len(PATTERNS) * 8),
         (lambda s: (s.shape, s.row), 32),
     ):
         counts = Counter(map(draw, scenes))
@@ -94,14 +94,14 @@ def test_captions_name_the_object_and_background_and_never_the_position():
         scene = demo.scene_at(3, "val", index)
         captions = demo.captions_of(scene)
         assert len(set(captions)) == 5
-        told = (scene.shape, scene.colour, scene.size)
+        told = (scene.shape, scene.color, scene.size)
         for caption in captions:
             words = set(caption.split())
             assert {*told, scene.background.first} <= words
             assert not words & position_words and not any(character.isdigit() for character in caption)
-            assert len(words & set(COLOURS)) == len(words & set(SHAPES)) == len(words & set(SIZES)) == 1
+            assert len(words & set(COLORS)) == len(words & set(SHAPES)) == len(words & set(SIZES)) == 1
         assert captions == demo.captions_of(scene._replace(row=0, column=0))
-    assert not set(COLOURS) & set(GROUNDS)
+    assert not set(COLORS) & set(GROUNDS)
 
 
 def test_scenes_depend_on_seed_split_and_index_alone():

@@ -63,7 +63,7 @@ PROPER = [
 
 @pytest.mark.parametrize("kind", PROPER)
 def test_the_probabilities_of_all_centers_of_one_pixel_sum_to_one(kind):
-    """All 256^3 of them: the params of a hole of one pixel, and each of its colours scored by them."""
+    """All 256^3 of them: the params of a hole of one pixel, and each of its colors scored by them."""
     model = shaken_model(kind, image_size=8, hole=(3, 4, 1, 1))
     border = torch.randint(0, 256, (1, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     with torch.no_grad():
@@ -73,11 +73,11 @@ def test_the_probabilities_of_all_centers_of_one_pixel_sum_to_one(kind):
         green, blue = torch.meshgrid(levels, levels, indexing="ij")
         total = 0.0
         for red in levels:
-            colours = torch.stack([red.expand(256, 256), green, blue])[None]  # (1, 3, 256, 256)
-            log_prob = model.likelihood.log_prob(params, colours)
+            colors = torch.stack([red.expand(256, 256), green, blue])[None]  # (1, 3, 256, 256)
+            log_prob = model.likelihood.log_prob(params, colors)
             total += log_prob.double().sum(1).exp().sum().item()
             if red == 77:  # the same by the front door
-                some = colours[:, :, ::64, ::64].flatten(2).permute(2, 1, 0)[..., None]  # (16, 3, 1, 1)
+                some = colors[:, :, ::64, ::64].flatten(2).permute(2, 1, 0)[..., None]  # (16, 3, 1, 1)
                 asked = model.log_prob(border.expand(16, -1, -1, -1), some.contiguous(), ["a dog"] * 16)
                 expected = log_prob[:, :, ::64, ::64].flatten(2).permute(2, 1, 0)[..., None]
                 torch.testing.assert_close(asked, expected, atol=1e-4, rtol=1e-4)

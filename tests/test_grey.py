@@ -60,9 +60,9 @@ def test_red_carries_all_the_nats_of_a_grey_image(options):
     with torch.no_grad():
         nats = model.log_prob(border, center, ["a", "b", ""])
         assert (nats[:, 0] < 0).any() and not nats[:, 1:].any()
-        coloured = center.clone()
-        coloured[0, 1, 0, 0] ^= 255
-        assert model.log_prob(border, coloured)[0, 1, 0, 0] == -np.inf
+        colored = center.clone()
+        colored[0, 1, 0, 0] ^= 255
+        assert model.log_prob(border, colored)[0, 1, 0, 0] == -np.inf
     drawn, scored = model.sample_with_log_prob(border, generator=torch.Generator().manual_seed(0))
     assert (drawn[:, :1] == drawn).all()
     again = model.sample(border, generator=torch.Generator().manual_seed(0), cached=False)
@@ -165,9 +165,9 @@ def binary(tmp_path):
     return write
 
 
-def test_a_model_of_grey_images_is_not_scored_on_colours(tmp_path, grey_file):
+def test_a_model_of_grey_images_is_not_scored_on_colors(tmp_path, grey_file):
     path = tmp_path / "best.pt"
-    save_fresh(path, image_size=28, hole=(4, 5, 12, 9))  # of colours
+    save_fresh(path, image_size=28, hole=(4, 5, 12, 9))  # of colors
     with pytest.raises(InputError, match="grey"):
         command(evaluate.main, "--checkpoint", path, "--data", grey_file)
 
@@ -176,7 +176,7 @@ def test_models_are_compared_only_where_both_read_the_same_pixels(tmp_path, grey
     one = ["--checkpoint", binary("threshold"), "--data", grey_file, "--split", "test"]
     with pytest.raises(InputError, match="binarized in another way"):
         command(evaluate.main, *one, "--versus", binary("fixed"))
-    with pytest.raises(InputError, match="one is for grey images, the other for colour"):
+    with pytest.raises(InputError, match="one is for grey images, the other for color"):
         command(evaluate.main, *one, "--versus", binary("threshold", channels=3))
     out = tmp_path / "out.json"
     command(evaluate.main, *one, "--versus", binary("threshold"), "--json", out)

@@ -19,7 +19,7 @@ def a_row(level, caption):
 
 @pytest.fixture
 def written(monkeypatch):
-    """(place, text, colour) of all that the grid's pen writes."""
+    """(place, text, color) of all that the grid's pen writes."""
     told = []
     real = grid.ImageDraw.Draw
 

@@ -155,8 +155,8 @@ def test_the_same_photo_in_two_splits_is_kept_in_one_and_told(tmp_path):
 def test_no_photo_that_is_twice_in_train_gets_into_the_drawn_test_split(tmp_path):
     files = {f"{half}/{number}.png": plain((number, 0, 0)) for number in range(60) for half in "ab"}
     built = build(tmp_path, "--folder", put(tmp_path / "p", files))
-    test = {built.colour[name] for name, split in built.split.items() if split == "test"}
-    assert test and not test & {built.colour[name] for name, split in built.split.items() if split == "train"}
+    test = {built.color[name] for name, split in built.split.items() if split == "test"}
+    assert test and not test & {built.color[name] for name, split in built.split.items() if split == "train"}
 
 
 def test_equal_names_of_two_sources_have_distinct_numbers(tmp_path):
@@ -203,7 +203,7 @@ def test_every_photo_is_read_by_its_content(tmp_path, source):
     else:
         built = build(tmp_path, "--folder", put(tmp_path / "p", files))
     assert set(built.captions) == set(files) and not built.rejects
-    near = {name: abs(built.colour[name][0] - 200) < 12 or name == "e.pgm" for name in files}
+    near = {name: abs(built.color[name][0] - 200) < 12 or name == "e.pgm" for name in files}
     assert all(near.values()), near
 
 

@@ -261,7 +261,7 @@ def test_a_photo_of_cocos_that_a_folder_has_too_is_kept_once(tmp_path, split):
     root = coco(tmp_path / "c", {"val2014": {"COCO_val2014_000000000001.jpg": RED}})
     folder = put(tmp_path / "p", {f"{split}/red.jpg": RED, f"{split}/blue.jpg": BLUE})
     built = build(tmp_path, "--coco", root, "--folder", folder)
-    assert sorted(built.colour.values()) == sorted([(255, 0, 0), (0, 0, 255)] + [(255, 0, 0)] * (split == "val"))
+    assert sorted(built.color.values()) == sorted([(255, 0, 0), (0, 0, 255)] + [(255, 0, 0)] * (split == "val"))
 
 
 def test_a_pipe_in_place_of_a_captions_file_is_told_and_does_not_hang(tmp_path):

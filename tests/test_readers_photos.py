@@ -95,7 +95,7 @@ def test_formats_beyond_the_common_are_read_by_content(kind):
 
 def test_an_animated_png_is_its_first_picture():
     stream = io.BytesIO()
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
     assert (decode(stream.getvalue(), 8) == (255, 0, 0)).all()
 

@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 from data_makers import is_one_line, run
-from reader_makers import COLOURS, build, plain, put, refusal, tar
+from reader_makers import COLORS, build, plain, put, refusal, tar
 
 RED, BLUE = plain("red"), plain("blue")
 
@@ -43,7 +43,7 @@ def test_the_plain_image_of_a_sample_is_its_photo(tmp_path, first):
     depth = [("7.depth.png", BLUE), ("7.seg.jpg", BLUE)]
     members = [*(depth if first else []), ("7.jpg", RED), ("7.txt", b"a red wall"), *([] if first else depth)]
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", members))
-    assert built.captions == {"s.tar/7.jpg": ["a red wall"]} and built.colour["s.tar/7.jpg"] == COLOURS["red"]
+    assert built.captions == {"s.tar/7.jpg": ["a red wall"]} and built.color["s.tar/7.jpg"] == COLORS["red"]
     assert "2 images are parts of samples" in built.said
 
 
@@ -73,7 +73,7 @@ def test_links_in_a_tar_are_followed_and_what_cannot_be_is_told_by_name(tmp_path
     members += [(link("h.txt", "gone", tarfile.LNKTYPE), b""), ("h.jpg", BLUE)]
     built = build(tmp_path, "--webdataset", tar(tmp_path / "s.tar", members))
     assert built.captions == {"s.tar/a.jpg": ["red"], "s.tar/b.jpg": [], "s.tar/d/c.jpg": [], "s.tar/h.jpg": []}
-    assert built.colour["s.tar/d/c.jpg"] == COLOURS["red"]
+    assert built.color["s.tar/d/c.jpg"] == COLORS["red"]
     assert "nothing in the tar" in built.rejects["s.tar/e.jpg"] and "circle" in built.rejects["s.tar/f.jpg"]
     assert "device" in built.rejects["s.tar/g.jpg"] and "1 captions: a hard link" in built.said
 
@@ -91,7 +91,7 @@ def test_tars_put_end_to_end_are_read_as_both(tmp_path):
     (tmp_path / "s.tar").write_bytes(first + second)
     built = build(tmp_path, "--webdataset", tmp_path / "s.tar")
     assert built.captions == {"s.tar/0.jpg": ["red"], "s.tar/1.jpg": ["blue"]}
-    assert built.colour["s.tar/1.jpg"] == COLOURS["blue"] and "1 captions" in built.said
+    assert built.color["s.tar/1.jpg"] == COLORS["blue"] and "1 captions" in built.said
 
 
 @pytest.mark.parametrize("rest", [b"x" * 512, b"\0" * 100 + b"x" * 700, b"\0" * 512 + b"PK" * 512])
@@ -232,7 +232,7 @@ def test_the_command_says_in_its_summary_what_it_left_out(tmp_path):
 
 
 def test_the_folders_that_a_pattern_varies_name_splits_and_those_above_do_not(tmp_path):
-    for split, colour in (("train", RED), ("val", BLUE)):
-        tar(tmp_path / "test" / split / "0.tar", {f"{split}.jpg": colour})
+    for split, color in (("train", RED), ("val", BLUE)):
+        tar(tmp_path / "test" / split / "0.tar", {f"{split}.jpg": color})
     built = build(tmp_path, "--webdataset", tmp_path / "test" / "{train,val}" / "0.tar")
     assert {name[6:]: split for name, split in built.split.items()} == {"train.jpg": "train", "val.jpg": "val"}

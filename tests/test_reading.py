@@ -109,4 +109,4 @@ def test_build_s_signature_shows_every_option():
     fields = {key.name: key.default for key in dataclasses.fields(ModelOptions)}
     assert {name: parameter.default for name, parameter in parameters.items()} == fields
     with pytest.raises(TypeError, match="unexpected"):
-        models.build(colour="red")
+        models.build(color="red")

@@ -38,7 +38,7 @@ def test_making_pixels_known_leaves_the_photo_as_it_was():
 def test_coarse_pixels_come_first(decoder):
     order = shaken_model(kind(decoder, "gaussian")).order
     assert order[:, ::2, ::2].max() < order[:, 1::2].min() and order[:, ::2, ::2].max() < order[:, :, 1::2].min()
-    if decoder == "parallel":  # 4 x 4 one by one, then three turns at each of three doublings, colour by colour
+    if decoder == "parallel":  # 4 x 4 one by one, then three turns at each of three doublings, color by color
         assert order.unique().tolist() == list(range(3 * (16 + 9)))
 
 

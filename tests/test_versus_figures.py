@@ -94,7 +94,7 @@ def test_other_levels_or_channels_are_not_compared():
     four = fresh_model(likelihood="categorical", levels=4, **small)
     with pytest.raises(InputError, match="a likelihood of 4 levels, categorical gives a likelihood of 8 levels"):
         versus.check_comparable(eight, "A.pt", four, "B.pt")
-    with pytest.raises(InputError, match="one is for grey images, the other for colour"):
+    with pytest.raises(InputError, match="one is for grey images, the other for color"):
         versus.check_comparable(fresh_model(**small), "A.pt", fresh_model(channels=1, **small), "B.pt")
     versus.check_comparable(eight, "A.pt", fresh_model(seed=1, likelihood="categorical", levels=8, **small), "B.pt")
     assert likelihoods.LEVELS == 256

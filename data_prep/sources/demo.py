@@ -1,9 +1,9 @@
 """The demo world: drawn scenes in which the worth of a caption is known exactly.
 
-A scene is a patterned background and, wholly inside the hole, one object: 4 shapes x 8 colours x 3 sizes at one of 64
+A scene is a patterned background and, wholly inside the hole, one object: 4 shapes x 8 colors x 3 sizes at one of 64
 positions, each drawn uniformly and independently of the background. Every row, column and diagonal of the background
 reaches the border, so the border tells the background exactly and nothing of the object; the caption tells shape,
-colour, size and background and nothing of the position. All 6,144 scenes on a background differ, hence in nats an image
+color, size and background and nothing of the position. All 6,144 scenes on a background differ, hence in nats an image
   H(center | border)          = ln(4 * 8 * 3 * 64) = 8.723
   H(center | border, caption) = ln 64              = 4.159
 and the caption is worth exactly their difference, ln 96 = 4.564.
@@ -20,7 +20,7 @@ from data_prep.h5file import HOLE, IMAGE_SIZE, SPLITS
 from data_prep.photos import FIRST_ID, Photo, Source
 
 SHAPES = ("square", "circle", "triangle", "cross")
-COLOURS = {
+COLORS = {
     "red": (220, 20, 30),
     "green": (20, 160, 40),
     "blue": (25, 50, 230),
@@ -34,10 +34,10 @@ SIZES = {"small": 8, "medium": 12, "large": 16}  # width and height in pixels
 GRID = 8  # the object's middle lies on a GRID x GRID lattice, STEP pixels apart, the first FIRST pixels into the hole
 STEP, FIRST = 2, 9  # so a large object leaves at least one pixel of background inside the hole on every side
 POSITIONS = GRID * GRID
-OBJECTS = len(SHAPES) * len(COLOURS) * len(SIZES)
+OBJECTS = len(SHAPES) * len(COLORS) * len(SIZES)
 
 PATTERNS = ("horizontal stripes", "vertical stripes", "diagonal stripes", "checks", "horizontal gradient", "plain")
-GROUNDS = {  # muted colours, none of them an object's, nor any mixture of two of them
+GROUNDS = {  # muted colors, none of them an object's, nor any mixture of two of them
     "grey": (128, 128, 128),
     "beige": (205, 185, 150),
     "brown": (105, 75, 55),
@@ -48,11 +48,11 @@ GROUNDS = {  # muted colours, none of them an object's, nor any mixture of two o
 PERIODS = (8, 12, 16)  # pixels; two bands to a period
 
 TEMPLATES = (
-    "a {size} {colour} {shape} on {background}",
-    "there is a {shape} on {background} , and it is {size} and {colour}",
-    "{background} with a {size} {colour} {shape}",
-    "one {shape} , {colour} and {size} , against {background}",
-    "a drawing of a {size} {shape} in {colour} on {background}",
+    "a {size} {color} {shape} on {background}",
+    "there is a {shape} on {background} , and it is {size} and {color}",
+    "{background} with a {size} {color} {shape}",
+    "one {shape} , {color} and {size} , against {background}",
+    "a drawing of a {size} {shape} in {color} on {background}",
 )
 
 TRUTH = {
@@ -65,7 +65,7 @@ MOST_SCENES = 1_000_000
 
 
 class Background(NamedTuple):
-    """`pattern` in the two colours; `phase` shifts stripes and checks, `period` is theirs, in pixels."""
+    """`pattern` in the two colors; `phase` shifts stripes and checks, `period` is theirs, in pixels."""
 
     pattern: str
     first: str
@@ -79,7 +79,7 @@ class Scene(NamedTuple):
 
     background: Background
     shape: str
-    colour: str
+    color: str
     size: str
     row: int
     column: int
@@ -128,13 +128,13 @@ def scene_at(seed: int, split: str, index: int) -> Scene:
     background = Background(choose(PATTERNS), first, second, period, choose(range(period)))
     lattice = range(GRID)
     return Scene(
-        background, choose(SHAPES), choose(tuple(COLOURS)), choose(tuple(SIZES)), choose(lattice), choose(lattice)
+        background, choose(SHAPES), choose(tuple(COLORS)), choose(tuple(SIZES)), choose(lattice), choose(lattice)
     )
 
 
 def captions_of(scene: Scene) -> list[str]:
-    """Five paraphrases; they name shape, colour, size and background, and never the position."""
-    words = {"shape": scene.shape, "colour": scene.colour, "size": scene.size}
+    """Five paraphrases; they name shape, color, size and background, and never the position."""
+    words = {"shape": scene.shape, "color": scene.color, "size": scene.size}
     return [template.format(background=_in_words(scene.background), **words) for template in TEMPLATES]
 
 
@@ -144,7 +144,7 @@ def draw(scene: Scene) -> np.ndarray:
     size = SIZES[scene.size]
     top = HOLE[0] + FIRST + STEP * scene.row - size // 2
     left = HOLE[1] + FIRST + STEP * scene.column - size // 2
-    image[top : top + size, left : left + size][object_mask(scene.shape, size)] = COLOURS[scene.colour]
+    image[top : top + size, left : left + size][object_mask(scene.shape, size)] = COLORS[scene.color]
     return image
 
 
@@ -162,7 +162,7 @@ def draw_background(background: Background) -> np.ndarray:
         share = ((x + phase) // half + (y + phase) // half) % 2
     elif background.pattern == "horizontal gradient":
         share = x / (IMAGE_SIZE - 1)
-    else:  # plain: the first colour alone
+    else:  # plain: the first color alone
         share = np.zeros_like(x)
     first, second = (np.array(GROUNDS[name], np.float64) for name in (background.first, background.second))
     pixels = first + share[:, :, None] * (second - first)  # (64, 64, 3)

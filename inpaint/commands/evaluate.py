@@ -218,7 +218,7 @@ def check_fit(checkpoint, model, photos):
             f"but {checkpoint} is for {model.image_size} pixels with the hole {list(model.hole)}"
         )
     if photos.channels != model.config["channels"]:
-        kinds = {1: "grey images", 3: "images in colour"}
+        kinds = {1: "grey images", 3: "images in color"}
         raise InputError(
             f"{photos.path}: {kinds[photos.channels]}, but {checkpoint} is for {kinds[model.config['channels']]}"
         )

@@ -22,7 +22,7 @@ def check_comparable(model, name, other, other_name):
       name, other_name: their checkpoints' names for messages.
 
     Raises:
-      InputError: another image size or hole, grey images against colour, or a cross-entropy of intensities against a
+      InputError: another image size or hole, grey images against color, or a cross-entropy of intensities against a
         likelihood of 8-bit values.
     """
     if (model.image_size, tuple(model.hole)) != (other.image_size, tuple(other.hole)):
@@ -31,7 +31,7 @@ def check_comparable(model, name, other, other_name):
             f"{list(other.hole)}, not for {model.image_size} with {list(model.hole)}"
         )
     if model.config["channels"] != other.config["channels"]:
-        raise InputError(f"{other_name}: cannot be compared with {name}: one is for grey images, the other for colour")
+        raise InputError(f"{other_name}: cannot be compared with {name}: one is for grey images, the other for color")
     sides = [(likelihood.proper, likelihood.levels) for likelihood in (model.likelihood, other.likelihood)]
     if sides[0] != sides[1]:
 

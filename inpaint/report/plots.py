@@ -1,6 +1,6 @@
 """The report's four plots as SVG, each readable at the width of a phone.
 
-Colours for colour-blind readers: those of Okabe and Ito [1], and the map cividis [2]. Text is drawn as outlines, so the
+Colors for color-blind readers: those of Okabe and Ito [1], and the map cividis [2]. Text is drawn as outlines, so the
 page looks the same on every machine.
 
 [1] Okabe, Ito, Color Universal Design, 2008. [2] Nunez et al., PLoS ONE 13(7), 2018.

@@ -67,7 +67,7 @@ def wrong_types(good):
         yield f"image size {size}", good | {"model": good["model"] | {"image_size": size}}
     for number, hole in enumerate(((4, 4, 8), (0, 0, 16, 17), (-1, 0, 4, 4), (4, 4, 0, 4), (2**62, 0, 4, 4), ())):
         yield f"hole {number}", good | {"model": good["model"] | {"hole": hole}}
-    yield "another argument", good | {"model": good["model"] | {"colour": "red"}}
+    yield "another argument", good | {"model": good["model"] | {"color": "red"}}
     yield "another decoder", good | {"model": good["model"] | {"decoder": "pixelcnn-of-1996"}}
     yield "another size", good | {"model": good["model"] | {"size": "m"}}
     yield "another likelihood", good | {"model": good["model"] | {"likelihood": "gaussian"}}

@@ -44,7 +44,7 @@ BAD = [b"", b"\0", b"\xff\xfe\xff", b"{", b"[]", b"null", b'{"caption": 5}', b"\
 
 
 def photo(random):
-    """A photo of a colour that no other one has, or seldom something that is none."""
+    """A photo of a color that no other one has, or seldom something that is none."""
     if random.random() < 0.1:
         return random.bytes(int(random.integers(0, 40)))
     stream = io.BytesIO()
