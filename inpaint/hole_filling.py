@@ -17,6 +17,7 @@ from inpaint.detail import EXACT, fill_detail
 from inpaint.fill_job import Job, Photos, unfit, write
 from inpaint.hole_inputs import Hole
 from inpaint.holes import Seen, fill_hole, see, whole_center
+from inpaint.inference import check_any_mask
 from inpaint.ready import Ready
 from inpaint.units import bits_per_subpixel
 
@@ -90,11 +91,7 @@ def _filled(pixels: np.ndarray, unknown: np.ndarray, colors: np.ndarray) -> np.n
 
 def check_masks(given: Ready) -> None:
     """Raise InputError unless the model can fill any hole of a photo."""
-    if not given.model.net.any_mask:
-        tower = given.model.config["tower"]
-        raise InputError(
-            f"{given.name}: its tower, {tower}, cannot tell which pixels are known: it fills its hole alone"
-        )
+    check_any_mask(given.model, given.name)
     if given.facts["binarize"]:
         raise InputError(f"{given.name}: trained on black and white pixels: only its own hole")
 

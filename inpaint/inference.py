@@ -30,6 +30,13 @@ def on(device, *tensors):
     return [None if tensor is None else tensor.to(device) for tensor in tensors]
 
 
+def check_any_mask(model, name):
+    """Raise InputError unless pixels inside a model's hole may be known; `name` is the checkpoint's."""
+    if not model.net.any_mask:
+        tower = model.config["tower"]
+        raise InputError(f"{name}: its tower, {tower}, cannot tell which pixels are known: it fills its hole alone")
+
+
 def in_directions(model, directions, name, drawn=False):
     """A model that goes through rows in one direction or in two.
 

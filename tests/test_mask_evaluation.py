@@ -208,7 +208,7 @@ def test_a_model_that_cannot_tell_known_pixels_is_refused_in_one_line(tower, dem
     for words in ((tmp_path / "old.pt", *data), (tmp_path / "new.pt", *data, "--versus", tmp_path / "old.pt")):
         done = in_process(words)
         assert done.code == 1 and done.stderr.count("\n") == 1, done
-        assert f"{tmp_path / 'old.pt'}: cannot be scored with --masks half: its tower {tower}" in done.stderr
+        assert f"{tmp_path / 'old.pt'}: its tower, {tower}, cannot tell which pixels are known" in done.stderr
 
 
 def test_the_command_gives_the_same_under_masks_in_one_and_in_two_processes(root, demo_file, tmp_path):

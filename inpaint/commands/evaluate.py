@@ -27,7 +27,7 @@ from inpaint.evaluation.caption_figures import SCORED, CaptionOptions
 from inpaint.evaluation.directions import over_one_direction
 from inpaint.evaluation.figures import evaluate, mean_of
 from inpaint.evaluation.summary import summarise, table
-from inpaint.inference import in_directions
+from inpaint.inference import check_any_mask, in_directions
 from inpaint.masks import KINDS
 from inpaint.processes import pick_device, process_group
 from inpaint.sampling import grid_rows, some_indices
@@ -98,7 +98,8 @@ def main(argv=None, program=None):
         side, other = sides.read(args.checkpoints), sides.read(args.versus)
         one = side[0]
         for trained in (*side, *other):
-            check_masks(trained.name, trained.model, args.masks)
+            if args.masks != "box":
+                check_any_mask(trained.model, trained.name)
         for theirs in other[:1]:
             versus.check_comparable(one.model, one.name, theirs.model, theirs.name)
             if theirs.binarize != one.binarize:
@@ -199,15 +200,6 @@ def data_file(args, checkpoint):
     if not isinstance(trained_from, str) or not Path(trained_from).is_file():
         raise InputError(f"{args.checkpoints[0]}: its data file {trained_from} is not there any more; give --data")
     return trained_from
-
-
-def check_masks(checkpoint, model, masks):
-    """Refuse masks that leave pixels of the hole known if the model cannot tell them from unknown ones."""
-    if masks != "box" and not model.net.any_mask:
-        raise InputError(
-            f"{checkpoint}: cannot be scored with --masks {masks}: its tower {model.config['tower']} cannot tell known "
-            "pixels inside the hole from unknown ones"
-        )
 
 
 def check_fit(checkpoint, model, photos):
