@@ -33,12 +33,12 @@ from data_prep.sources.demo import draw, scene_at  # noqa: E402
 FILE = {"meta": {"_type": "gradio.FileData"}}
 SAMPLES, DIFFERENT = 2, 10  # good requests are of so many kinds
 BAD = {
-    "no photo": lambda path: [None, "1,1,8,8", None, "", 1, 0, 1.0, ""],
-    "reaches outside": lambda path: [path, "60,60,8,8", None, "", 1, 0, 1.0, ""],
-    "four whole numbers": lambda path: [path, "1,1,8", None, "", 1, 0, 1.0, ""],
-    "too many": lambda path: [path, "1,1,8,8", None, "", 1000, 0, 1.0, ""],
-    "not of the kind": lambda path: ["/etc/passwd", "1,1,8,8", None, "", 1, 0, 1.0, ""],
-    "no hole": lambda path: [path, "", None, "", 1, 0, 1.0, ""],
+    "no photo": lambda path: [None, "1,1,8,8", None, "", 1, 0, 1.0, "", 1],
+    "reaches outside": lambda path: [path, "60,60,8,8", None, "", 1, 0, 1.0, "", 1],
+    "four whole numbers": lambda path: [path, "1,1,8", None, "", 1, 0, 1.0, "", 1],
+    "too many": lambda path: [path, "1,1,8,8", None, "", 1000, 0, 1.0, "", 1],
+    "not of the kind": lambda path: ["/etc/passwd", "1,1,8,8", None, "", 1, 0, 1.0, "", 1],
+    "no hole": lambda path: [path, "", None, "", 1, 0, 1.0, "", 1],
 }
 
 
