@@ -21,6 +21,7 @@ from data_prep.printing import Parser, printable
 from data_prep.recognise import EVALUATION, GRID, PAGE, REPORT
 from data_prep.version import add_version
 from inpaint import grid
+from inpaint.allocator import keep_freed_memory
 from inpaint.dataset import Photos
 from inpaint.evaluation import sides, statistics, versus
 from inpaint.evaluation.caption_figures import SCORED, CaptionOptions
@@ -94,6 +95,7 @@ def main(argv=None, program=None):
     args = parse(argv, program)
     check_written(args, args.data)
     device = pick_device(args.device)
+    keep_freed_memory()
     with process_group() as rank:
         side, other = sides.read(args.checkpoints), sides.read(args.versus)
         one = side[0]

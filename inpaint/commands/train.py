@@ -24,6 +24,7 @@ from data_prep.errors import InputError
 from data_prep.printing import Parser, as_called, printable
 from data_prep.version import add_version
 from inpaint import options
+from inpaint.allocator import keep_freed_memory
 from inpaint.processes import fail_together, from_rank_0, pick_device, process_group
 from inpaint.training import run
 from inpaint.training.trainer import Trainer
@@ -95,6 +96,7 @@ def out_of_sight(model) -> str | None:
 def main(argv=None, program=None):
     """Run the command line `argv` (sys.argv[1:] if None); `program` is what was typed before it, for --help."""
     parser, given = parse(argv, program)
+    keep_freed_memory()
     with process_group() as rank:
         settings = from_rank_0(lambda: settle(parser, given))
         folder = Path(settings.out)
