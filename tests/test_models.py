@@ -7,7 +7,10 @@ from torch import nn
 
 import models
 from models import caption_encoder as captions
-from models.layers.region import Region
+from models.layers.levels import Upsample
+from models.layers.maps import GLU, ConcatELU, Gate
+from models.layers.masked import shift_down, shift_right
+from models.layers.region import Region, crop
 
 COMBINATIONS = [(tower, likelihood) for tower in BESIDE_NOTHING for likelihood in models.LIKELIHOODS]
 
@@ -255,3 +258,59 @@ def test_regions_grow_to_the_edge_and_no_further():
     region = Region.of_hole((1, 60, 4, 4), 64, 64).grow(3)
     assert (region.top, region.left, region.bottom, region.right) == (0, 57, 8, 64)
     assert Region.of_hole((3, 5, 4, 7), 16, 16).halve() == Region(1, 2, 4, 6, 8, 8)
+
+
+@pytest.mark.parametrize("want", [(2, 3, 9, 11), (0, 0, 12, 10), (0, 3, 12, 14), (0, 0, 12, 14)], ids=str)
+def test_a_crops_gradient_is_that_of_slices_in_the_order_of_its_map(want):
+    """A gradient in another order costs every layer before it a conversion."""
+    torch.manual_seed(0)
+    leaf = torch.randn(2, 5, 12, 14, requires_grad=True)
+    x = leaf.to(memory_format=torch.channels_last)
+    seen = []
+    x.register_hook(seen.append)
+    top, left, bottom, right = want
+    cropped = crop(x, Region.whole(12, 14), Region(*want, 12, 14))
+    sliced = leaf[:, :, top:bottom, left:right]
+    assert torch.equal(cropped, sliced) and cropped.data_ptr() == x[:, :, top:, left:].data_ptr()
+    weights = torch.randn_like(sliced).to(memory_format=torch.channels_last)
+    (cropped * weights).sum().backward()
+    expected = torch.autograd.grad((sliced * weights).sum(), leaf)[0]
+    assert torch.equal(leaf.grad, expected)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def upsampled(x):
+    torch.manual_seed(1)
+    return Upsample(6, 4)(x, like=torch.empty(1, 1, 23, 28))
+
+
+IN_ORDER = [shift_down, shift_right, Gate(), GLU(), ConcatELU(), upsampled]
+
+
+@pytest.mark.parametrize("layer", IN_ORDER, ids=lambda layer: getattr(layer, "__name__", type(layer).__name__))
+def test_maps_and_their_gradients_stay_channels_last(layer):
+    """One map in another order costs every layer after it, and every gradient before it, a conversion."""
+    torch.manual_seed(0)
+    leaf = torch.randn(2, 6, 12, 14, requires_grad=True)
+    x = leaf.to(memory_format=torch.channels_last)
+    seen = []
+    x.register_hook(seen.append)
+    y, plain = layer(x), layer(leaf)
+    weights = torch.randn_like(plain, memory_format=torch.contiguous_format)
+    torch.testing.assert_close(y, plain)
+    (y * weights.to(memory_format=torch.channels_last)).sum().backward()
+    torch.testing.assert_close(leaf.grad, torch.autograd.grad((plain * weights).sum(), leaf)[0])
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    if layer is not upsampled:  # trimmed: a view
+        assert y.is_contiguous(memory_format=torch.channels_last)
+    assert y.stride(1) == 1
+
+
+def test_glu_and_upsampling_are_torchs():
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 5, 7)
+    assert torch.equal(GLU()(x), torch.nn.functional.glu(x, dim=1))
+    up = Upsample(6, 4)
+    four = torch.nn.functional.conv2d(x, up.weight, up.bias).unflatten(1, (4, 4)).transpose(1, 2).flatten(1, 2)
+    expected = torch.nn.functional.pixel_shuffle(four, 2)[:, :, :9]
+    torch.testing.assert_close(up(x, like=torch.empty(1, 1, 9, 14)), expected)

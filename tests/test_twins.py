@@ -12,6 +12,7 @@ from models.layers.attention import CausalAttention, GatedAttention
 from models.layers.levels import Levels, Upsample
 from models.layers.lstm import DiagonalBiLSTM, RowLSTM
 from models.layers.maps import (
+    GLU,
     CausalConv,
     Concat,
     ConcatELU,
@@ -59,7 +60,7 @@ HORIZONTAL = [
     PixelNorm(6),
     PixelNorm(6, groups=3),
     Gate(),
-    nn.GLU(dim=1),
+    GLU(),
     ConcatELU(),
 ]
 TESTED_BELOW = {Concat, Upsample, RowLSTM, DiagonalBiLSTM, CausalAttention, Condition, Position, Head, ColorHead}

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.canvas import Canvas
-from models.layers.maps import Conv1x1, elu_of
+from models.layers.maps import GLU, Conv1x1, elu_of
 from models.layers.norm import PixelNorm
 
 ATTENTIONS = ("heads", "gated")
@@ -114,7 +114,7 @@ class Gated1x1(nn.Module):
         self.other = Conv1x1(times * other, channels, bias=False) if other else None
         self.dropout = nn.Dropout(dropout)
         self.conv2 = Conv1x1(times * channels, 2 * channels)
-        self.glu = nn.GLU(dim=1)
+        self.glu = GLU()
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         y = self.conv1(self.elu(x))

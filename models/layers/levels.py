@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers.maps import Conv1x1
@@ -27,5 +26,6 @@ class Upsample(Conv1x1):
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:  # type: ignore[override]
         """`like` is a map of the output's height and width."""
-        y = super().forward(x).unflatten(1, (4, -1)).transpose(1, 2)  # (B, C_out, 4, h, w)
-        return F.pixel_shuffle(y.flatten(1, 2), 2)[:, :, : like.shape[2], : like.shape[3]]
+        y = super().forward(x).unflatten(1, (2, 2, -1))  # (B, 2, 2, C_out, h, w): row and column within four pixels
+        y = y.permute(0, 4, 1, 5, 2, 3).flatten(3, 4).flatten(1, 2)  # (B, 2 h, 2 w, C_out), channels last in memory
+        return y[:, : like.shape[2], : like.shape[3]].permute(0, 3, 1, 2)

@@ -75,13 +75,21 @@ class CausalConv(CausalKernel):
 
 
 class Gate(nn.Module):
-    """tanh(a) sigmoid(b) of the two halves of the channels: 2C -> C. `nn.GLU(dim=1)` has a twin, too."""
+    """tanh(a) sigmoid(b) of the two halves of the channels: 2C -> C."""
 
     def forward(self, x: Tensor) -> Tensor:
         a, b = x.chunk(2, dim=1)
         if a.requires_grad:
             return torch.tanh(a) * torch.sigmoid(b)
         return (2 * torch.sigmoid(2 * a) - 1) * torch.sigmoid(b)  # a third of torch.tanh's time on a CPU
+
+
+class GLU(nn.Module):
+    """a sigmoid(b) of the two halves of the channels: 2C -> C."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        # over the last dimension: only there torch keeps a channels-last map's order, and its gradient's
+        return F.glu(x.movedim(1, -1), dim=-1).movedim(-1, 1)
 
 
 class ConcatELU(nn.Module):

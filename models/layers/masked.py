@@ -113,12 +113,12 @@ class CausalKernel(MaskedConv2d):
 
 def shift_down(x: Tensor) -> Tensor:
     """Shift a map down by a row, zeros on top: (B, C, H, W) -> the same shape."""
-    return F.pad(x[:, :, :-1], (0, 0, 1, 0))
+    return F.pad(x, (0, 0, 1, -1))
 
 
 def shift_right(x: Tensor) -> Tensor:
     """Shift a map right by a column, zeros on the left: (B, C, H, W) -> the same shape."""
-    return F.pad(x[..., :-1], (1, 0))
+    return F.pad(x, (1, -1))
 
 
 def color_mask(outputs: int, inputs: int, mask_type: str) -> Tensor:

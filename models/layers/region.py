@@ -7,7 +7,9 @@ attention over a whole map, mix pixels.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -65,8 +67,29 @@ def crop(x: Tensor, have: Region, want: Region) -> Tensor:
     """Crop a map (B, C, have) to (B, C, want): a view, or x itself if nothing is cut."""
     if have == want:
         return x
-    top, left = want.top - have.top, want.left - have.left
-    return x[:, :, top : top + want.bottom - want.top, left : left + want.right - want.left]
+    return trim(x, want.left - have.left, have.right - want.right, want.top - have.top, have.bottom - want.bottom)
+
+
+def trim(x: Tensor, left: int = 0, right: int = 0, top: int = 0, bottom: int = 0) -> Tensor:
+    """A map (B, C, H, W) without so many columns and rows at its sides: a view.
+
+    Its gradient keeps x's order of channels and pixels in memory. That of torch's own slices is always laid out channel
+    by channel, and everything before them in a channels-last network then reads two orders at once: a training step of
+    the 2017 tower takes twice as long.
+    """
+    trimmed: Tensor = _Trim.apply(x, (left, right, top, bottom))  # type: ignore[no-untyped-call]
+    return trimmed
+
+
+class _Trim(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cut: tuple[int, int, int, int]) -> Tensor:
+        ctx.cut = left, right, top, bottom = cut
+        return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return F.pad(gradient, ctx.cut), None
 
 
 def conv(layer: nn.Conv2d, x: Tensor, have: Region, want: Region) -> Tensor:

@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.layers.levels import Upsample
-from models.layers.maps import CausalConv, Concat, ConcatELU, Condition, Conv1x1, Gate, VerticalConv
+from models.layers.maps import GLU, CausalConv, Concat, ConcatELU, Condition, Conv1x1, Gate, VerticalConv
 from models.layers.masked import FEW, CausalKernel
 from models.layers.norm import PixelNorm
 from models.layers.position import Position
@@ -202,9 +202,9 @@ class GateStep:
         return (2 * torch.sigmoid(2 * a) - 1) * torch.sigmoid(b)
 
 
-@twin_of(nn.GLU)
+@twin_of(GLU)
 class GLUStep:
-    def __init__(self, layer: nn.GLU, cursor: Cursor):
+    def __init__(self, layer: GLU, cursor: Cursor):
         pass
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 import models.layers.steps  # noqa: F401 - registers the twins of pointwise layers
 from models.layers.lstm import RowLSTM, lstm
-from models.layers.maps import CausalConv, Concat, ConcatELU, Condition, Conv1x1, Gate, VerticalConv
+from models.layers.maps import GLU, CausalConv, Concat, ConcatELU, Condition, Conv1x1, Gate, VerticalConv
 from models.layers.masked import CausalKernel
 from models.layers.norm import PixelNorm
 from models.layers.position import Position
 from models.layers.twins import TWINS, Twins, twin_of
 
 WAVES: Twins = {}
-AS_BY_PIXEL = (Conv1x1, PixelNorm, Gate, nn.GLU, ConcatELU, Concat, Condition, nn.Dropout, nn.Identity, nn.ModuleList)
+AS_BY_PIXEL = (Conv1x1, PixelNorm, Gate, GLU, ConcatELU, Concat, Condition, nn.Dropout, nn.Identity, nn.ModuleList)
 WAVES.update({layer: TWINS[layer] for layer in AS_BY_PIXEL})
 
 

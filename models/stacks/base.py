@@ -15,6 +15,7 @@ from models.canvas import Canvas
 from models.departures import Departure
 from models.layers.maps import Context
 from models.layers.masked import shift_down, shift_right
+from models.layers.region import trim
 
 
 class Stack(nn.Module, ABC):
@@ -69,9 +70,9 @@ class Stack(nn.Module, ABC):
     def forward(self, canvas: Tensor, context: Context) -> Tensor:
         """(B, 4, rows, columns), every pixel known -> (B, channels, h, w), each pixel's from those before it."""
         from_above = self.vertical(shift_down(canvas), context)
+        left, top = self.canvas.left, self.canvas.top
+        right = self.canvas.columns - left - self.canvas.width
         if self.horizontal_reads_rows:
-            return self.canvas.hole_of(self.horizontal(shift_right(canvas), canvas[:, :3], from_above))
-        top = self.canvas.top  # rows above the hole are not read any more
-        x = canvas[:, :, top:]
-        y = self.horizontal(shift_right(x), x[:, :3], [part[:, :, top:] for part in from_above])
-        return y[..., self.canvas.left : self.canvas.left + self.canvas.width]
+            return trim(self.horizontal(shift_right(canvas), canvas[:, :3], from_above), left, right, top)
+        x = canvas[:, :, top:]  # rows above the hole are not read any more
+        return trim(self.horizontal(shift_right(x), x[:, :3], [trim(y, top=top) for y in from_above]), left, right)

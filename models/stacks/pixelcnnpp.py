@@ -21,6 +21,7 @@ from models.canvas import Canvas
 from models.departures import NO_WEIGHT_NORM, POSITION, TOWER, Departure
 from models.layers.levels import Levels, Upsample, levels
 from models.layers.maps import (
+    GLU,
     CausalConv,
     ConcatELU,
     Condition,
@@ -59,7 +60,7 @@ class DownBlock(nn.Module):
         self.shortcut = Conv1x1(2 * channels, channels) if shortcut else None
         self.dropout = nn.Dropout(dropout)
         self.conv2 = VerticalConv(2 * channels, 2 * channels, rows=2, side=1)
-        self.elu, self.glu = ConcatELU(), nn.GLU(dim=1)
+        self.elu, self.glu = ConcatELU(), GLU()
 
     def forward(self, x: Tensor, condition: Tensor, shortcut: Tensor | None) -> Tensor:
         y = self.conv1(self.elu(x))
@@ -79,7 +80,7 @@ class RightBlock(nn.Module):
         self.shortcut = Conv1x1(2 * channels, channels) if shortcut else None
         self.dropout = nn.Dropout(dropout)
         self.conv2 = CausalConv(2 * channels, 2 * channels, Reach(above=1, left=1))
-        self.elu, self.glu = ConcatELU(), nn.GLU(dim=1)
+        self.elu, self.glu = ConcatELU(), GLU()
 
     def forward(self, x: Tensor, from_above: tuple[Tensor, Tensor], shortcut: Tensor | None) -> Tensor:
         link, condition = from_above

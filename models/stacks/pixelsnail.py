@@ -18,6 +18,7 @@ from models.canvas import Canvas
 from models.departures import NO_WEIGHT_NORM, POSITION, TOWER, Departure
 from models.layers.attention import ATTENTIONS, CausalAttention, Gated1x1, GatedAttention
 from models.layers.maps import (
+    GLU,
     CausalConv,
     Concat,
     Condition,
@@ -59,7 +60,7 @@ class GatedBlock(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
         self.conv2 = CausalConv(times * channels, 2 * channels, reach)
         self.condition = Condition(context, 2 * channels)
-        self.glu = nn.GLU(dim=1)
+        self.glu = GLU()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         y = self.conv1(self.elu(x))
@@ -82,7 +83,7 @@ class Block(nn.Module):
         channels = options.width
         self.attention = CausalAttention(canvas, channels, math.gcd(channels, options.heads))
         self.join = Conv1x1(2 * channels, 2 * channels)
-        self.concat, self.glu = Concat(), nn.GLU(dim=1)
+        self.concat, self.glu = Concat(), GLU()
 
     def go_down(self, context: Context) -> list[Any]:
         return [*(block.condition(context) for block in self.convolutions), self.attention.of_border(context.border)]
