@@ -5,13 +5,13 @@ from torch import Tensor
 
 from models.canvas import Hole
 from models.intensity import normalize
-from models.layers.region import Region, crop
+from models.layers.region import Region, window
 from models.likelihoods.base import LEVELS, Likelihood
 
 
 def at_hole(x: Tensor, hole: Hole) -> Tensor:
     """View the hole: (B, C, S, S) -> (B, C, h, w)."""
-    return crop(x, Region.whole(*x.shape[2:]), Region.of_hole(hole, *x.shape[2:]))
+    return window(x, Region.whole(*x.shape[2:]), Region.of_hole(hole, *x.shape[2:]))
 
 
 def image_of(border: Tensor, known: Tensor | None, hole: Hole, likelihood: Likelihood) -> Tensor:

@@ -22,7 +22,7 @@ from models.canvas import Hole
 from models.decoder import Caption, Decoder, Scale, at_least_float32, color_ranks, needed
 from models.head import Head
 from models.intensity import denormalize, normalize
-from models.layers.region import Region, crop
+from models.layers.region import Region, crop, window
 from models.likelihoods.base import Likelihood
 from models.predictors import BETWEEN, CopiesAround, Interpolations, Shares
 from models.sampling import Drawn, SampleOptions
@@ -203,7 +203,7 @@ def with_known(image: Tensor, hole: Region, grid: Grid, pixels: Tensor) -> Tenso
     """Copy an image (B, 4 or more, H, W), put in some of the hole's pixels, (B, 3, ...) in -1..1, and mark them as
     known."""
     image = image.clone()
-    inside = crop(image, Region.whole(*image.shape[2:]), hole)  # a view
+    inside = window(image, Region.whole(*image.shape[2:]), hole)
     inside[(slice(None), slice(3), *grid)] = pixels.to(image.dtype)
     inside[(slice(None), 3, *grid)] = 1
     return image

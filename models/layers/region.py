@@ -64,14 +64,20 @@ class Region:
 
 
 def crop(x: Tensor, have: Region, want: Region) -> Tensor:
-    """Crop a map (B, C, have) to (B, C, want): a view, or x itself if nothing is cut."""
+    """Crop a map (B, C, have) to (B, C, want): a view to read, or x itself if nothing is cut."""
     if have == want:
         return x
     return trim(x, want.left - have.left, have.right - want.right, want.top - have.top, have.bottom - want.bottom)
 
 
+def window(x: Tensor, have: Region, want: Region) -> Tensor:
+    """The same by torch's slices: a view to write into, even where gradients are taken."""
+    top, left = want.top - have.top, want.left - have.left
+    return x[:, :, top : top + want.bottom - want.top, left : left + want.right - want.left]
+
+
 def trim(x: Tensor, left: int = 0, right: int = 0, top: int = 0, bottom: int = 0) -> Tensor:
-    """A map (B, C, H, W) without so many columns and rows at its sides: a view.
+    """A map (B, C, H, W) without so many columns and rows at its sides: a view to read.
 
     Its gradient keeps x's order of channels and pixels in memory. That of torch's own slices is always laid out channel
     by channel, and everything before them in a channels-last network then reads two orders at once: a training step of
