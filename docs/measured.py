@@ -4,7 +4,7 @@ import itertools
 
 from stored import benchmark, interval, link, recipe, table
 
-SPEEDS = ("build_speed", "training_speed", "caption_encoder", "muon_precision", "waves")
+SPEEDS = ("build_speed", "training_speed", "allocator", "caption_encoder", "muon_precision", "waves")
 
 # docs/performance.md
 

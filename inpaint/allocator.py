@@ -1,8 +1,8 @@
 """Memory that a CPU program frees stays with it, for its next tensors.
 
 By default glibc takes each large block from the system and gives it back when it is freed, and the system clears every
-page of it again the next time. A training step frees and takes hundreds of maps of some megabytes, and this clearing
-can cost as much as the arithmetic: `benchmarks/allocator.py` measures it.
+page of it again the next time. A training step frees and takes hundreds of maps of some megabytes. Kept, a third more
+steps of the 2017 tower fit into the same processor time; with smaller maps fewer or none (`benchmarks/allocator.py`).
 """
 
 import ctypes
