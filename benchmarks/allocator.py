@@ -72,7 +72,7 @@ def main(argv=None):
     before, after = rates.values()
     ratios = [kept / default for default, kept in zip(before, after, strict=True)]
     print(f"{options.recipe}: {statistics.median(ratios):.2f} times as fast, {min(ratios):.2f} to {max(ratios):.2f}")
-    print(f"the weights are {'equal' if last['kept'][2] == last[next(iter(SIDES))][2] else 'NOT equal'}")
+    print(f"the weights are {'equal' if len({weights for *_, weights in last.values()}) == 1 else 'NOT equal'}")
 
 
 if __name__ == "__main__":

@@ -260,14 +260,20 @@ def test_regions_grow_to_the_edge_and_no_further():
     assert Region.of_hole((3, 5, 4, 7), 16, 16).halve() == Region(1, 2, 4, 6, 8, 8)
 
 
-@pytest.mark.parametrize("want", [(2, 3, 9, 11), (0, 0, 12, 10), (0, 3, 12, 14), (0, 0, 12, 14)], ids=str)
-def test_a_crops_gradient_is_that_of_slices_in_the_order_of_its_map(want):
-    """A gradient in another order costs every layer before it a conversion."""
+def channels_last_map():
+    """A leaf, it in the order of channels-last maps, and the list that will hold the latter's gradient."""
     torch.manual_seed(0)
-    leaf = torch.randn(2, 5, 12, 14, requires_grad=True)
+    leaf = torch.randn(2, 6, 12, 14, requires_grad=True)
     x = leaf.to(memory_format=torch.channels_last)
     seen = []
     x.register_hook(seen.append)
+    return leaf, x, seen
+
+
+@pytest.mark.parametrize("want", [(2, 3, 9, 11), (0, 0, 12, 10), (0, 3, 12, 14), (0, 0, 12, 14)], ids=str)
+def test_a_crops_gradient_is_that_of_slices_in_the_order_of_its_map(want):
+    """A gradient in another order costs every layer before it a conversion."""
+    leaf, x, seen = channels_last_map()
     top, left, bottom, right = want
     cropped = crop(x, Region.whole(12, 14), Region(*want, 12, 14))
     sliced = leaf[:, :, top:bottom, left:right]
@@ -290,11 +296,7 @@ IN_ORDER = [shift_down, shift_right, Gate(), GLU(), ConcatELU(), upsampled]
 @pytest.mark.parametrize("layer", IN_ORDER, ids=lambda layer: getattr(layer, "__name__", type(layer).__name__))
 def test_maps_and_their_gradients_stay_channels_last(layer):
     """One map in another order costs every layer after it, and every gradient before it, a conversion."""
-    torch.manual_seed(0)
-    leaf = torch.randn(2, 6, 12, 14, requires_grad=True)
-    x = leaf.to(memory_format=torch.channels_last)
-    seen = []
-    x.register_hook(seen.append)
+    leaf, x, seen = channels_last_map()
     y, plain = layer(x), layer(leaf)
     weights = torch.randn_like(plain, memory_format=torch.contiguous_format)
     torch.testing.assert_close(y, plain)

@@ -67,7 +67,8 @@ def crop(x: Tensor, have: Region, want: Region) -> Tensor:
     """Crop a map (B, C, have) to (B, C, want): a view to read, or x itself if nothing is cut."""
     if have == want:
         return x
-    return trim(x, want.left - have.left, have.right - want.right, want.top - have.top, have.bottom - want.bottom)
+    cropped: Tensor = _Crop.apply(x, have, want)  # type: ignore[no-untyped-call]
+    return cropped
 
 
 def window(x: Tensor, have: Region, want: Region) -> Tensor:
@@ -76,26 +77,21 @@ def window(x: Tensor, have: Region, want: Region) -> Tensor:
     return x[:, :, top : top + want.bottom - want.top, left : left + want.right - want.left]
 
 
-def trim(x: Tensor, left: int = 0, right: int = 0, top: int = 0, bottom: int = 0) -> Tensor:
-    """A map (B, C, H, W) without so many columns and rows at its sides: a view to read.
+class _Crop(torch.autograd.Function):
+    """Slices whose gradient keeps x's order of channels and pixels in memory.
 
-    Its gradient keeps x's order of channels and pixels in memory. That of torch's own slices is always laid out channel
-    by channel, and everything before them in a channels-last network then reads two orders at once: a training step of
-    the 2017 tower takes twice as long.
+    That of torch's own slices is always laid out channel by channel, and everything before them in a channels-last
+    network then reads two orders at once: a training step of the 2017 tower takes twice as long.
     """
-    trimmed: Tensor = _Trim.apply(x, (left, right, top, bottom))  # type: ignore[no-untyped-call]
-    return trimmed
-
-
-class _Trim(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cut: tuple[int, int, int, int]) -> Tensor:
-        ctx.cut = left, right, top, bottom = cut
-        return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return F.pad(gradient, ctx.cut), None
+    def forward(ctx: Any, x: Tensor, have: Region, want: Region) -> Tensor:
+        ctx.cut = want.left - have.left, have.right - want.right, want.top - have.top, have.bottom - want.bottom
+        return window(x, have, want)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return F.pad(gradient, ctx.cut), None, None
 
 
 def conv(layer: nn.Conv2d, x: Tensor, have: Region, want: Region) -> Tensor:

@@ -6,6 +6,7 @@ whole maps, register the class with `decoder` (families.py), and import the file
 the same two phases with each layer replaced by its step-by-step twin.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from models.canvas import Canvas
 from models.departures import Departure
 from models.layers.maps import Context
 from models.layers.masked import shift_down, shift_right
-from models.layers.region import trim
+from models.layers.region import crop
 
 
 class Stack(nn.Module, ABC):
@@ -70,9 +71,10 @@ class Stack(nn.Module, ABC):
     def forward(self, canvas: Tensor, context: Context) -> Tensor:
         """(B, 4, rows, columns), every pixel known -> (B, channels, h, w), each pixel's from those before it."""
         from_above = self.vertical(shift_down(canvas), context)
-        left, top = self.canvas.left, self.canvas.top
-        right = self.canvas.columns - left - self.canvas.width
+        region, hole = self.canvas.region, self.canvas.hole
         if self.horizontal_reads_rows:
-            return trim(self.horizontal(shift_right(canvas), canvas[:, :3], from_above), left, right, top)
-        x = canvas[:, :, top:]  # rows above the hole are not read any more
-        return trim(self.horizontal(shift_right(x), x[:, :3], [trim(y, top=top) for y in from_above]), left, right)
+            return crop(self.horizontal(shift_right(canvas), canvas[:, :3], from_above), region, hole)
+        below = dataclasses.replace(region, top=hole.top)  # rows above the hole are not read any more
+        x = crop(canvas, region, below)
+        y = self.horizontal(shift_right(x), x[:, :3], [crop(part, region, below) for part in from_above])
+        return crop(y, below, hole)
