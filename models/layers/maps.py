@@ -85,10 +85,9 @@ class Gate(nn.Module):
 
 
 class GLU(nn.Module):
-    """a sigmoid(b) of the two halves of the channels: 2C -> C."""
+    """a sigmoid(b) of the halves of the channels: 2C -> C. Over the last dimension, which keeps maps channels-last."""
 
     def forward(self, x: Tensor) -> Tensor:
-        # over the last dimension: only there torch keeps a channels-last map's order, and its gradient's
         return F.glu(x.movedim(1, -1), dim=-1).movedim(-1, 1)
 
 
