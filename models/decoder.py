@@ -259,4 +259,5 @@ def color_ranks(colors: bool) -> Tensor:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    """A likelihood's params in float32 or more, each a plane: likelihoods work on some params of all pixels at once."""
+    return x.to(torch.promote_types(x.dtype, torch.float32), memory_format=torch.contiguous_format)
