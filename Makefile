@@ -1,6 +1,7 @@
 # `make demo` or `make test` is all there is to type: each installs into .venv first, once.
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
+EXTRAS ?= test,words
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -25,7 +26,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "error: $(PYTHON) is missing or older than Python 3.10; say PYTHON=... make" >&2; exit 1; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c $(CONSTRAINTS) -e '.[test]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
 	@touch $@
 
 # A photo by Rachel Michetti, CC0, that comes with scikit-image; its saucer's edge is filled.

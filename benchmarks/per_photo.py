@@ -23,6 +23,7 @@ from inpaint.dataset import Photos
 from inpaint.evaluation.statistics import mean_and_ci95
 from inpaint.inference import evaluating
 from inpaint.units import bits_per_dim
+from models.intensity import normalize
 
 SIDE, HOLE = 64, slice(16, 48)  # the package's weights are for this size
 WINDOWS = ((-16, 0), (-16, 32), (16, -16), (16, 48), (48, 0), (48, 32))  # top left corners; they cover the border once
@@ -79,7 +80,7 @@ def red_of(model, border, center):
     weights, means, scales = torch.softmax(logits, dim=1), means[:, 0], log_scales[:, 0].exp()
     mean = (weights * means).sum(1)
     variance = (weights * (means**2 + LOGISTIC * scales**2)).sum(1) - mean**2
-    return center[:, 0].double() / 127.5 - 1, mean, variance
+    return normalize(center[:, 0], torch.float64), mean, variance
 
 
 def features(photo):
@@ -136,7 +137,7 @@ def main() -> int:
     whole = border.clone()
     whole[:, :, HOLE, HOLE] = center
     spread = variance.sqrt()
-    common, own = (((x - mean) / spread) for x in least_squares(whole.double() / 127.5 - 1))
+    common, own = (((x - mean) / spread) for x in least_squares(normalize(whole, torch.float64)))
     share = explained((red - mean) / spread, common, own)
     worth = -0.5 * math.log2(1 - share)
     print(f"least squares: explains {share:.4%} of what is left of red, worth {worth:.5f} bits/dim")

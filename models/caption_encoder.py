@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from models.layers.gru import BidirectionalGRU
 from models.layers.modules import xavier_
+from models.word_vectors import SIZE, table, vectors_of
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789" + "-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}" + " \n"
 LENGTH = 256
@@ -39,6 +40,11 @@ def encode(captions: list[str]) -> Tensor:
     return codes
 
 
+def decode(codes: Tensor) -> list[str]:
+    """Character codes (B, 256) as the strings that `encode` left of captions."""
+    return ["".join(ALPHABET[code - 1] for code in row if code) for row in codes.tolist()]
+
+
 class CaptionEncoder(nn.Module):
     """codes (B, 256) -> caption maps (B, 1, image_size, image_size) float32, in 0..1 with the sigmoid.
 
@@ -48,13 +54,18 @@ class CaptionEncoder(nn.Module):
         one-hot ones the signal starts faint: two captions' vectors differ by a hundredth of their length, and by
         about half of it without.
       sigmoid: whether the map is sigmoid(v v^T); if not, v v^T.
+      words: whether the summary also holds what word_vectors.py says of the caption.
+
+    Raises: ValueError if word vectors are not installed.
     """
 
     FOUND = 64
 
-    def __init__(self, image_size: int = 64, xavier: bool = False, sigmoid: bool = True):
+    def __init__(self, image_size: int = 64, xavier: bool = False, sigmoid: bool = True, words: bool = False):
         super().__init__()
-        self.sigmoid = sigmoid
+        self.sigmoid, self.words = sigmoid, words
+        if words:
+            table()
         self.conv1 = nn.Conv1d(len(ALPHABET), self.FOUND, 5)
         self.conv2 = nn.Conv1d(self.FOUND, 64, 4, stride=2)
         self.conv3 = nn.Conv1d(64, 32, 5)
@@ -83,12 +94,20 @@ class CaptionEncoder(nn.Module):
         """v: (B, image_size)."""
         return self._vector(self._found(codes))
 
+    @classmethod
+    def summary_size(cls, image_size: int, words: bool) -> int:
+        """K, the size of a summary."""
+        return image_size + cls.FOUND + words * SIZE
+
     def summary(self, codes: Tensor) -> Tensor:
-        """v, and the maximum over places of each of the first convolution's FOUND channels, normalized: (B, image_size
-        + FOUND). v weighs places in the caption; the rest says which runs of five characters occur anywhere in it, and
-        unlike v tells words apart before any training."""
+        """v; the maximum over places of each of the first convolution's FOUND channels, normalized; with `words` the
+        mean of word vectors: (B, K). v weighs places in the caption; the maximum says which runs of five characters
+        occur anywhere in it, and unlike v tells words apart before any training."""
         found = self._found(codes)
-        return torch.cat([self._vector(found), F.layer_norm(found.amax(2), (self.FOUND,))], dim=1)
+        parts = [self._vector(found), F.layer_norm(found.amax(2), (self.FOUND,))]
+        if self.words:
+            parts.append(vectors_of(decode(codes)).to(found))
+        return torch.cat(parts, dim=1)
 
     def _found(self, codes: Tensor) -> Tensor:
         """The first convolution's output at each place: (B, FOUND, 256)."""

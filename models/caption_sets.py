@@ -27,7 +27,7 @@ def check_captions(captions: Captions | None, count: int) -> Captions:
 
 
 def summarize(encoder: CaptionEncoder, captions: Captions, device: torch.device) -> Tensor:
-    """Means of the summaries of each image's captions: float32 (B, S + FOUND).
+    """Means of the summaries of each image's captions: float32 (B, K).
 
     Args:
       captions: B strings, "" for none, or lists of strings; a tensor of summaries is returned as it is.
@@ -39,7 +39,7 @@ def summarize(encoder: CaptionEncoder, captions: Captions, device: torch.device)
     kept = _readable(codes.split([max(1, len(some)) for some in sets]))
     with torch.autocast(device.type, enabled=False):
         if encoder.training:
-            summaries = encoder.summary(torch.cat(kept).to(device))  # (M', S + FOUND)
+            summaries = encoder.summary(torch.cat(kept).to(device))  # (M', K)
         else:  # samples of one photo share its caption: each text is read once
             distinct, row_of = torch.cat(kept).unique(dim=0, return_inverse=True)
             summaries = encoder.summary(distinct.to(device))[row_of.to(device)]

@@ -52,6 +52,9 @@ class NetworkOptions:
         "and without one in the first 1x1 layer",
         choices=CAPTION_INJECTIONS,
     )
+    word_vectors: bool = option(
+        False, "captions' summary holds the mean of their words' vectors, too (extra words; caption_injection all)"
+    )
     inner: str | None = option(None, "multiscale: the decoder of both scales (default: gated)", choices=single_scale)
     levels: int = option(
         LEVELS,
@@ -186,6 +189,8 @@ def check_combination(options: NetworkOptions, channels: int) -> None:
         raise ValueError(f"color_conditioning off is for causal decoders; {inner} has no stack")
     if options.caption_injection == "all" and not options.use_captions:
         raise ValueError("caption_injection all needs use_captions")
+    if options.word_vectors and options.caption_injection != "all":
+        raise ValueError("word_vectors needs caption_injection all: they are part of the captions' summary")
     _check_head(options, stack is None)
     grouped = colors_by_channel(options, channels)
     divisor = 6 if stack is not None and stack.can_group and grouped else 2

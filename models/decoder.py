@@ -30,7 +30,7 @@ class Caption(NamedTuple):
     """The captions of a batch, encoded.
 
     Attributes:
-      summary: (B, S + FOUND), the caption encoder's summary; None unless captions enter every layer.
+      summary: (B, K), the caption encoder's summary; None unless captions enter every layer.
       map: (B, 1, h, w), the caption maps at the hole's pixels; None without captions.
     """
 

@@ -59,7 +59,7 @@ def build(
     encoder = None
     if chosen.use_captions:
         xavier = chosen.xavier or TOWERS[chosen.tower].xavier
-        encoder = CaptionEncoder(chosen.image_size, xavier, chosen.map_sigmoid)
+        encoder = CaptionEncoder(chosen.image_size, xavier, chosen.map_sigmoid, chosen.word_vectors)
     model = Inpainter(net, builder.likelihood, encoder, dataclasses.asdict(chosen))
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -173,7 +173,10 @@ class Builder:
     @property
     def caption_channels(self) -> int:
         """Of the captions' summary, if it enters more than the map's layers; else 0."""
-        return self.options.image_size + CaptionEncoder.FOUND if self.options.caption_injection == "all" else 0
+        options = self.options
+        if options.caption_injection != "all":
+            return 0
+        return CaptionEncoder.summary_size(options.image_size, options.word_vectors)
 
     def activation(self, default: Activation) -> Activation:
         """After the 1x1 layers."""

@@ -289,12 +289,12 @@ class Inpainter(nn.Module):
             return self.caption_of(summarize(self.caption_encoder, captions, device))
 
     def summaries(self, captions: Captions) -> Tensor:
-        """Encode captions once for several calls: float32 (B, S + FOUND), to be given in their place."""
+        """Encode captions once for several calls: float32 (B, K), to be given in their place."""
         assert self.caption_encoder is not None  # a model that takes captions
         return summarize(self.caption_encoder, captions, self.caption_encoder.linear.weight.device)
 
     def caption_of(self, summary: Tensor) -> Caption:
-        """The decoder's input from captions' summaries (B, S + FOUND)."""
+        """The decoder's input from captions' summaries (B, K)."""
         assert self.caption_encoder is not None  # it made the summary
         whole = self.caption_encoder.map_of(summary[:, : self.image_size])  # (B, 1, S, S)
         return Caption(summary if self.config["caption_injection"] == "all" else None, at_hole(whole, self.hole))

@@ -28,11 +28,12 @@ DISTRIBUTION = {
     "PIL": "pillow",
     "skimage": "scikit-image",
     "pillow_heif": "pillow-heif",
+    "tokenizers": "wordllama",  # which brings them
     "huggingface_hub": "huggingface-hub",
     "gradio_client": "gradio",  # both come with it
     "starlette": "gradio",
 }
-OPTIONAL = {"gradio", "huggingface-hub", "pillow-heif"}  # in extras of their own
+OPTIONAL = {"gradio", "huggingface-hub", "pillow-heif", "wordllama"}  # in extras of their own
 
 
 def files_of_the_project():

@@ -3,6 +3,7 @@ teaches the encoder, and the gain by the number of captions."""
 
 import dataclasses
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -26,10 +27,12 @@ from inpaint.training.batches import Batches
 from inpaint.training.trainer import Trainer
 
 CPU = torch.device("cpu")
+OF_WORDS = kind("contour", "bernoulli", caption_injection="all", word_vectors=True)
 KINDS = [
     kind("contour", "bernoulli"),
     kind("contour", "logistic-mixture", caption_injection="all"),
     kind("gated", "categorical", levels=4, caption_injection="all"),
+    pytest.param(OF_WORDS, marks=pytest.mark.skipif(not find_spec("wordllama"), reason="the extra words is missing")),
 ]
 SETS = [["a dog on grass", "snow"], [], "red", ["two cats", "a cat", "cats at night"]]
 
@@ -40,7 +43,7 @@ def some_photos(n):
     return border, border[:, :, 4:12, 4:12].clone()
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=["contour", "contour-all", "gated-all"])
+@pytest.fixture(scope="module", params=KINDS, ids=["contour", "contour-all", "gated-all", "words"])
 def model(request):
     return shaken_model(request.param, image_size=16, hole=(4, 4, 8, 8))
 
@@ -63,8 +66,9 @@ def test_what_a_set_means_is_the_mean_of_its_captions_summaries(model):
     torch.testing.assert_close(model.summaries([SETS[3]])[0], torch.stack(each).mean(0))
     backwards = nats(model, [*SETS[:3], SETS[3][::-1]])
     torch.testing.assert_close(backwards, nats(model, SETS), atol=1e-4, rtol=1e-4)
-    other = nats(model, [*SETS[:3], SETS[3][:2]])
-    assert torch.equal(other[:3], nats(model, SETS)[:3]) and not torch.equal(other[3], nats(model, SETS)[3])
+    fewer, all_of_them = nats(model, [*SETS[:3], SETS[3][:2]]), nats(model, SETS)
+    torch.testing.assert_close(fewer[:3], all_of_them[:3], atol=1e-5, rtol=1e-5)  # some processors round otherwise
+    assert (fewer[3] - all_of_them[3]).abs().max() > 1e-4
 
 
 def test_a_text_is_encoded_once_and_given_to_all_who_have_it(model, monkeypatch):

@@ -23,7 +23,7 @@ def test_the_workflow_calls_ci_run_on_the_first_and_the_last_python_and_with_the
     workflow = (root / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     project = (root / "pyproject.toml").read_text(encoding="utf-8")
     supported = re.findall(r"Python :: (3\.\d+)", project)
-    jobs = set(re.findall(r'python: "(3\.\d+)", constraints: (\S+) ', workflow))
+    jobs = set(re.findall(r'python: "(3\.\d+)", constraints: (\S+?),? ', workflow))
     first, last = supported[0], supported[-1]
     assert jobs == {(first, "constraints.txt"), (last, "constraints.txt"), (first, "oldest.txt")}
     assert "- run: .ci/run\n" in workflow and "- run: .ci/oldest > oldest.txt" in workflow
@@ -36,8 +36,10 @@ def test_hooks_run_the_version_that_is_tested(root, tool):
     assert set(re.findall(rf'"{tool}==([\d.]+)"', hooks)) == {pinned}
 
 
-def test_make_installs_the_constraints_that_it_is_given(root):
+def test_make_installs_the_constraints_and_extras_that_it_is_given(root):
     command = ["make", "-n", "-B", "install", "CONSTRAINTS=pyproject.toml"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "-c pyproject.toml -e '.[test]'" in done.stdout
+    for extras in ("test,words", "test"):
+        words = [*command, f"EXTRAS={extras}"] if extras == "test" else command
+        done = subprocess.run(words, cwd=root, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert f"-c pyproject.toml -e '.[{extras}]'" in done.stdout

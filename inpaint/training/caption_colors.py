@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import Inpainter
+from models.caption_encoder import CaptionEncoder
 from models.intensity import normalize
 from models.layers.modules import zero_
 
@@ -26,7 +27,7 @@ class WithColors(nn.Module):
     def __init__(self, model: Inpainter):
         super().__init__()
         self.model = model
-        summary = model.image_size + model.caption_encoder.FOUND  # type: ignore[union-attr]
+        summary = CaptionEncoder.summary_size(model.image_size, model.config["word_vectors"])
         self.colors = nn.Linear(summary + 4 * BORDER**2, 3 * CENTER**2)
         zero_(self.colors)
         self.to(model.caption_encoder.linear.weight.device)  # type: ignore[union-attr]
@@ -36,7 +37,7 @@ class WithColors(nn.Module):
 
         Returns: (its log_prob, float32 (B, 3, h, w); mean squared error of the center's colors in -1..1, float32 ()).
         """
-        summaries = self.model.summaries(captions)  # (B, S + FOUND)
+        summaries = self.model.summaries(captions)  # (B, K)
         log_prob = self.model(border, center, summaries, known=known)
         with torch.autocast(border.device.type, enabled=False):
             predicted = self.colors(torch.cat([summaries, border_colors(border, known)], dim=1))
