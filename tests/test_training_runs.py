@@ -108,6 +108,19 @@ def test_config_json_that_is_lost_is_read_from_the_checkpoint(copied, capsys):
     assert step_of(folder) == 3
 
 
+def test_a_run_of_a_version_before_an_option_was_there_continues_with_its_default_and_with_no_other(copied):
+    folder, words = copied
+    saved = checkpoints.read(folder / "last.pt")
+    for part in ("model", "config"):
+        del saved[part]["word_vectors"], saved[part]["masks"]
+    checkpoints.save(folder / "last.pt", dict(saved))
+    (folder / "config.json").unlink()
+    with pytest.raises(InputError, match=r"last\.pt: the checkpoint is of another model: masks differ"):
+        train_inpaint.main([*words, "--steps", "3", "--masks", "mixed"])
+    train_inpaint.main([*words, "--steps", "3"])
+    assert step_of(folder) == 3
+
+
 def test_a_moved_run_continues_where_it_is_now(copied, a_run, tmp_path, monkeypatch):
     """In the folder that a run goes to by itself, with a config.json that names the folder it was begun in."""
     monkeypatch.chdir(tmp_path)

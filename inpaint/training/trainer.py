@@ -33,6 +33,7 @@ from inpaint.training.learner import Learner, learning_rate
 from inpaint.training.loading import WorkerFailed, loader
 from inpaint.training.log import Log
 from models import build
+from models.config import ModelOptions
 
 MAX_BAD_STEPS = 20
 LOG_EVERY = 20  # steps
@@ -118,8 +119,9 @@ class Trainer:
 
     def _restore(self, saved: dict, path: Path) -> None:
         model = self.learner.model
-        if saved["model"] != model.config:
-            changed = [key for key, value in model.config.items() if saved["model"].get(key) != value]
+        theirs = {key.name: key.default for key in dataclasses.fields(ModelOptions)} | saved["model"]  # some are newer
+        changed = [key for key, value in model.config.items() if theirs[key] != value]
+        if changed:
             raise InputError(f"{path}: the checkpoint is of another model: {', '.join(changed)} differ")
         try:
             self.learner.restore(saved)
