@@ -63,6 +63,12 @@ class NetworkOptions:
         high=LEVELS,
         metavar="N",
     )
+    components: int | None = option(
+        None,
+        "logistic-mixture: its components, each with linear predictions of its own in a causal decoder (default: 10)",
+        low=1,
+        high=100,
+    )
     color_conditioning: bool = option(True, "in a causal decoder green depends on its pixel's red, blue on both")
     width: int | None = option(
         None, "channels of the causal stack, an even number (default: the size's)", low=4, high=1024
@@ -159,7 +165,8 @@ def likelihood_of(options: NetworkOptions, candidates: bool = True) -> Likelihoo
       candidates: whether the decoder offers copies of known pixels as candidates, with the option `predictors`.
     """
     candidates = candidates and options.predictors
-    return LIKELIHOODS[options.likelihood].build(options.levels, CopyCandidates.COUNT if candidates else 0)
+    count = CopyCandidates.COUNT if candidates else 0
+    return LIKELIHOODS[options.likelihood].build(options.levels, count, options.components)
 
 
 def colors_by_channel(options: NetworkOptions, channels: int) -> bool:
@@ -216,6 +223,8 @@ def _check_likelihood(options: NetworkOptions) -> None:
             f"likelihood {name} with decoder {options.decoder} needs levels {' or '.join(proper)}: on shades it is no "
             "distribution from which the next pixel could be drawn"
         )
+    if options.components is not None and not kind.mixes:
+        raise ValueError(f"components is an option of logistic-mixture, not of {name}")
     if options.error_energy and not (kind.coupled and options.predictors):
         raise ValueError("error_energy is for logistic-mixture with predictors")
     if options.error_energy and (DECODERS[options.decoder].one_pass or DECODERS[options.decoder].halvings):

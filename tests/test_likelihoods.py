@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from models import build
 from models.likelihoods import LIKELIHOODS, LogisticMixture
 
 PROPER = [name for name, kind in LIKELIHOODS.items() if kind.proper]
@@ -93,6 +94,17 @@ def test_a_lower_temperature_draws_closer_to_the_mean():
         uniforms = torch.rand(1, likelihood.uniforms_per_pixel, 60, 60, generator=torch.Generator().manual_seed(3))
         noise = likelihood.noise(uniforms)
         assert likelihood.sample(params, noise, 0.5).float().std() < likelihood.sample(params, noise).float().std()
+
+
+def test_a_mixture_has_the_components_and_the_predictors_that_are_asked_for_and_nothing_else_has_any():
+    ten, three = (build("pixelcnn", "logistic-mixture", "xs", **given) for given in ({}, {"components": 3}))
+    assert (ten.likelihood.params_per_pixel, three.likelihood.params_per_pixel) == (100, 30)
+    assert len(ten.net.anchor.weight) == 30 and len(three.net.anchor.weight) == 9 and three.config["components"] == 3
+    for other in ("bernoulli", "gaussian"):
+        with pytest.raises(ValueError, match=f"components is an option of logistic-mixture, not of {other}"):
+            build("contour", other, components=3)
+    with pytest.raises(ValueError, match="components"):
+        build("pixelcnn", "logistic-mixture", components=0)
 
 
 def test_logistic_mixture_equals_a_naive_double_precision_one():

@@ -29,6 +29,7 @@ class Likelihood(nn.Module, ABC):
       proper: whether the probabilities of all levels sum to one.
       coupled: whether it couples a pixel's three channels itself. If not, each channel has its own third of the params,
         R's first, and one channel can be scored and sampled by passing its third alone.
+      mixes: whether it is a mixture, of any number of components.
       prediction_count: k, how many predictions of each channel it reads (predictors.py); 0 for none.
       weighs_candidates: whether these are candidates, copies of known pixels, and not linear predictions.
       DEPARTS: where a causal decoder with it departs from the papers.
@@ -37,6 +38,7 @@ class Likelihood(nn.Module, ABC):
     level_choices: ClassVar[Collection[int]] = (LEVELS,)
     DEPARTS: ClassVar[tuple[Departure, ...]] = ()
     coupled: bool = False
+    mixes: ClassVar[bool] = False
     weighs_candidates: bool = False
     params_per_pixel: int
     uniforms_per_pixel: int = 3
@@ -45,12 +47,13 @@ class Likelihood(nn.Module, ABC):
     prediction_count: int = 0
 
     @classmethod
-    def build(cls, levels: int, candidates: int) -> "Likelihood":
+    def build(cls, levels: int, candidates: int, components: int | None = None) -> "Likelihood":
         """A likelihood for a decoder.
 
         Args:
           levels: one of `level_choices`.
           candidates: how many candidates of each channel the decoder offers, for a likelihood that weighs them.
+          components: how many, for one that `mixes`; None for its default.
         """
         return cls()
 

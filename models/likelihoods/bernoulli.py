@@ -21,7 +21,7 @@ class Bernoulli(Likelihood):
         self.levels, self.proper = levels, levels == 2
 
     @classmethod
-    def build(cls, levels: int, candidates: int) -> "Bernoulli":
+    def build(cls, levels: int, candidates: int, components: int | None = None) -> "Bernoulli":
         return cls(levels)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class Categorical(Likelihood):
         self.params_per_pixel = 3 * (levels + candidates)
 
     @classmethod
-    def build(cls, levels: int, candidates: int) -> "Categorical":
+    def build(cls, levels: int, candidates: int, components: int | None = None) -> "Categorical":
         return cls(levels, candidates)
 
     def made_absolute(self, params: Tensor, predictions: Tensor) -> Tensor:

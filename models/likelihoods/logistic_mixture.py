@@ -27,7 +27,7 @@ class LogisticMixture(Likelihood):
     """
 
     DEPARTS = (Departure("means start from linear predictions of neighbours", {"predictors": False}),)
-    coupled = True
+    coupled = mixes = True
     firsts: Tensor
 
     def __init__(self, components: int = 10):
@@ -37,6 +37,10 @@ class LogisticMixture(Likelihood):
         self.uniforms_per_pixel = components + 3
         firsts = components * torch.arange(1, 13)  # of means, log-scales, coupling, then of predictions, by channel
         self.register_buffer("firsts", firsts, persistent=False)
+
+    @classmethod
+    def build(cls, levels: int, candidates: int, components: int | None = None) -> "LogisticMixture":
+        return cls() if components is None else cls(components)
 
     def initial_bias(self, relative: bool = False) -> Tensor:
         k = self.components
