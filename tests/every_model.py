@@ -42,7 +42,7 @@ OF_PAPERS = [  # options that undo where a decoder departs from its paper, in al
 ]
 OF_ERRORS = [
     kind("pixelcnn", "logistic-mixture", error_energy=True, masks="mixed"),
-    kind("gated", "logistic-mixture", error_energy=True, head_layers=0, components=3),
+    kind("gated", "logistic-mixture", error_energy=True, head_layers=0, components=12),
 ]
 KINDS = CONTOURS + CAUSAL + OF_PAPERS + OF_ERRORS
 
