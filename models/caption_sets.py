@@ -7,7 +7,7 @@ caption. Captions that hold no character of the alphabet are left out; a set of 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.caption_encoder import CaptionEncoder, encode
 
@@ -46,6 +46,13 @@ def summarize(encoder: CaptionEncoder, captions: Captions, device: torch.device)
     if len(summaries) == len(kept):
         return summaries
     return torch.stack([part.mean(0) for part in summaries.split([len(part) for part in kept])])
+
+
+def keep_out_of_compilation(model: nn.Module) -> None:
+    """Have torch.compile leave out what reads an Inpainter's captions: text is no tensor, and the GRU's loop, unrolled,
+    would take minutes to compile."""
+    for name in ("summaries", "_caption"):
+        setattr(model, name, torch.compiler.disable(getattr(model, name)))
 
 
 def _readable(sets: Sequence[Tensor]) -> list[Tensor]:

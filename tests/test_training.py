@@ -343,7 +343,7 @@ def test_a_folder_with_a_run_in_it_is_not_overwritten(demo_file, uninterrupted):
 @pytest.mark.slow
 def test_compiled_training_gives_checkpoints_without_prefixes(demo_file, tmp_path):
     done = run(command(demo_file, tmp_path, "--compile", "--steps", "2"))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
     assert inpaint.load(tmp_path / "last.pt").state_dict().keys() == models.build(size="xs").state_dict().keys()
 
 

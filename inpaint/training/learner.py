@@ -23,8 +23,8 @@ from inpaint.training.batches import Batch
 from inpaint.training.caption_colors import WithColors
 from inpaint.training.optimizer import Optimizer
 from models import Inpainter
+from models.caption_sets import keep_out_of_compilation
 from models.inputs import at_hole
-from models.layers.gru import keep_out_of_compilation
 
 
 class Learner:

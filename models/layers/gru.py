@@ -22,7 +22,6 @@ class BidirectionalGRU(nn.GRU):
 
     def __init__(self, inputs: int, hidden: int):
         super().__init__(inputs, hidden, batch_first=True, bidirectional=True)
-        self.scan = _scan
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         if x.device.type != "cpu":
@@ -38,22 +37,12 @@ class BidirectionalGRU(nn.GRU):
         )  # (T, 2, B, 3 x hidden)
         weight = torch.stack([own[1] for own in directions])  # (2, 3 x hidden, hidden)
         bias = torch.stack([own[3] for own in directions])  # (2, 3 x hidden)
-        states = self.scan(gates, weight, bias)  # (T, 2, B, hidden)
+        states = _scan(gates, weight, bias)  # (T, 2, B, hidden)
         both = torch.cat([states[:, 0], states[:, 1].flip(0)], dim=-1)  # (T, B, 2 x hidden)
         return both.transpose(0, 1), states[-1]
 
     def _weights(self, suffix: str) -> list[Tensor]:
         return [getattr(self, name + suffix) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
-
-
-def keep_out_of_compilation(model: nn.Module) -> None:
-    """Have torch.compile leave out the scans in `model`: an unrolled loop would take minutes to compile.
-
-    Not a decorator of the scan, since that loads all of torch's compiler, a third of the time that a command starts in.
-    """
-    for module in model.modules():
-        if isinstance(module, BidirectionalGRU):
-            module.scan = torch.compiler.disable(_scan)
 
 
 def _scan(gates: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
