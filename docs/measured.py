@@ -107,7 +107,7 @@ def caption_counts():
     """What several captions at once are worth."""
     rows = []
     for run in benchmark("captions_at_once")["results"]:
-        trained = " ".join([link(recipe(run["recipe"])), *(f"`{given}`" for given in run.get("with", []))])
+        trained = ", ".join([link(recipe(run["recipe"])), *run.get("with", [])])
         cells = [trained, f"{run['split']}, {run['images']:,}", f"{run['nats_without']:,.1f}"]
         rows.append([*cells, *(interval(run["gain"][count]) for count in ("1", "2", "3", "5"))])
     head = ("recipe", "scored on", "nats/image without", "one caption", "two at once", "three", "five")
