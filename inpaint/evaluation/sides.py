@@ -15,8 +15,10 @@ from models import Inpainter
 
 # Options that say where and with what a training ran, not what it learned.
 ELSEWHERE = {"data", "out", "device", "compile", "checkpoint_every", "keep", "workers", "accumulate"}
-CAPTIONS = {"use_captions", "caption_dropout", "caption_lr", "caption_injection", "captions_at_once", "caption_loss"}
-CAPTIONS |= {"word_vectors"}
+CAPTIONS = {
+    *("use_captions", "caption_dropout", "caption_lr", "caption_injection", "captions_at_once", "caption_loss"),
+    "word_vectors",
+}
 LENGTHS = ("steps", "epochs", "minutes")
 
 
