@@ -107,6 +107,14 @@ class Config(NetworkOptions, Places):
     shift_share: float = option(
         1.0, "share of training photos that are moved; the others keep their place", low=0, high=1, metavar="X"
     )
+    shrink_share: float = option(
+        0.0,
+        "share of training photos that are made smaller, down to half, around which all is unknown: it gives small "
+        "JPEGs colors at full resolution",
+        low=0,
+        high=1,
+        metavar="X",
+    )
     jitter: float | None = option(
         None,
         "brighten or darken each training photo by up to this share, its channels by half (default: 0.1 for the "
@@ -170,8 +178,8 @@ class Config(NetworkOptions, Places):
         check_combination(self, channels=1)  # `build` checks again with the images' channels
         if self.binarize and self.levels != 2:
             raise ValueError(f"binarize needs levels 2, not {self.levels}")
-        if self.binarize and (self.crop < 1 or self.jitter):
-            raise ValueError("binarize: what is enlarged (crop) or brightened (jitter) is not black and white")
+        if self.binarize and (self.crop < 1 or self.jitter or self.shrink_share):
+            raise ValueError("binarize: what is enlarged (crop), shrunk or brightened (jitter) is not black and white")
         if self.caption_lr != 1 and not self.use_captions:
             raise ValueError("caption_lr needs use_captions")
         for name in ("captions_at_once", "caption_loss"):

@@ -5,10 +5,11 @@ from contextlib import closing
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from data_prep.errors import InputError
 from inpaint.dataset import Photos
-from inpaint.training.batches import Batches, amplified, enlarged, shifted
+from inpaint.training.batches import Batches, amplified, enlarged, shifted, shrunk
 from inpaint.training.loading import loader
 
 
@@ -106,6 +107,36 @@ def test_shifted_moves_pixels_and_marks_what_entered():
     image = torch.arange(2 * 4 * 5).reshape(2, 4, 5).to(torch.uint8)
     moved, known = shifted(image, 1, -2)
     assert torch.equal(moved[:, 1:, :3], image[:, :3, 2:]) and known[0, 1:, :3].all() and known.sum() == 9
+
+
+@pytest.mark.parametrize("hole", [(16, 16, 32, 32), (0, 30, 20, 34), (3, 3, 58, 2), (0, 0, 64, 64)])
+def test_a_smaller_photo_covers_the_hole_and_is_unknown_around(photos, hole):
+    image = photos.whole([0])[0]
+    top, left, h, w = hole
+    sides = set()
+    for seed in range(60):
+        placed, known = shrunk(image, hole, np.random.default_rng(seed))
+        assert known[0, top : top + h, left : left + w].all() and not placed[:, ~known[0]].any()
+        rows, columns = known[0].any(1).nonzero()[:, 0], known[0].any(0).nonzero()[:, 0]
+        side = len(rows)
+        assert side == len(columns) and known.sum() == side**2
+        whole = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((side, side), Image.Resampling.LANCZOS)
+        seen = placed[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert torch.equal(seen, torch.from_numpy(np.array(whole)).permute(2, 0, 1))
+        sides.add(side)
+    least = max(h, w, 32)
+    assert least <= min(sides) <= least + 4 and max(sides) > 60
+
+
+def test_a_share_of_the_images_is_made_smaller_and_the_others_are_as_before(photos):
+    options = {"flip": True, "shift": 0, "masks": "mixed", "caption_dropout": 0.3}
+    without, smaller = Batches(photos, 40, 0, **options), Batches(photos, 40, 0, shrink_share=0.4, **options)
+    changed = 0
+    for step in range(10):
+        plain, batch = without[step], smaller[step]
+        assert batch.captions == plain.captions and not (batch.known & ~plain.known).any()
+        changed += (batch.border != plain.border).flatten(1).any(1).sum()
+    assert abs(changed / 400 - 0.4 * 32 / 33) < 0.07  # one of 33 sizes is the whole
 
 
 def test_a_crop_is_a_square_of_the_photo_enlarged():

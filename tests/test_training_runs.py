@@ -39,7 +39,7 @@ OTHER = {  # a valid value that differs from SMALL's and the default
     "kernel_size": 5, "bottleneck": False, "position": False, "input_shortcuts": True,
     "convolutions": 2, "attention": "gated", "concat_elu": False, "predictors": False, "xavier": True,
     "head_layers": 1, "head_activation": "relu", "masks": "mixed", "captions_at_once": 3, "caption_loss": 2.0,
-    "error_energy": True, "shift_share": 0.5, "word_vectors": True, "components": 5,
+    "error_energy": True, "shift_share": 0.5, "shrink_share": 0.5, "word_vectors": True, "components": 5,
 }  # fmt: skip
 
 

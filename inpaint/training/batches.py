@@ -20,6 +20,7 @@ from data_prep.hole import channels_first
 from inpaint import masks
 from inpaint.dataset import Photos
 from inpaint.tiles import cut_center
+from models.canvas import Hole
 
 PART = 64  # images prepared at once, so that a large batch comes in short steps
 
@@ -67,6 +68,8 @@ class Augmentation:
       shift: move the image by up to this many pixels each way, as far as there is border on the side from which
         pixels enter: these are marked unknown, and none of them may be the center's.
       shift_share: probability that an image is moved. Others keep the grid of their JPEG blocks where it was.
+      shrink_share: probability that an image is made smaller instead, to no less than half, and lies anywhere over the
+        hole; around it all is unknown. So JPEGs get colors at full resolution, which they store at half of it.
       jitter: multiply the image by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
       caption_dropout: probability that an image comes without its captions.
       captions_at_once: K; with 1 an image comes with one of its captions, with more as a list of 1 to K of them.
@@ -77,6 +80,7 @@ class Augmentation:
     crop: float = 1.0
     shift: int = 0
     shift_share: float = 1.0
+    shrink_share: float = 0.0
     jitter: float = 0.0
     caption_dropout: float = 0.1
     captions_at_once: int = 1
@@ -146,7 +150,9 @@ class Batches:
             if vary.jitter:
                 common, each = random.uniform(-1, 1), random.uniform(-1, 1, 3) * (self.photos.channels == 3)
                 images[i] = amplified(images[i], (1 + vary.jitter * common) * (1 + vary.jitter / 2 * each))
-            if vary.shift and (vary.shift_share == 1 or random.random() < vary.shift_share):
+            if vary.shrink_share and random.random() < vary.shrink_share:
+                images[i], known[i] = shrunk(images[i], self.photos.hole, random)
+            elif vary.shift and (vary.shift_share == 1 or random.random() < vary.shift_share):
                 moves = random.integers(-vary.shift, vary.shift + 1, 2)
                 images[i], known[i] = shifted(images[i], *moves.clip(*self._room))
         known &= self._kept(members)
@@ -208,3 +214,22 @@ def shifted(image: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
     moved[:, to[0], to[1]] = image[:, source[0], source[1]]
     known[:, to[0], to[1]] = True
     return moved, known
+
+
+def shrunk(image: Tensor, hole: Hole, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Make an image, uint8 (3, S, S), smaller by Lanczos, to a side of S / 2 or more that covers the hole.
+
+    Returns: the image with zeros around it, and the mask of known pixels, bool (1, S, S).
+    """
+    size, (top, left, h, w) = image.shape[-1], hole
+    side = int(random.integers(max(h, w, size // 2), size + 1))
+    first, second = (
+        int(random.integers(max(0, end - side), min(begin, size - side) + 1))
+        for begin, end in ((top, top + h), (left, left + w))
+    )
+    place = (slice(first, first + side), slice(second, second + side))
+    smaller = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((side, side), Image.Resampling.LANCZOS)
+    placed, known = torch.zeros_like(image), torch.zeros(1, size, size, dtype=torch.bool)
+    placed[:, place[0], place[1]] = torch.from_numpy(np.array(smaller)).permute(2, 0, 1)
+    known[:, place[0], place[1]] = True
+    return placed, known
