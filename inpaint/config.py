@@ -109,7 +109,7 @@ class Config(NetworkOptions, Places):
     )
     shrink_share: float = option(
         0.0,
-        "share of training photos that are made smaller, down to half, around which all is unknown: it gives small "
+        "share of training photos that are made smaller, to 1/2 to 3/4, around which all is unknown: it gives small "
         "JPEGs colors at full resolution",
         low=0,
         high=1,
