@@ -2,7 +2,8 @@
 
     border, mask ──> border tower ───────────┐
     center so far ─> causal stack ───────────┼─> two 1x1 layers ─> likelihood ─> nats per sub-pixel
-    caption ───────> char-CNN-GRU ─> map ────┘      (the map enters here)        or a sample
+    caption ───────> char-CNN-GRU ─> map ────┘   (the map enters here)  ↑        or a sample
+    pixels around ─> predictors ────────────────────────────────────────┘
 
 `ContourDecoder` is the same without a stack. multiscale.py has the decoders that draw coarse to fine.
 """
