@@ -3,8 +3,8 @@
 A pixel of a layer would take some fifteen operations, most of their time spent on dispatch. Here it takes five: two
 copies, a product over the taps, sigmoids and their product, and the 1x1 layer with the residual. So:
 
-- A gate is tanh(a) sigmoid(b) = 2 sigmoid(2a) sigmoid(b) - sigmoid(b): all that makes an a is doubled, and a 1x1 layer
-  reads both products.
+- A gate is tanh(a) sigmoid(b) = 2 sigmoid(2a) sigmoid(b) - sigmoid(b): all that makes an a is doubled, and one sigmoid
+  serves both halves.
 - A pixel's features are kept beside those that kernels read with them, so that the taps are one matrix.
 - The biases of the horizontal 1x1 layers are left out of the features, and made up for in what comes from above.
 - The conditions of all layers, and with them the other biases, are one batched product a row. Of the last layer's
@@ -133,8 +133,7 @@ class Rightward:
         self.width, self.taps, self.dilation = cursor.width, conv.kernel_size[1], conv.dilation[1]
         self.missing, self.channels = missing, conv.in_channels
         self.kernel = conv.kernel()[:, :, 0].permute(2, 1, 0).flatten(0, 1) * doubling(missing)  # (taps C, 2C)
-        out = layer.out.kernel().flatten(1).T  # (C, C)
-        self.out = torch.cat([2 * out, -out])  # (2C, C)
+        self.out = -layer.out.kernel().flatten(1).T  # (C, C), of the gate's negative
         self.store: Any = None  # (columns, B, taps, C)
         self.gates: Any = None  # (B, 2C)
 
@@ -160,8 +159,8 @@ class Rightward:
             place.copy_(h)
         torch.addmm(self.from_above[column], self.matrices[column], self.kernel, out=self.gates)
         self.gates.sigmoid_()
-        self.a.mul_(self.b)
-        return torch.addmm(h, self.gates, self.out)
+        self.b.addcmul_(self.a, self.b, value=-2)
+        return torch.addmm(h, self.b, self.out)
 
     def columns(self, h: Tensor, first: int, end: int) -> Tensor:
         """(n, B, C) -> (n, B, C)."""
@@ -171,8 +170,8 @@ class Rightward:
         seen = self.store[first:end].flatten(2).flatten(0, 1)  # (n B, taps C)
         gates = torch.addmm(self.row[first:end].flatten(0, 1), seen, self.kernel).sigmoid_()
         a, b = gates.chunk(2, dim=1)
-        a.mul_(b)
-        return torch.addmm(h.flatten(0, 1), gates, self.out).view(h.shape)
+        b.addcmul_(a, b, value=-2)
+        return torch.addmm(h.flatten(0, 1), b, self.out).view(h.shape)
 
 
 def doubling(like: Tensor) -> Tensor:
