@@ -81,6 +81,7 @@ def write(path: Path, headings: list[str], rows: list[list[Image.Image]]) -> Non
         pen.text((GAP + column * (size + GAP), 3), heading, fill="black", font=font)
         for row, tiles in enumerate(rows):
             canvas.paste(tiles[column], (GAP + column * (size + GAP), LINE + GAP + row * (size + GAP)))
+    path.parent.mkdir(parents=True, exist_ok=True)
     canvas.save(path)
 
 
