@@ -16,7 +16,12 @@ from models import Inpainter
 # Options that say where and with what a training ran, not what it learned.
 ELSEWHERE = {"data", "out", "device", "compile", "checkpoint_every", "keep", "workers", "accumulate"}
 CAPTIONS = {
-    *("use_captions", "caption_dropout", "caption_lr", "caption_injection", "captions_at_once", "caption_loss"),
+    "use_captions",
+    "caption_dropout",
+    "caption_lr",
+    "caption_injection",
+    "captions_at_once",
+    "caption_loss",
     "word_vectors",
 }
 LENGTHS = ("steps", "epochs", "minutes")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -199,22 +200,27 @@ def enlarged(image: Tensor, share: float, down: float, right: float) -> Tensor:
     size = image.shape[-1]
     side = share * size
     top, left = down * (size - side), right * (size - side)
+    return resized(image, size, (left, top, left + side, top + side))
+
+
+def resized(image: Tensor, side: int, box: tuple[float, float, float, float] | None = None) -> Tensor:
+    """Resize an image, uint8 (3, S, S), or its `box` (left, top, right, bottom), by Lanczos: uint8 (3, side, side)."""
     picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-    whole = picture.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
-    return torch.from_numpy(np.array(whole)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(picture.resize((side, side), Image.Resampling.LANCZOS, box))).permute(2, 0, 1)
 
 
 def shifted(image: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
     """Move an image (3, H, W), filling with zeros; also returns the mask of known pixels, bool (1, H, W)."""
     _, height, width = image.shape
-    down, right = max(-height, min(down, height)), max(-width, min(right, width))
-    moved = torch.zeros_like(image)
-    known = torch.zeros(1, height, width, dtype=torch.bool)
-    to = (slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0)))
-    source = (slice(max(-down, 0), height + min(-down, 0)), slice(max(-right, 0), width + min(-right, 0)))
-    moved[:, to[0], to[1]] = image[:, source[0], source[1]]
-    known[:, to[0], to[1]] = True
-    return moved, known
+    return placed(image, max(-height, min(down, height)), max(-width, min(right, width)), height, width)
+
+
+def placed(image: Tensor, top: int, left: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Lay an image (3, h, w) on zeros (3, height, width), cut off at their edges; also returns the mask of known
+    pixels, bool (1, height, width)."""
+    _, h, w = image.shape
+    around = left, width - left - w, top, height - top - h  # negative where it is cut off
+    return F.pad(image, around), F.pad(torch.ones(1, h, w, dtype=torch.bool), around)
 
 
 def shrunk(image: Tensor, hole: Hole, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -225,13 +231,8 @@ def shrunk(image: Tensor, hole: Hole, random: np.random.Generator) -> tuple[Tens
     size, (top, left, h, w) = image.shape[-1], hole
     least, most = (max(h, w, round(share * size)) for share in SHRUNK)
     side = int(random.integers(least, most + 1))
-    first, second = (
+    above, before = (
         int(random.integers(max(0, end - side), min(begin, size - side) + 1))
         for begin, end in ((top, top + h), (left, left + w))
     )
-    place = (slice(first, first + side), slice(second, second + side))
-    smaller = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((side, side), Image.Resampling.LANCZOS)
-    placed, known = torch.zeros_like(image), torch.zeros(1, size, size, dtype=torch.bool)
-    placed[:, place[0], place[1]] = torch.from_numpy(np.array(smaller)).permute(2, 0, 1)
-    known[:, place[0], place[1]] = True
-    return placed, known
+    return placed(resized(image, side), above, before, size, size)
