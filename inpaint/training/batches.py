@@ -24,7 +24,7 @@ from inpaint.tiles import cut_center
 from models.canvas import Hole
 
 PART = 64  # images prepared at once, so that a large batch comes in short steps
-SHRUNK = (0.5, 0.75)  # sides of images made smaller, of the whole side
+SHRUNK = 0.5  # the smallest side of an image made smaller, of the whole side
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Augmentation:
       shift: move the image by up to this many pixels each way, as far as there is border on the side from which
         pixels enter: these are marked unknown, and none of them may be the center's.
       shift_share: probability that an image is moved. Others keep the grid of their JPEG blocks where it was.
-      shrink_share: probability that an image is instead made smaller, to 1/2 to 3/4 of its side, and lies anywhere
-        over the hole; around it all is unknown. So JPEGs get colors at full resolution, which they store at half of it.
+      shrink_share: probability that an image is instead made smaller, to half of its side or more, and lies anywhere
+        over the hole; around it all is unknown. JPEGs store colors at half the resolution: made smaller, they have finer.
       jitter: multiply the image by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
       caption_dropout: probability that an image comes without its captions.
       captions_at_once: K; with 1 an image comes with one of its captions, with more as a list of 1 to K of them.
@@ -224,13 +224,12 @@ def placed(image: Tensor, top: int, left: int, height: int, width: int) -> tuple
 
 
 def shrunk(image: Tensor, hole: Hole, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Make an image, uint8 (3, S, S), smaller by Lanczos, to a side of S / 2 to 3 S / 4 or as the hole needs.
+    """Make an image, uint8 (3, S, S), smaller by Lanczos, to a side of S / 2 to S or as the hole needs.
 
     Returns: the image with zeros around it, and the mask of known pixels, bool (1, S, S).
     """
     size, (top, left, h, w) = image.shape[-1], hole
-    least, most = (max(h, w, round(share * size)) for share in SHRUNK)
-    side = int(random.integers(least, most + 1))
+    side = int(random.integers(max(h, w, round(SHRUNK * size)), size + 1))
     above, before = (
         int(random.integers(max(0, end - side), min(begin, size - side) + 1))
         for begin, end in ((top, top + h), (left, left + w))
