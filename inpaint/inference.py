@@ -5,7 +5,7 @@ import contextlib
 import torch
 
 from data_prep.errors import InputError
-from models.directions import TwoDirections
+from models.directions import in_two_directions
 from models.precision import exact_float32
 
 
@@ -38,11 +38,11 @@ def check_any_mask(model, name):
 
 
 def in_directions(model, directions, name, drawn=False):
-    """A model that goes through rows in one direction or in two.
+    """A model in one direction or in two.
 
     Args:
       model: an Inpainter.
-      directions: 1 for itself, 2 for `TwoDirections` of it.
+      directions: 1 for itself, 2 for itself and it on the mirrored photo (models/directions.py).
       name: the checkpoint, as the user calls it.
       drawn: whether it is to draw, too.
 
@@ -52,7 +52,7 @@ def in_directions(model, directions, name, drawn=False):
     if directions == 1:
         return model
     try:
-        both = TwoDirections(model)
+        both = in_two_directions(model)
     except ValueError as error:
         raise InputError(f"{name}: {error}") from None
     if drawn and not both.draws:

@@ -1,9 +1,9 @@
-"""Two directions, mixed: each row from left to right by the model, or from right to left by it on the mirrored photo.
+"""Two directions: the model on the photo and on the mirrored photo, by the same weights, in twice the time.
 
 A causal decoder that draws row by row gives the probability of a row given those above it and what is known. So does
-the same decoder on the mirrored photo, and so does the mean of both. The product over rows of these means sums to one,
-and costs twice the time. Mixed row by row, and not image by image, each row has its own better direction. Training with
-flips has shown the model both.
+the same decoder on the mirrored photo, and so does the mean of both. The product over rows of these means sums to one:
+`TwoDirections`. Mixed row by row, and not image by image, each row has its own better direction. `contour` has no rows:
+`TwoMeans` is the mean of both passes' logits. Training with flips has shown the model both.
 """
 
 import math
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.caption_sets import Captions
-from models.decoder import Caption, CausalDecoder
+from models.decoder import Caption, CausalDecoder, ContourDecoder
 from models.inpainter import Generators, Inpainter
 from models.intensity import denormalize, normalize
 from models.precision import in_float64
@@ -40,12 +40,7 @@ class TwoDirections(Inpainter):
         self.train(model.training)
         if not draws_rows(model):
             raise ValueError(f"two directions need a decoder that draws row by row, and {model.decoder} does not")
-        _, left, _, width = model.hole
-        if 2 * left + width != model.image_size:
-            raise ValueError(
-                f"two directions need a hole in the middle of the image's width, not {list(model.hole)} in "
-                f"{model.image_size} pixels"
-            )
+        check_mirrored(model)
         self.draws: bool = cast(CausalDecoder, model.net).stack.cone
 
     def log_prob(
@@ -89,6 +84,65 @@ class TwoDirections(Inpainter):
             return Precomputed.joined([net.precomputed(view, caption, options.shares) for view in both.chunk(2)])
 
         return draw_rows(cast(RasterParts, self.net.raster_parts()), both, precompute, noise, mirror, options), None
+
+
+class TwoMeans(Inpainter):
+    """An `Inpainter` of one pass and `bernoulli`, whose logits are the mean of those of photo and mirrored photo.
+
+    Its pixels are independent given border and caption, so what it gives is one distribution, too.
+
+    Args:
+      model: whose networks it shares.
+
+    Raises: ValueError if the model is another one, or if the mirrored hole is another one.
+    """
+
+    draws = True
+
+    def __init__(self, model: Inpainter):
+        super().__init__(model.net, model.likelihood, model.caption_encoder, model.config)
+        self.train(model.training)
+        if not (isinstance(model.net, ContourDecoder) and model.likelihood_name == "bernoulli"):
+            raise ValueError(
+                "two directions need a decoder that draws row by row, or contour with bernoulli, not "
+                f"{model.decoder} with {model.likelihood_name}"
+            )
+        check_mirrored(model)
+
+    def params(
+        self,
+        border: Tensor,
+        captions: Captions | None = None,
+        center: Tensor | None = None,
+        *,
+        known: Tensor | None = None,
+        everywhere: bool = False,
+    ) -> Tensor:
+        """As that of `Inpainter`."""
+        turned = None if known is None else known.flip(3)
+        straight = super().params(border, captions, center, known=known, everywhere=everywhere)
+        mirrored = super().params(border.flip(3), captions, center, known=turned, everywhere=everywhere)
+        return (straight + mirrored.flip(3)) / 2
+
+    def _draw_from(self, image: Tensor, caption: Caption, uniforms: Tensor, options: SampleOptions) -> Drawn:
+        net = cast(ContourDecoder, self.net)
+        straight, mirrored = (net.params_in_shares(view, caption, options.shares) for view in (image, image.flip(3)))
+        return net.drawn((straight + mirrored.flip(3)) / 2, self.likelihood.noise(uniforms), options)
+
+
+def in_two_directions(model: Inpainter) -> TwoDirections | TwoMeans:
+    """A model in two directions. Raises: ValueError if it cannot, as the two classes."""
+    return TwoMeans(model) if model.net.one_pass else TwoDirections(model)
+
+
+def check_mirrored(model: Inpainter) -> None:
+    """Raise ValueError unless the mirrored photo has the same hole."""
+    _, left, _, width = model.hole
+    if 2 * left + width != model.image_size:
+        raise ValueError(
+            f"two directions need a hole in the middle of the image's width, not {list(model.hole)} in "
+            f"{model.image_size} pixels"
+        )
 
 
 def draws_rows(model: Inpainter) -> bool:

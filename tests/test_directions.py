@@ -8,7 +8,7 @@ from every_model import kind, name_of, shaken_model
 from test_masks import HOLE as WIDE
 from test_masks import SIDE, masks, photos
 
-from models.directions import TwoDirections, mixed
+from models.directions import TwoDirections, TwoMeans, in_two_directions, mixed
 
 HOLE = (5, 6, 4, 4)  # in the middle of SIDE columns
 CONES = [
@@ -18,11 +18,15 @@ CONES = [
     kind("pixelcnn", "bernoulli", caption_injection="all"),
 ]
 ROWS = [*CONES, kind("gated", "logistic-mixture"), kind("diagbilstm", "bernoulli")]
+CONTOURS = [
+    kind("contour", "bernoulli", masks="mixed"),
+    kind("contour", "bernoulli", levels=2, caption_injection="all"),
+]
 TEXTS = ["a", "a dog on a beach", ""]
 
 
 def small(options):
-    return TwoDirections(shaken_model(options, image_size=SIDE, hole=HOLE).eval())
+    return in_two_directions(shaken_model(options, image_size=SIDE, hole=HOLE).eval())
 
 
 def inside(x):
@@ -136,9 +140,40 @@ def test_decoders_that_do_not_draw_row_by_row_are_refused(decoder):
         small(kind(decoder, "categorical"))
 
 
-def test_a_hole_out_of_the_middle_is_refused():
+@pytest.mark.parametrize("options", [CONES[0], kind("contour", "bernoulli")], ids=name_of)
+def test_a_hole_out_of_the_middle_is_refused(options):
     with pytest.raises(ValueError, match="middle"):
-        TwoDirections(shaken_model(CONES[0], image_size=SIDE, hole=WIDE))
+        in_two_directions(shaken_model(options, image_size=SIDE, hole=WIDE))
+
+
+def test_only_contour_gives_two_means():
+    with pytest.raises(ValueError, match="not pixelcnn with bernoulli"):
+        TwoMeans(shaken_model(kind("pixelcnn", "bernoulli"), image_size=SIDE, hole=HOLE))
+
+
+@pytest.mark.parametrize("options", CONTOURS, ids=name_of)
+def test_contour_s_logits_are_the_mean_of_both(options):
+    model, (border, center, known) = small(options), some(3)
+    plain = shaken_model(options, image_size=SIDE, hole=HOLE).eval()
+    with torch.no_grad():
+        one = plain.params(border, TEXTS, known=known)
+        other = plain.params(border.flip(3), TEXTS, known=known.flip(3)).flip(3)
+        unknown = ~inside(known).expand(-1, 3, -1, -1)
+        expected = torch.where(unknown, plain.likelihood.log_prob((one + other) / 2, center), 0)
+        torch.testing.assert_close(model.log_prob(border, center, TEXTS, known=known), expected)
+        drawn = model.sample(border, TEXTS, known=known, generator=torch.Generator().manual_seed(0))
+        noise = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+        theirs = plain.likelihood.sample((one + other) / 2, noise)
+    assert (one - other).abs().max() > 0.01
+    assert torch.equal(drawn, torch.where(unknown, theirs, inside(border)))
+
+
+def test_contour_s_mean_of_a_mirrored_photo_is_mirrored():
+    model, (border, _) = small(kind("contour", "bernoulli")), photos(2)
+    one, other = model.mean(border, TEXTS[:2]), model.mean(border.flip(3), TEXTS[:2])
+    torch.testing.assert_close(one, other.flip(3))
+    plain = shaken_model(kind("contour", "bernoulli"), image_size=SIDE, hole=HOLE).eval()
+    assert (plain.mean(border, TEXTS[:2]) - plain.mean(border.flip(3), TEXTS[:2]).flip(3)).abs().max() > 1
 
 
 def test_a_stack_without_waves_is_scored_and_drawn_plainly_alone():

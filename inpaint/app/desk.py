@@ -46,7 +46,7 @@ class Desk:
         for `lasting`.
 
     Attributes:
-      both: whether the model draws rows in two directions.
+      both: whether the model draws in two directions.
 
     Raises: InputError if the model cannot fill any hole of a photo.
     """
@@ -112,7 +112,7 @@ class Desk:
 
 
 def draws_in_both(given: Ready) -> bool:
-    """Whether a model draws rows in two directions."""
+    """Whether a model draws in two directions."""
     try:
         in_directions(given.model, 2, given.name, drawn=True)
     except InputError:

@@ -144,7 +144,7 @@ class Events:
             photo, fill = pictures.whole(session.photo), pictures.whole(session.path)
             with self.desk.busy:
                 maps, words = pictures.maps_of(self.desk.given, photo, fill, mask_of(session.mask), session.caption)
-            words += " Rows from left to right alone." if session.directions == 2 else ""
+            words += " In one direction alone." if session.directions == 2 else ""
         except (InputError, Rejected) as error:
             return {parts.status: self._wrong(error)}
         return {

@@ -116,10 +116,8 @@ def _add_settings(parts: Parts, desk: Desk) -> None:
         )
         parts.seed = gr.Number(0, precision=0, minimum=0, label="Seed", info="same seed, same fills", elem_id="seed")
         parts.detail = gr.Dropdown(DETAILS, value="", label="Holes larger than the model's", elem_id="detail")
-        info = "a little more probable, several times as slow"
-        parts.both = gr.Checkbox(
-            False, label="Rows from left to right or from right to left", info=info, visible=desk.both
-        )
+        info = "the photo and its mirror image: a little more probable, several times as slow"
+        parts.both = gr.Checkbox(False, label="In two directions", info=info, visible=desk.both)
 
 
 def _add_results(parts: Parts) -> None:

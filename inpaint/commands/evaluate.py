@@ -52,9 +52,7 @@ def parse(argv, program=None):
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="score the first N images only")
     masked = "which pixels of the hole are unknown; the same for every model and seed"
     parser.add_argument("--masks", default="box", choices=KINDS, help=masked)
-    both = (
-        "2: the mean of rows from left to right and from right to left, exact, in twice the time; and what that gains"
-    )
+    both = "2: the mean of the photo and the mirrored photo, row by row, exact, in twice the time; and what that gains"
     parser.add_argument("--directions", type=int, default=1, choices=(1, 2), help=both)
     scored = "score an image with all of its captions, and take the mean, or with its first alone"
     parser.add_argument("--captions", default="all", choices=SCORED, help=scored)

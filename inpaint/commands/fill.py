@@ -62,7 +62,10 @@ def parse(argv, program=None):
         default="fp64",
         help="arithmetic of drawing pixel by pixel; fp32 is faster and now and then rounds a pixel to the other side",
     )
-    both = "2: rows from left to right or from right to left, and log-likelihoods of such drawings; slower, see docs"
+    both = (
+        "2: rows from left to right or from right to left, and log-likelihoods of such drawings (contour: the mean of "
+        "photo and mirrored photo); slower, see docs"
+    )
     parser.add_argument("--directions", type=int, choices=(1, 2), default=1, help=both)
     add_device(parser)
     add_overwrite(parser)
