@@ -171,7 +171,8 @@ def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]
     """Copy every averaged weight that fits by name and shape from a checkpoint into `model`.
 
     1x1 layers that lack only the caption map's input channel are copied too, with zeros for the map, so a model without
-    captions goes on where it stood.
+    captions goes on where it stood. So does one that has more blocks than the checkpoint and sums what they skip to the
+    end: what the further ones add begins as zero.
 
     Returns: (names of copied weights, names of weights left at their initial values).
     Raises: InputError, see `read`.
@@ -188,6 +189,8 @@ def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]
                 mine[:, -1:].zero_()
             else:
                 fresh.append(name)
+                if other is None and _adds_to_skips(name, theirs):
+                    mine.zero_()
                 continue
             taken.append(name)
     return taken, fresh
@@ -195,6 +198,12 @@ def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]
 
 def _lacks_map(other: torch.Tensor, mine: torch.Tensor) -> bool:
     return other.dim() == 4 and other.shape[0] == mine.shape[0] and other.shape[1] == mine.shape[1] - 1
+
+
+def _adds_to_skips(name: str, theirs: dict[str, torch.Tensor]) -> bool:
+    """Whether a weight is that of a skip connection, of which the checkpoint has some, but not this one."""
+    stack, skips, _ = name.partition(".skips.")
+    return bool(skips) and f"{stack}.skips.0.weight" in theirs
 
 
 def to_cpu(state: dict) -> dict:

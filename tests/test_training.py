@@ -237,6 +237,22 @@ def test_a_model_without_captions_goes_on_where_it_stood_with_the_map_in_its_lay
             assert not torch.equal(model.params(border, ["a dog"]), before)
 
 
+@pytest.mark.parametrize("decoder", ["pixelcnn", "rowlstm"])
+def test_a_model_with_more_blocks_goes_on_where_it_stood(decoder, tmp_path):
+    options = {"decoder": decoder, "likelihood": "logistic-mixture", "use_captions": False}
+    small = save_fresh(tmp_path / "small.pt", **options, blocks=2)
+    model = models.build(size="xs", **options, blocks=4).eval()
+    taken, fresh = checkpoints.take_over(model, tmp_path / "small.pt")
+    assert fresh and all({"2", "3"} & set(name.split(".")) for name in fresh) and "net.tower.stem.weight" in taken
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    border, center = images, images[:, :, 16:48, 16:48].contiguous()
+    with torch.no_grad():
+        before = model.params(border, center=center)
+        torch.testing.assert_close(before, small.params(border, center=center), atol=1e-5, rtol=1e-5)
+        model.net.stack.skips[3].weight += 1
+        assert not torch.equal(model.params(border, center=center), before)
+
+
 def test_init_from_takes_over_what_fits_and_names_the_rest(demo_file, tmp_path, uninterrupted):
     deaf = models.build(size="xs", use_captions=False)
     path = tmp_path / "deaf.pt"
