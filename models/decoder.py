@@ -151,15 +151,8 @@ class ContourDecoder(SingleScale):
         return at_least_float32(self.head(hidden, caption_map=caption.map))  # (B, P, h, w)
 
     def draw(self, image: Tensor, caption: Caption, noise: Tensor, options: SampleOptions) -> Drawn:
-        return self.drawn(self.params_in_shares(image, caption, options.shares), noise, options)
-
-    def params_in_shares(self, image: Tensor, caption: Caption, shares: int) -> Tensor:
-        """`params`, one share of the batch after the other."""
-        parts = zip(image.chunk(shares), caption.chunk(shares), strict=True)
-        return torch.cat([self.params(*part, None) for part in parts])
-
-    def drawn(self, params: Tensor, noise: Tensor, options: SampleOptions) -> Drawn:
-        """Draw all pixels from their params (B, P, h, w)."""
+        shares = zip(image.chunk(options.shares), caption.chunk(options.shares), strict=True)
+        params = torch.cat([self.params(*share, None) for share in shares])
         center = self.likelihood.sample(params, noise, options.temperature)
         return center, self.likelihood.log_prob(params, center) if options.scored else None
 

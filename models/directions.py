@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.caption_sets import Captions
-from models.decoder import Caption, CausalDecoder, ContourDecoder
+from models.decoder import Caption, CausalDecoder
 from models.inpainter import Generators, Inpainter
 from models.intensity import denormalize, normalize
 from models.precision import in_float64
@@ -87,7 +87,7 @@ class TwoDirections(Inpainter):
 
 
 class TwoMeans(Inpainter):
-    """An `Inpainter` of one pass and `bernoulli`, whose logits are the mean of those of photo and mirrored photo.
+    """An `Inpainter` of one pass whose params are logits: the mean of those of photo and mirrored photo.
 
     Its pixels are independent given border and caption, so what it gives is one distribution, too.
 
@@ -102,9 +102,9 @@ class TwoMeans(Inpainter):
     def __init__(self, model: Inpainter):
         super().__init__(model.net, model.likelihood, model.caption_encoder, model.config)
         self.train(model.training)
-        if not (isinstance(model.net, ContourDecoder) and model.likelihood_name == "bernoulli"):
+        if not (model.net.one_pass and model.likelihood.logits):
             raise ValueError(
-                "two directions need a decoder that draws row by row, or contour with bernoulli, not "
+                "two directions need a decoder that draws row by row, or contour with logits, not "
                 f"{model.decoder} with {model.likelihood_name}"
             )
         check_mirrored(model)
@@ -125,9 +125,13 @@ class TwoMeans(Inpainter):
         return (straight + mirrored.flip(3)) / 2
 
     def _draw_from(self, image: Tensor, caption: Caption, uniforms: Tensor, options: SampleOptions) -> Drawn:
-        net = cast(ContourDecoder, self.net)
-        straight, mirrored = (net.params_in_shares(view, caption, options.shares) for view in (image, image.flip(3)))
-        return net.drawn((straight + mirrored.flip(3)) / 2, self.likelihood.noise(uniforms), options)
+        def params(image: Tensor) -> Tensor:
+            shares = zip(image.chunk(options.shares), caption.chunk(options.shares), strict=True)
+            return torch.cat([self.net.params(*share, None) for share in shares])
+
+        mean = (params(image) + params(image.flip(3)).flip(3)) / 2
+        center = self.likelihood.sample(mean, self.likelihood.noise(uniforms), options.temperature)
+        return center, self.likelihood.log_prob(mean, center) if options.scored else None
 
 
 def in_two_directions(model: Inpainter) -> TwoDirections | TwoMeans:

@@ -71,7 +71,7 @@ def test_fill_draws_in_two_directions_and_ranks_by_their_nats(trained, tmp_path)
 
 def test_who_cannot_is_refused_in_a_line(trained, demo_file, tmp_path):
     two = ("--directions", 2)
-    with pytest.raises(InputError, match=r"contour.pt: two .* contour with bernoulli, not contour with"):
+    with pytest.raises(InputError, match=r"contour.pt: two .* contour with logits, not contour with"):
         evaluated(trained / "contour.pt", demo_file, tmp_path / "out.json", *two)
     with pytest.raises(InputError, match=r"gated.pt: gated is scored in two directions, but only drawn in one"):
         evaluated(trained / "gated.pt", demo_file, tmp_path / "out.json", *two, "--grid", tmp_path / "grid.png")

@@ -30,6 +30,7 @@ class Likelihood(nn.Module, ABC):
       coupled: whether it couples a pixel's three channels itself. If not, each channel has its own third of the params,
         R's first, and one channel can be scored and sampled by passing its third alone.
       mixes: whether it is a mixture, of any number of components.
+      logits: whether the params of a network without predictions are logits alone, so that their mean is one's, too.
       prediction_count: k, how many predictions of each channel it reads (predictors.py); 0 for none.
       weighs_candidates: whether these are candidates, copies of known pixels, and not linear predictions.
       DEPARTS: where a causal decoder with it departs from the papers.
@@ -39,6 +40,7 @@ class Likelihood(nn.Module, ABC):
     DEPARTS: ClassVar[tuple[Departure, ...]] = ()
     coupled: bool = False
     mixes: ClassVar[bool] = False
+    logits: ClassVar[bool] = False
     weighs_candidates: bool = False
     params_per_pixel: int
     uniforms_per_pixel: int = 3

@@ -13,6 +13,7 @@ class Bernoulli(Likelihood):
     it is the distribution of black and white sub-pixels."""
 
     level_choices = (2, LEVELS)
+    logits = True
     params_per_pixel = 3
     proper = False
 

@@ -24,6 +24,7 @@ class Categorical(Likelihood):
     DEPARTS = (Departure("the network weighs copies of known pixels", {"predictors": False}),)
     level_choices = range(2, LEVELS + 1)
     weighs_candidates = True
+    logits = True
 
     def __init__(self, levels: int = LEVELS, candidates: int = 0):
         super().__init__()
