@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.caption_sets import Captions
-from models.decoder import Caption, CausalDecoder
+from models.decoder import Caption, CausalDecoder, ContourDecoder
 from models.inpainter import Generators, Inpainter
 from models.intensity import denormalize, normalize
 from models.precision import in_float64
@@ -86,6 +86,22 @@ class TwoDirections(Inpainter):
         return draw_rows(cast(RasterParts, self.net.raster_parts()), both, precompute, noise, mirror, options), None
 
 
+class BothSides(ContourDecoder):
+    """A decoder of one pass that sees the photo and the mirrored photo: its params are the mean of both's.
+
+    Args:
+      net: the decoder whose layers it shares.
+    """
+
+    def __init__(self, net: ContourDecoder):
+        super().__init__(net.tower, net.stack, net.head, net.likelihood, net.blank)
+
+    def params(self, image: Tensor, caption: Caption, center: Tensor | None, everywhere: bool = False) -> Tensor:
+        straight = super().params(image, caption, None, everywhere)
+        mirrored = super().params(image.flip(3), caption, None, everywhere)
+        return (straight + mirrored.flip(3)) / 2
+
+
 class TwoMeans(Inpainter):
     """An `Inpainter` of one pass whose params are logits: the mean of those of photo and mirrored photo.
 
@@ -100,38 +116,15 @@ class TwoMeans(Inpainter):
     draws = True
 
     def __init__(self, model: Inpainter):
-        super().__init__(model.net, model.likelihood, model.caption_encoder, model.config)
-        self.train(model.training)
         if not (model.net.one_pass and model.likelihood.logits):
             raise ValueError(
                 "two directions need a decoder that draws row by row, or contour with logits, not "
                 f"{model.decoder} with {model.likelihood_name}"
             )
         check_mirrored(model)
-
-    def params(
-        self,
-        border: Tensor,
-        captions: Captions | None = None,
-        center: Tensor | None = None,
-        *,
-        known: Tensor | None = None,
-        everywhere: bool = False,
-    ) -> Tensor:
-        """As that of `Inpainter`."""
-        turned = None if known is None else known.flip(3)
-        straight = super().params(border, captions, center, known=known, everywhere=everywhere)
-        mirrored = super().params(border.flip(3), captions, center, known=turned, everywhere=everywhere)
-        return (straight + mirrored.flip(3)) / 2
-
-    def _draw_from(self, image: Tensor, caption: Caption, uniforms: Tensor, options: SampleOptions) -> Drawn:
-        def params(image: Tensor) -> Tensor:
-            shares = zip(image.chunk(options.shares), caption.chunk(options.shares), strict=True)
-            return torch.cat([self.net.params(*share, None) for share in shares])
-
-        mean = (params(image) + params(image.flip(3)).flip(3)) / 2
-        center = self.likelihood.sample(mean, self.likelihood.noise(uniforms), options.temperature)
-        return center, self.likelihood.log_prob(mean, center) if options.scored else None
+        net = BothSides(cast(ContourDecoder, model.net))
+        super().__init__(net, model.likelihood, model.caption_encoder, model.config)
+        self.train(model.training)
 
 
 def in_two_directions(model: Inpainter) -> TwoDirections | TwoMeans:
