@@ -138,7 +138,7 @@ def how(run: dict) -> str:
     steps = f", {run['steps']:,} steps" if "steps" in run else ""
     minutes = f"{run['minutes']} minutes, " if "minutes" in run else ""
     seeds = f", {run['seeds']} seeds" if "seeds" in run else ""
-    return f"{minutes}{run['machine'].split(',')[0]}{steps}{seeds}"
+    return f"{minutes}{run['machine'].split(', ')[0]}{steps}{seeds}"
 
 
 def published(one: dict) -> str:

@@ -92,7 +92,7 @@ def best():
         rows.append([f"`{decoder}`", figure, how(run), link(source)])
     others = {decoder for decoder, _ in found if all(row[0] != f"`{decoder}`" for row in rows)}
     rows += [[f"`{decoder}`", "none yet", "", ""] for decoder in sorted(others)]
-    return ("decoder", "photos of Flickr8k's test", "trained for", "recipe"), rows
+    return ("decoder", "593 held-out photos", "trained for", "recipe"), rows
 
 
 # docs/results.md

@@ -80,7 +80,7 @@ class Config(NetworkOptions, Places):
     )
     lr: float = option(1.5e-3, "peak learning rate", low=0, metavar="X")
     caption_lr: float = option(
-        1.0, "the caption encoder learns at this fraction of the learning rate", low=0, high=10, metavar="X"
+        1.0, "the caption encoder learns at this many times the learning rate", low=0, high=10, metavar="X"
     )
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
     warmup: int = option(200, "steps over which the learning rate rises", low=0, metavar="STEPS")
@@ -110,7 +110,7 @@ class Config(NetworkOptions, Places):
     shrink_share: float = option(
         0.0,
         "share of training photos that are made smaller, to half of their side or more, around which all is unknown: "
-        "it gives small JPEGs colors at a fuller resolution",
+        "their colors become as fine as those of photos that were only resized, not stored as small JPEGs",
         low=0,
         high=1,
         metavar="X",

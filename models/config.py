@@ -44,7 +44,9 @@ class NetworkOptions:
     use_captions: bool = option(True, "condition on captions")
     map_sigmoid: bool = option(True, "the caption map is sigmoid(v v^T); or v v^T itself")
     map_layers: str = option(
-        "first", "the caption map enters the first 1x1 layer; in a decoder without a stack or both", choices=MAP_LAYERS
+        "first",
+        "the caption map enters the first 1x1 layer, or both (a decoder without a stack alone)",
+        choices=MAP_LAYERS,
     )
     caption_injection: str = option(
         "last",
@@ -103,8 +105,8 @@ class NetworkOptions:
     )
     masks: str = option(
         "box",
-        "pixels that are unknown in training: the whole hole; or mixed with rectangles, brush strokes and missing "
-        "strips, where predictions also read known pixels to the right and below",
+        "pixels that are unknown in training: the whole hole; or mixed with rectangles, brush strokes, missing strips "
+        "and known grids, where predictions also read known pixels to the right and below",
         choices=MASKS,
     )
     xavier: bool = option(False, "stack and caption encoder start with Xavier's weights, as 1x1 layers and ift6266 do")

@@ -79,7 +79,7 @@ class Inpainter(nn.Module):
         *,
         known: Tensor | None = None,
     ) -> Tensor:
-        """Nats of each unknown sub-pixel given those of lower rank, the known ones and the caption; 0 for known ones.
+        """Log-probability of each unknown sub-pixel given lower ranks, known ones and the caption; 0 for known ones.
 
         In eval mode float32 products are exact, whatever torch's settings say; in train mode they decide (TF32).
 
@@ -91,7 +91,7 @@ class Inpainter(nn.Module):
           known: bool (B, 1, H, W), true where a pixel is known; another mask for each image if need be. None: all
             pixels outside the hole and none inside. Unknown pixels outside the hole are neither scored nor drawn.
 
-        Returns: float32 (B, 3, h, w), all <= 0. For `bernoulli` the negated cross-entropy of intensities.
+        Returns: float32 (B, 3, h, w), in nats, all <= 0. For `bernoulli` the negated cross-entropy of intensities.
         Raises: ValueError for a wrong shape, dtype or number of captions, or for known pixels inside the hole of a
           model whose tower cannot tell them from black.
         """
@@ -173,7 +173,7 @@ class Inpainter(nn.Module):
         generator: Generators = None,
         **options: Any,
     ) -> tuple[Tensor, Tensor]:
-        """As `sample`, with its options, and nats of each sub-pixel as the sampler found them: what `log_prob` gives.
+        """As `sample`, with its options, and log-probabilities as the sampler found them: what `log_prob` gives.
 
         Returns: uint8 and float32 (B, 3, h, w).
         """

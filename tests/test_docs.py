@@ -166,12 +166,12 @@ def test_readme_s_figures_of_jpeg_xl_and_of_a_model_beside_it_are_the_stored_one
         if codec["codec"] == "JPEG XL lossless, effort 7"
     ]
     told = re.search(
-        r"JPEG XL lossless needs (.+?) bits/dim .* JPEG XL needs (.+?) and the `pixelcnn` of 8 minutes (.+?), on .* "
+        r"JPEG XL lossless needs (.+?) bits/dim .* JPEG XL needs (.+?) and the `pixelcnn` above (.+?), on .* "
         r"decoded (\d.+?) and (\d.+?)\. ",
         text,
     ).groups()
     assert [told[0], told[1], told[3]] == figures
-    (run,) = [run for run in tables.recipe("pixelcnn")["results"] if "clean" in run]
+    (run,) = [run for run in tables.recipe("photos")["results"] if "clean" in run]
     assert [told[2], told[4]] == [tables.bits(run[key], 2) for key in ("clean", "clean_jpeg")]
 
 

@@ -64,7 +64,7 @@ def numbers(record: dict[str, Any], k: int) -> str:
     sample = record["samples"][k]
     bits = sample["bits_per_unknown_subpixel"]
     rate = "" if bits is None else f" · {bits:.3f} bits/sub-pixel"
-    return f"{k + 1}: {sample['log_likelihood_nats']:,.1f} nats{rate}"
+    return f"{k + 1}: log-likelihood {sample['log_likelihood_nats']:,.1f} nats{rate}"
 
 
 def mean_picture(given: Ready, photo: WholePhoto, unknown: np.ndarray, caption: str | list[str]) -> Image.Image | None:

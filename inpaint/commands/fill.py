@@ -41,7 +41,7 @@ def parse(argv, program=None):
     captions.add_argument(
         "--captions",
         metavar="FILE",
-        help="captions by file name, .jsonl, .csv or .tsv; default: NAME.txt beside a photo",
+        help="captions by file name: .jsonl, .csv, .tsv, .json and others; default: NAME.txt beside a photo",
     )
     add_hole(parser.add_mutually_exclusive_group())
     parser.add_argument(

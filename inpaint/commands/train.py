@@ -7,7 +7,7 @@
     # goes on where it was stopped, or begins
     python train_inpaint.py --data coco.h5 --out runs/coco --resume
     # several processes, one batch
-    torchrun --nproc-per-node 2 train_inpaint.py --data coco.h5 --out runs/coco
+    torchrun --nproc-per-node 2 train_inpaint.py --data coco.h5 --out runs/two
 
 RUN_DIR gets best.pt, last.pt, config.json and a TensorBoard log: `tensorboard --logdir runs`.
 """

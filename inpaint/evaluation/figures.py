@@ -1,6 +1,6 @@
 """Figures of a model on held-out photos, and what captions gain.
 
-Each photo is scored with its captions, without one, and with other images'. A caption is worth tens of nats while
+Each photo is scored with its captions, without one, and with other images'. A caption is worth a few nats at most while
 photos differ by hundreds, so gains are paired by image. Figures of several trainings that differ in their seed alone
 are put together here too.
 """

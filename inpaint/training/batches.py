@@ -71,7 +71,7 @@ class Augmentation:
         pixels enter: these are marked unknown, and none of them may be the center's.
       shift_share: probability that an image is moved. Others keep the grid of their JPEG blocks where it was.
       shrink_share: probability that an image is instead made smaller, to half of its side or more, and lies anywhere
-        over the hole; around it all is unknown. JPEGs have colors at half the resolution: made smaller, finer ones.
+        over the hole; around it all is unknown. Its colors are then as fine as if it never had been a small JPEG.
       jitter: multiply the image by a gain within 1 +- jitter, and each channel by one within 1 +- jitter / 2.
       caption_dropout: probability that an image comes without its captions.
       captions_at_once: K; with 1 an image comes with one of its captions, with more as a list of 1 to K of them.

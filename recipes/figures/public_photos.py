@@ -1,4 +1,4 @@
-"""Lay out five free photos, with captions, as a COCO folder: what the grid in README is made from.
+"""Lay out five free photos, with captions, as a COCO folder: the grids beside this file are made from it.
 
     python recipes/figures/public_photos.py FOLDER
     python data_prep/build_h5.py --coco FOLDER --out photos.h5
