@@ -31,6 +31,11 @@ class WholePhoto:
     icc: bytes | None
     pixels: np.ndarray
 
+    @property
+    def grey(self) -> bool:
+        """Whether it holds no colors, so that new ones are written as greys."""
+        return self.image.mode in ("L", "LA", "I;16")
+
     def with_pixels(self, unknown: np.ndarray, colors: np.ndarray) -> Image.Image:
         """The photo with new colors at unknown pixels, opaque there, and every other pixel as it was.
 
@@ -39,7 +44,7 @@ class WholePhoto:
           colors: uint8 (n, 3), in the order of `pixels[unknown]`.
         """
         values = np.array(self.image)
-        if self.image.mode in ("L", "LA", "I;16"):
+        if self.grey:
             colors = np.asarray(Image.fromarray(colors[None]).convert("L"))[0][:, None]  # (n, 1)
         if self.image.mode == "I;16":
             values[unknown] = colors[:, 0].astype(np.uint16) * 257

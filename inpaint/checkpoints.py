@@ -20,7 +20,7 @@ from inpaint.dataset import BINARIZATIONS
 from models import Inpainter, build
 
 LARGEST_TABLES = 2**30  # bytes of buffers that `build` computes and checkpoints do not store
-READ_THE_MAP = ("head.layers.0.weight", "head.layers.2.weight")  # layers that the caption map may enter
+READ_THE_MAP = ("head.layers.0.weight", "head.layers.2.weight", "head.out.weight")  # layers that the map may enter
 
 
 class Checkpoint(dict):
@@ -170,9 +170,9 @@ def load(checkpoint: str | Path | None = None, device: str = "cpu") -> Inpainter
 def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]:
     """Copy every averaged weight that fits by name and shape from a checkpoint into `model`.
 
-    1x1 layers that lack only the caption map's input channel are copied too, with zeros for the map, so a model without
-    captions goes on where it stood. So does one that has more blocks than the checkpoint and sums what they skip to the
-    end: what the further ones add begins as zero.
+    1x1 layers that lack only the caption map's input channel are copied too, with zeros for the map, and layers that
+    read captions alone begin as zero, so a model without captions goes on where it stood. So does one that has more
+    blocks than the checkpoint and sums what they skip to the end: what the further ones add begins as zero.
 
     Returns: (names of copied weights, names of weights left at their initial values).
     Raises: InputError, see `read`.
@@ -189,7 +189,7 @@ def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]
                 mine[:, -1:].zero_()
             else:
                 fresh.append(name)
-                if other is None and _adds_to_skips(name, theirs):
+                if other is None and (_adds_to_skips(name, theirs) or _reads_captions_alone(name, mine)):
                     mine.zero_()
                 continue
             taken.append(name)
@@ -198,6 +198,12 @@ def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]
 
 def _lacks_map(other: torch.Tensor, mine: torch.Tensor) -> bool:
     return other.dim() == 4 and other.shape[0] == mine.shape[0] and other.shape[1] == mine.shape[1] - 1
+
+
+def _reads_captions_alone(name: str, mine: torch.Tensor) -> bool:
+    """Whether a weight is of a layer that reads the caption's summary, or of one whose only input is the map."""
+    alone = name.endswith(READ_THE_MAP) and mine.dim() == 4 and mine.shape[1] == 1
+    return alone or name.endswith("condition.caption.weight")
 
 
 def _adds_to_skips(name: str, theirs: dict[str, torch.Tensor]) -> bool:

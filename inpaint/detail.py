@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from data_prep.hole import channels_first
+from inpaint.greys import for_model, luma
 from inpaint.inference import device_of, evaluating
 from inpaint.windows import Box, averaged, bounding_box, nearest_known
 from models import Inpainter
@@ -71,18 +72,19 @@ def fill_detail(
     samples: int = 1,
     exact: bool = False,
     seed: int = 0,
-    progress: Callable[[list[Any]], Iterable[Any]] = iter,
+    grey: bool = False,
     **options: Any,
 ) -> Details:
     """Fill a photo's unknown pixels at its own resolution.
 
     Args:
-      pixels, unknown, caption, samples, seed: as `holes.fill_hole` takes them.
+      pixels, unknown, caption, samples, seed, grey: as `holes.fill_hole` takes them.
       exact: tiles alone.
-      progress: wraps the tiles of all levels.
-      options: `temperature` and `dtype` of `Inpainter.sample`.
+      options: `temperature` and `dtype` of `Inpainter.sample`; `progress`, which wraps the list of all levels' tiles.
     """
+    progress: Callable[[list[Any]], Iterable[Any]] = options.pop("progress", iter)
     options["generator"] = torch.Generator().manual_seed(seed)
+    pixels = for_model(model, pixels)
     levels = list(levels_of(model, pixels, unknown, samples, exact))
     work = [(number, tile) for number, level in enumerate(levels) for tile in tiles_of(level, model.hole)]
     nats, drawn, refined = torch.zeros(samples, dtype=torch.float64), 0, 0
@@ -90,7 +92,7 @@ def fill_detail(
         if number > refined:
             refine(levels[refined], levels[number])
             refined = number
-        found, count = _fill_tile(model, levels[number], tile, caption, options)
+        found, count = _fill_tile(model, levels[number], tile, caption, grey, options)
         nats, drawn = nats + found, drawn + count
     ranking, finest = nats.argsort(descending=True, stable=True), levels[-1]
     rows, columns = np.nonzero(unknown)
@@ -162,7 +164,7 @@ def refine(coarse: Level, fine: Level) -> None:
 
 
 def _fill_tile(
-    model: Inpainter, level: Level, tile: Tile, caption: str | list[str], options: dict[str, Any]
+    model: Inpainter, level: Level, tile: Tile, caption: str | list[str], grey: bool, options: dict[str, Any]
 ) -> tuple[torch.Tensor, int]:
     """Draw a tile's pixels on every canvas. Returns: nats, float64 (K,), and how many pixels were drawn."""
     top, left, height, width = model.hole
@@ -179,6 +181,7 @@ def _fill_tile(
     captions = [caption] * count if model.uses_captions else None
     with evaluating(model):
         center = model.sample(border, captions, known=masks, **options)
+        center = luma(center) if grey else center
         nats = model.log_prob(border, center, captions, known=masks).cpu().double().sum(dim=(1, 2, 3))
     place = channels_first((*tile, height, width))
     level.canvases[place] = torch.where(drawn, center.cpu(), level.canvases[place])

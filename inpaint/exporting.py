@@ -1,6 +1,7 @@
 """Export: a run's averaged weights as one safetensors file, for others to load."""
 
 import json
+import math
 from pathlib import Path
 
 import safetensors.torch
@@ -35,6 +36,8 @@ def export(checkpoint: str | Path, out: str | Path, half: bool = False, overwrit
             raise InputError(f"{checkpoint}: {name} does not fit in float16; export without --half")
     about = {part: found[part] for part in PARTS if part in found}
     about["config"] = {name: None if name in PATHS else value for name, value in about["config"].items()}
+    if found["weights"]:  # of a last.pt, which was not chosen
+        about["progress"] = {**about["progress"], "best": math.inf}
     about["provenance"] = {**about.get("provenance", {}), "exported_from_sha256": found.sha256}
     tensors = {name: value.contiguous() for name, value in weights.items()}
     data = safetensors.torch.save(tensors, {"format": "pt", "inpaint": json.dumps(about)})

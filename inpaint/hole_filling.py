@@ -11,7 +11,7 @@ from data_prep.errors import InputError
 from data_prep.hole import channels_first
 from data_prep.photos import Rejected, read_file
 from data_prep.progress import Progress
-from data_prep.whole_photo import read_whole
+from data_prep.whole_photo import WholePhoto, read_whole
 from inpaint import grid
 from inpaint.detail import EXACT, fill_detail
 from inpaint.fill_job import Job, Photos, unfit, write
@@ -38,7 +38,7 @@ def fill_holes(
             yield path, str(rejected)
             continue
 
-        result = _fill(job, photo.pixels, unknown, job.caption_of(path), detail)
+        result = _fill(job, photo, unknown, job.caption_of(path), detail)
         if why := unfit(job.given, result.nats):
             yield path, why
             continue
@@ -58,8 +58,9 @@ class _Result(NamedTuple):
     each: list[dict[str, Any]]
 
 
-def _fill(job: Job, pixels: np.ndarray, unknown: np.ndarray, caption: str | list[str], detail: str | None) -> _Result:
+def _fill(job: Job, photo: WholePhoto, unknown: np.ndarray, caption: str | list[str], detail: str | None) -> _Result:
     model, proper = job.given.model, not job.given.facts["sample_is_mean"]
+    pixels = photo.pixels
 
     def bar(items):
         unit = "row" if detail is None else "tile"
@@ -68,6 +69,7 @@ def _fill(job: Job, pixels: np.ndarray, unknown: np.ndarray, caption: str | list
         return Progress(len(items), unit=unit, label="drawing", leave=False, shown=job.progress).over(items)
 
     options = {"samples": job.samples, "seed": job.seed, "temperature": job.temperature, "dtype": job.dtype}
+    options["grey"] = photo.grey
     if detail is None:
         fills = fill_hole(model, pixels, unknown, caption, **options, progress=bar)
         seen, centers, mean = fills.seen, fills.centers, fills.mean

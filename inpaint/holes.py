@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from data_prep.hole import channels_first
+from inpaint.greys import for_model, luma
 from inpaint.inference import device_of, evaluating
 from inpaint.windows import Box, Window, bounding_box, put_back, view, whole_view, window_around
 from models import Inpainter
@@ -107,7 +107,7 @@ def see(model: Inpainter, pixels: np.ndarray, unknown: np.ndarray) -> Seen:
     box = bounding_box(unknown)
     window = window_around(box, pixels.shape[1::-1], model.image_size, model.hole)
     image, known = view(pixels, unknown, window, model.hole)
-    return Seen(box, window, _for_model(model, image), torch.from_numpy(known)[None], model.hole)
+    return Seen(box, window, _channels_first(for_model(model, image)), torch.from_numpy(known)[None], model.hole)
 
 
 def fill_hole(
@@ -118,6 +118,7 @@ def fill_hole(
     *,
     samples: int = 1,
     seed: int = 0,
+    grey: bool = False,
     **options: Any,
 ) -> Fills:
     """Fill a photo's unknown pixels with samples.
@@ -127,6 +128,7 @@ def fill_hole(
       unknown: bool (H, W), at least one true.
       caption: "" for none, or a list of captions that are given at once.
       seed: the same seed, photo, hole, caption and number of samples give the same samples.
+      grey: turn each sample into greys, and give their log-likelihoods.
       options: `temperature`, `dtype` and `progress` of `Inpainter.sample`.
     """
     seen = see(model, pixels, unknown)
@@ -137,6 +139,7 @@ def fill_hole(
         border, captions, known = _batch(model, seen, caption, count)
         with evaluating(model):
             drawn = model.sample(border, captions, known=known, generator=generator, **options)
+            drawn = luma(drawn) if grey else drawn
             log_prob = model.log_prob(border, drawn, captions, known=known)
             centers.append(drawn.cpu())
             nats.append(log_prob.cpu().double().sum(dim=(1, 2, 3)))
@@ -198,7 +201,7 @@ def score_hole(
 
 def whole_center(model: Inpainter, pixels: np.ndarray, seen: Seen) -> torch.Tensor:
     """What there is in the model's hole of a photo, uint8 (H, W, 3), with nothing hidden: uint8 (3, h, w)."""
-    return _for_model(model, whole_view(pixels, seen.window))[channels_first(seen.hole)]
+    return _channels_first(for_model(model, whole_view(pixels, seen.window)))[channels_first(seen.hole)]
 
 
 def expected_nats(likelihood: Likelihood, params: torch.Tensor, center: torch.Tensor) -> torch.Tensor:
@@ -236,8 +239,6 @@ def _with(pixels: np.ndarray, candidate: np.ndarray, unknown: np.ndarray) -> np.
     return np.where(unknown[..., None], candidate, pixels)
 
 
-def _for_model(model: Inpainter, pixels: np.ndarray) -> torch.Tensor:
-    """uint8 (S, S, 3) -> (3, S, S), grey for a model of grey images."""
-    if model.config["channels"] == 1:
-        pixels = np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
+def _channels_first(pixels: np.ndarray) -> torch.Tensor:
+    """uint8 (S, S, 3) -> (3, S, S)."""
     return torch.tensor(pixels).permute(2, 0, 1)

@@ -23,7 +23,7 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 def located(path: str | Path) -> str | Path:
     """The path itself; or where no such file exists and it is the name of weights of the package, theirs."""
-    if not str(path).isidentifier() or os.path.lexists(path):
+    if not str(path).isidentifier() or (os.path.lexists(path) and not os.path.isdir(path)):
         return path
     mine = SHIPPED.with_name(f"{path}.safetensors")
     return mine if mine.is_file() else path

@@ -144,9 +144,7 @@ def check_mirrored(model: Inpainter) -> None:
 
 def draws_rows(model: Inpainter) -> bool:
     """Whether every sub-pixel of a row is drawn after all those of the rows above."""
-    order = model.order  # (3, h, w)
-    first, last = order.amin(dim=(0, 2)), order.amax(dim=(0, 2))  # (h,)
-    return bool((first[1:] > last[:-1]).all()) and not model.net.one_pass
+    return model.net.raster_parts() is not None
 
 
 def mixed(one: Tensor, other: Tensor) -> Tensor:

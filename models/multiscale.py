@@ -88,8 +88,9 @@ class MultiScale(Decoder):
         small, small_nats = self.coarse.draw(
             self.half_resolution.of(image), caption.halved(), noise[(..., *EVERY_SECOND)], options
         )
-        image = with_known(image, self.hole, EVERY_SECOND, normalize(small))
-        center, nats = self.fine.draw(image, caption, noise, options)
+        inside = crop(image, Region.whole(*image.shape[2:]), self.hole)[(..., *EVERY_SECOND)]
+        pixels = torch.where(inside[:, 3:4] > 0, inside[:, :3], normalize(small).to(inside.dtype))
+        center, nats = self.fine.draw(with_known(image, self.hole, EVERY_SECOND, pixels), caption, noise, options)
         center[(..., *EVERY_SECOND)] = small
         if nats is not None and small_nats is not None:
             nats[(..., *EVERY_SECOND)] = small_nats

@@ -141,6 +141,12 @@ def test_decoders_that_do_not_draw_row_by_row_are_refused(decoder):
         small(kind(decoder, "logistic-mixture"))
 
 
+@pytest.mark.parametrize("decoder", ["parallel", "multiscale"])
+def test_so_are_they_with_holes_of_one_row_which_none_is_above(decoder):
+    with pytest.raises(ValueError, match="row by row"):
+        in_two_directions(shaken_model(kind(decoder, "logistic-mixture"), image_size=SIDE, hole=(6, 6, 1, 4)))
+
+
 @pytest.mark.parametrize("options", [CONES[0], kind("contour", "bernoulli")], ids=name_of)
 def test_a_hole_out_of_the_middle_is_refused(options):
     with pytest.raises(ValueError, match="middle"):

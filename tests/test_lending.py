@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inpaint.evaluation import lending
-from inpaint.evaluation.lending import Captions, lend, shared_words, some_of_others, unlike
+from inpaint.evaluation.lending import Captions, lend, shared_words, some_of_others, unlike, words_of
 
 ANIMALS = ["dog", "cat", "horse", "bird", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"]
 PLACES = ["beach", "street", "kitchen", "field", "mountain", "river", "room", "park", "snow", "desert"]
@@ -26,9 +26,10 @@ def test_every_image_gets_another_image_with_another_caption():
 def test_chosen_captions_share_fewer_words_than_chance():
     texts = captions(100)
     common = 4 / 6  # "a", "stands", "in", "the": every caption has them
-    shared = [shared_words(texts[i], texts[other]) for i, other in enumerate(unlike(texts, range(100)))]
+    words = [words_of(text) for text in texts]
+    shared = [shared_words(words[i], words[other]) for i, other in enumerate(unlike(texts, range(100)))]
     assert max(shared) <= common  # neither the animal nor the place is the image's own
-    assert np.mean([shared_words(texts[i], texts[(i + 1) % 100]) for i in range(100)]) > common
+    assert np.mean([shared_words(words[i], words[(i + 1) % 100]) for i in range(100)]) > common
 
 
 def test_choice_for_an_image_does_not_depend_on_which_others_are_asked_for():
@@ -60,8 +61,8 @@ def test_caption_without_a_word_in_it_can_have_an_unlike_one():
 
 @pytest.mark.parametrize("texts", [captions(300), ["a dog"] * 300 + ["a cat"]])
 def test_work_grows_with_the_number_of_images_not_its_square(texts, monkeypatch):
-    compared, real = [], lending._shared
-    monkeypatch.setattr(lending, "_shared", lambda *words: compared.append(1) or real(*words))
+    compared, real = [], lending.shared_words
+    monkeypatch.setattr(lending, "shared_words", lambda *words: compared.append(1) or real(*words))
     unlike(texts, range(len(texts)), candidates=8)
     assert 0 < len(compared) <= 9 * len(texts)
 

@@ -16,7 +16,7 @@ ALL = [
     for options in [*(kind("contour", likelihood) for likelihood in models.LIKELIHOODS), *CAUSAL]
 ]
 ALL += [kind("pixelcnn", "logistic-mixture"), kind("gated", "gaussian")]  # trained on boxes alone
-ALL += [kind("multiscale", "logistic-mixture", inner="pixelcnn", masks="mixed")]
+ALL += [kind("multiscale", "logistic-mixture", inner=inner, masks="mixed") for inner in ("pixelcnn", "contour")]
 QUICK = ("logistic-mixture", "categorical")  # one that couples the colors, one that does not
 MASKED = [
     pytest.param(options, id=name_of(options), marks=[] if options["likelihood"] in QUICK else pytest.mark.slow)

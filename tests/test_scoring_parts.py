@@ -14,7 +14,7 @@ from inpaint.dataset import Photos, binarized
 from inpaint.evaluation import caption_figures, scoring
 from inpaint.evaluation.caption_figures import CaptionOptions
 from inpaint.evaluation.figures import evaluate
-from inpaint.evaluation.lending import lend, shared_words, some_of_others, unlike
+from inpaint.evaluation.lending import lend, shared_words, some_of_others, unlike, words_of
 from inpaint.evaluation.word_gain import comparisons_note, word_gains
 
 
@@ -204,7 +204,8 @@ def test_an_unlike_caption_shares_the_least_shared_words_then_is_the_first_image
     assert unlike(["a dog runs", "a dog sits", "two cats sit", "a cat"], [0, 1, 2, 3]).tolist() == [2, 2, 0, 2]
     # clipped precision: the share of the other's words that one's own caption has too
     assert unlike(["a b c d", "a", "a b x y z w"], [0]).tolist() == [2]
-    assert shared_words("a b c d", "a a x") == 1 / 3 and shared_words("A, b", "a , x y") == 1 / 2
+    assert shared_words(words_of("a b c d"), words_of("a a x")) == 1 / 3
+    assert shared_words(words_of("A, b"), words_of("a , x y")) == 1 / 2
     assert unlike(["a b", "x", "y"], [0]).tolist() == [1]
 
 

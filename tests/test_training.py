@@ -237,6 +237,22 @@ def test_a_model_without_captions_goes_on_where_it_stood_with_the_map_in_its_lay
             assert not torch.equal(model.params(border, ["a dog"]), before)
 
 
+@pytest.mark.parametrize(
+    "options", [{"head_layers": 0}, {"tower": "none"}, {"caption_injection": "all"}], ids=lambda options: [*options][0]
+)
+def test_a_decoder_without_captions_goes_on_where_it_stood_whatever_reads_them(options, tmp_path):
+    kind = {"decoder": "gated", "likelihood": "logistic-mixture", "size": "xs"}
+    shared = {name: value for name, value in options.items() if name != "caption_injection"}
+    deaf = save_fresh(tmp_path / "deaf.pt", use_captions=False, **kind, **shared)
+    model = models.build(**kind, **options).eval()
+    checkpoints.take_over(model, tmp_path / "deaf.pt")
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    border, center = images, images[:, :, 16:48, 16:48].contiguous()
+    with torch.no_grad():
+        found = model.params(border, ["a dog"], center=center)
+        torch.testing.assert_close(found, deaf.params(border, center=center), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("decoder", ["pixelcnn", "rowlstm"])
 def test_a_model_with_more_blocks_goes_on_where_it_stood(decoder, tmp_path):
     options = {"decoder": decoder, "likelihood": "logistic-mixture", "use_captions": False}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import time
 from contextlib import closing
@@ -250,3 +251,15 @@ def test_a_full_dev_shm_stops_no_training(demo_file, tmp_path):
     if done.returncode in (1, 77) and not is_one_line(done):
         pytest.skip("no name space of its own here")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_photos_that_can_no_longer_be_read_end_the_run_in_one_line_saved_first(workers, demo_file, tmp_path):
+    data, folder = tmp_path / "demo.h5", tmp_path / "run"
+    shutil.copy(demo_file, data)
+    process = started(command(data, folder, *LONG, "--checkpoint-every", "2", "--workers", str(workers)))
+    wait_until((folder / "last.pt").exists, process)
+    os.truncate(data, 100_000)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1 and errors.startswith("error: ") and errors.count("\n") == 1, errors
+    assert str(data) in errors and f"saved at step {step_of(folder)}" in errors

@@ -17,6 +17,7 @@ import inpaint
 from data_prep.errors import InputError
 from inpaint import checkpoints, hub
 from inpaint.__main__ import main as command
+from inpaint.evaluation.sides import chosen_on
 from inpaint.exporting import export
 from inpaint.weights_file import SHIPPED
 
@@ -186,6 +187,27 @@ def test_weights_of_the_package_have_names_which_a_file_of_that_name_takes_over(
         inpaint.load("photos")
     with pytest.raises(InputError, match="nothing: "):
         inpaint.load("nothing")
+
+
+def test_a_folder_of_that_name_does_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert checkpoints.read("photos").sha256 == checkpoints.read(SHIPPED).sha256
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_only_an_exported_best_pt_was_chosen_on_val(run, chosen, tmp_path):
+    saved = dict(checkpoints.read(run[0]))
+    saved["progress"] = {**saved["progress"], "best": 12.0}
+    saved["weights"] = {} if chosen else saved["averaged"]  # to go on from: of a last.pt
+    checkpoints.save(tmp_path / "run.pt", saved)
+    export(tmp_path / "run.pt", tmp_path / "x.safetensors")
+    info = types.SimpleNamespace(splits={"val": types.SimpleNamespace(sha256="0")})
+    photos = types.SimpleNamespace(split="val", info=info)
+    for name in ("run.pt", "x.safetensors"):
+        found = checkpoints.read(tmp_path / name)
+        found["provenance"] = {}
+        assert chosen_on(found, photos) is chosen
 
 
 def test_contour_comes_with_the_package_takes_sets_of_captions_and_gives_a_mean():

@@ -135,17 +135,13 @@ def unlike(captions, indices, seed=0, candidates=8):
         drawn = np.random.default_rng([seed, i]).choice(pool, size=candidates) if len(pool) > candidates else pool
         others = [int(other) for other in drawn if words[other] != words[i]]
         others = others or [other for other in few if words[other] != words[i]]
-        return min(others, key=lambda other: (_shared(words[i], words[other]), other), default=-1)
+        return min(others, key=lambda other: (shared_words(words[i], words[other]), other), default=-1)
 
     return np.array([choose(int(i)) if captions[i] else -1 for i in indices], np.int64)
 
 
-def shared_words(caption, other):
-    """Share of the words of `other` that are in `caption`, 0 to 1: BLEU's clipped unigram precision."""
-    return _shared(words_of(caption), words_of(other))
-
-
-def _shared(reference, hypothesis):
+def shared_words(reference, hypothesis):
+    """Share of the words of `hypothesis` that are in `reference`, 0 to 1: BLEU's clipped unigram precision."""
     from nltk.translate.bleu_score import modified_precision  # here: importing nltk takes a while
 
     return float(modified_precision([reference], hypothesis, 1))

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from data_prep.errors import ENDING, signals_held
+from data_prep.errors import ENDING, InputError, signals_held
 from inpaint.training.batches import Batch, Batches, joined
 
 PATIENCE = 40  # seconds without a byte from a worker, which prepares at most batches.PART images at a time
@@ -157,7 +157,7 @@ def _work(batches: Batches, steps: Iterator[int], pipe: Connection, unused: list
                     _send(pipe, (more, *arrays))
         except BrokenPipeError:
             raise
-        except (OSError, MemoryError) as error:
+        except (OSError, MemoryError, InputError) as error:
             _send(pipe, f"{getattr(error, 'strerror', None) or error or 'not enough memory'}")
 
 

@@ -177,7 +177,7 @@ class Trainer:
         """The next batch; None, with a reason to stop, if there is none."""
         try:
             return next(feed)
-        except WorkerFailed as error:
+        except (WorkerFailed, InputError) as error:  # or the photos can no longer be read
             self.stop.reason = self.stop.reason or str(error)
             return None
 
