@@ -129,7 +129,8 @@ def build(
 def outputs_of(out) -> list[tuple[Path, Kind]]:
     """Outputs of a build of `out`, for `outputs.check_outputs`: the file and its rejects.csv."""
     out = Path(out)
-    return [(out, DATA), (out.parent / f"{out.stem}.rejects.csv", REJECTS)]
+    name = out.stem if out.suffix == ".h5" else out.name  # a.h5 and a.hdf5 have lists of their own
+    return [(out, DATA), (out.parent / f"{name}.rejects.csv", REJECTS)]
 
 
 def check_photos(outputs, sources: list[Source], overwrite: bool) -> None:

@@ -22,13 +22,14 @@ import argparse
 import os
 
 from data_prep.build import Options, Summary, build, check_photos, outputs_of
+from data_prep.build_arguments import AddCaptions, AddRoot, AddSource, AddSplit, hole_argument, positive, scenes
 from data_prep.h5file import IMAGE_SIZE, LARGEST_IMAGE, SPLITS, valid_hole
 from data_prep.outputs import check_outputs
 from data_prep.photos import NO_SPLIT
 from data_prep.printing import Parser, as_called, printable
 from data_prep.progress import Progress
 from data_prep.recognise import PREVIEW
-from data_prep.sources.demo import COUNTS, MOST_SCENES, TRUTH, read_demo
+from data_prep.sources.demo import COUNTS, TRUTH, read_demo
 from data_prep.version import add_version
 
 SET_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")  # image_sets.SETS
@@ -42,6 +43,8 @@ def main(argv=None, program=None) -> int:
     """
     parser = _parser(program)
     args = parser.parse_args(argv)
+    if args.verify and (args.sources or args.out or args.preview):
+        parser.error("--verify FILE.h5 stands alone: it builds nothing")
     if args.verify:
         from data_prep.verify import verify
 
@@ -65,17 +68,27 @@ def main(argv=None, program=None) -> int:
         truth = TRUTH if all(source["kind"] == "demo" for source in args.sources) else None
         with Progress(unit="img") as progress:
             summary = build(sources, args.out, options, args.workers, truth, progress.set, args.overwrite)
-        print(_report(summary))
+        _print(_report(summary))
         if args.preview:
             from data_prep.preview import preview
 
             preview(args.out, args.preview, args.overwrite)
-            print(printable(f"preview         {args.preview}"))
+            _print(printable(f"preview         {args.preview}"))
     except BrokenPipeError:  # stdout's reader has gone: nothing of the input
         raise
     except OSError as error:
         raise InputError(f"{error.filename or args.out}: {error.strerror or error}") from error
     return 0
+
+
+def _print(text: str) -> None:
+    """Print at once, so that a full disk behind stdout is not taken for the file's."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"standard output: cannot be written: {error.strerror}; all files are") from error
 
 
 def _files_given(sources: list[dict]) -> tuple[list, list]:
@@ -175,100 +188,56 @@ def _parser(program: str | None) -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
     parser = Parser(program or "build_h5.py", description=described, formatter_class=form)
     source = parser.add_argument_group("sources")
-    source.add_argument("--coco", metavar="ROOT", action=_AddSource, help="COCO's layout; zips are read in place")
-    source.add_argument("--ift6266", metavar="ROOT", action=_AddSource, help="the 2017 course's archive")
-    source.add_argument("--folder", metavar="DIR", action=_AddSource, help="photos, each with its captions in NAME.txt")
+    source.add_argument("--coco", metavar="ROOT", action=AddSource, help="COCO's layout; zips are read in place")
+    source.add_argument("--ift6266", metavar="ROOT", action=AddSource, help="the 2017 course's archive")
+    source.add_argument("--folder", metavar="DIR", action=AddSource, help="photos, each with its captions in NAME.txt")
     source.add_argument(
-        "--captions", metavar="FILE", action=_AddCaptions, help="... or in one file: JSON, CSV, TSV and others"
+        "--captions", metavar="FILE", action=AddCaptions, help="... or in one file: JSON, CSV, TSV and others"
     )
     source.add_argument(
-        "--webdataset", metavar="TAR", nargs="+", action=_AddSource, help="shards, folders of them, {00..10}.tar"
+        "--webdataset", metavar="TAR", nargs="+", action=AddSource, help="shards, folders of them, {00..10}.tar"
     )
     source.add_argument(
         "--torchvision",
         metavar="NAME",
         choices=SET_NAMES,
-        action=_AddSource,
+        action=AddSource,
         help=f"{', '.join(SET_NAMES)}, at their own size, classes as captions, from the files",
     )
-    source.add_argument("--root", metavar="DIR", action=_AddRoot, help="... in the folder that torchvision calls root")
-    source.add_argument("--demo", action=_AddSource, nargs=0, help="scenes that the program draws itself")
+    source.add_argument("--root", metavar="DIR", action=AddRoot, help="... in the folder that torchvision calls root")
+    source.add_argument("--demo", action=AddSource, nargs=0, help="scenes that the program draws itself")
     source.add_argument(
-        "--split", choices=SPLITS, dest="next_split", help="put all of the source behind this into one split"
+        "--split",
+        choices=SPLITS,
+        action=AddSplit,
+        dest="next_split",
+        help="put all of the source behind this into one split",
     )
     parser.set_defaults(sources=[])
     add = parser.add_argument
     add("--out", metavar="FILE.h5", type=Path, help="the file to write")
-    add("--workers", metavar="N", type=_positive, default=_cpus(), help="decoding processes (default: %(default)s)")
-    add("--limit", metavar="N", type=_positive, help="at most N images of each split")
+    add("--workers", metavar="N", type=positive, default=_cpus(), help="decoding processes (default: %(default)s)")
+    add("--limit", metavar="N", type=positive, help="at most N images of each split")
     add("--fast-decode", action="store_true", help="let the JPEG decoder shrink first: faster, not exact")
     add("--preview", metavar="GRID.png", type=Path, help="draw border, center and captions of some images")
     add(
         "--image-size",
         metavar="N",
-        type=_positive,
+        type=positive,
         help=f"pixels a side (default: {IMAGE_SIZE}, or --torchvision's own)",
     )
     add(
         "--hole",
         metavar="T,L,H,W",
-        type=_hole,
+        type=hole_argument,
         help="top,left,height,width, or full for the whole image (default: its middle half, 16,16,32,32)",
     )
     add("--seed", metavar="N", type=int, default=0, help="of the demo's scenes (default: %(default)s)")
-    add("--scenes", metavar="N", type=_scenes, default=COUNTS["train"], help="of the demo, to train on (%(default)s)")
+    add("--scenes", metavar="N", type=scenes, default=COUNTS["train"], help="of the demo, to train on (%(default)s)")
     add("--verify", metavar="FILE.h5", type=Path, help="re-hash and check a file; exit code 0 only if it is whole")
     add("--overwrite", action="store_true", help="replace files that this program did not write, but never a source")
     add_version(parser)
     return parser
-
-
-class _AddSource(argparse.Action):
-    """Collects sources of all kinds in the order of the command line."""
-
-    def __call__(self, parser, namespace, value, option_string=None):
-        source = {"kind": self.dest, "path": value, "split": namespace.next_split}
-        namespace.sources, namespace.next_split = [*namespace.sources, source], None
-
-
-class _AddCaptions(argparse.Action):
-    """Sets the captions file of the folder before it."""
-
-    def __call__(self, parser, namespace, value, option_string=None):
-        if not namespace.sources or namespace.sources[-1]["kind"] != "folder":
-            parser.error("--captions FILE must follow the --folder DIR that it belongs to")
-        namespace.sources[-1]["captions"] = value
-
-
-class _AddRoot(argparse.Action):
-    """Sets the folder of the data set before it."""
-
-    def __call__(self, parser, namespace, value, option_string=None):
-        if not namespace.sources or namespace.sources[-1]["kind"] != "torchvision":
-            parser.error("--root DIR must follow the --torchvision NAME that it belongs to")
-        namespace.sources[-1]["root"] = value
-
-
-def _positive(text: str) -> int:
-    if not (text.isdecimal() and len(text) < 19 and int(text)):
-        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not a whole number from 1 on")
-    return int(text)
-
-
-def _scenes(text: str) -> int:
-    scenes = _positive(text)
-    if scenes > MOST_SCENES:
-        raise argparse.ArgumentTypeError(f"{text[:60]!r} is more than {MOST_SCENES:,}")
-    return scenes
-
-
-def _hole(text: str) -> tuple[int, ...] | str:
-    if text == "full":
-        return text
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.isdecimal() and len(part) < 19 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text[:60]!r} is neither top,left,height,width nor full")
-    return tuple(map(int, parts))
 
 
 def _cpus() -> int:

@@ -166,12 +166,18 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _strip_to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
-        grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+        grey, transparent = deep_grey(image)
+        return Image.fromarray(np.where(transparent, 255, (grey + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
+
+
+def deep_grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """A 16-bit grey image's levels, int64 (H, W), and where its transparent level stands, bool (H, W)."""
+    grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+    return grey, grey == image.info.get("transparency", -1)
 
 
 def _centered_square(image: Image.Image) -> Image.Image:

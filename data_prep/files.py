@@ -18,7 +18,7 @@ import stat
 import time
 from pathlib import Path
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, signals_held
 from data_prep.outputs import check_target
 from data_prep.recognise import software
 
@@ -70,15 +70,33 @@ def replacing(path, kind=None, overwrite=False, durable=True):
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
+class Together(contextlib.ExitStack):
+    """Files that belong together: each is written under a hidden name, and all are moved into place at the end of the
+    block, the first one last. If it fails, or a signal ends it, none is."""
+
+    def add(self, path, kind=None, overwrite=False):
+        """The Path to write for `path`; see `replacing`, also for what it raises."""
+        return self.enter_context(replacing(path, kind, overwrite))
+
+    def __exit__(self, *details):
+        with signals_held():
+            return super().__exit__(*details)
+
+
 def write_json(path, value, kind=None, overwrite=False):
     """Write `value` to `path` as indented JSON; NaN and infinity become null.
 
     Raises:
       InputError: see `replacing`, also for `kind` and `overwrite`.
     """
-    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with replacing(path, kind, overwrite) as temporary:
-        temporary.write_text(text.encode("utf-8", "replace").decode(), encoding="utf-8")
+        put_json(temporary, value)
+
+
+def put_json(path, value):
+    """`write_json` for a file that is there, as `replacing` yields it."""
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    path.write_text(text.encode("utf-8", "replace").decode(), encoding="utf-8")
 
 
 def save_png(image, file, kind, icc=None):

@@ -34,6 +34,12 @@ def parse(data: bytes, where: str, first_line: int = 1):
         raise InputError(f"{where}: line {first_line}: {error}") from error
 
 
+def pairs(data: bytes) -> tuple[tuple[str, object], ...]:
+    """The members of a JSON object that `parse` has read, in order, of two with one name both; objects inside become
+    tuples, too."""
+    return json.loads(decoded(data), object_pairs_hook=tuple)
+
+
 def member(value, key: str, kind: type, where: str):
     """`value[key]`, checked to be of type `kind` (int, str, list, dict).
 

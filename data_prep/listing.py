@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from data_prep.names import NOT_READ, TEXTS, is_photo, is_system, not_read, skipped_as
+from data_prep.photos import RESULTS
+from data_prep.recognise import is_result
 
 _LEAD = 64  # bytes that tell a photo from other files
 TABLES = (*TEXTS, ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".token")
@@ -24,7 +26,7 @@ class Listing:
       texts: files that may hold captions.
       tars: archives, compressed or not.
       rejects: (path, reason) of unreadable photos and folders.
-      skipped: number of skipped hidden and system files and folders, by name.
+      skipped: number of skipped hidden and system files and folders, by name, and of this program's own results.
       others: number of all other files.
       twice: (path, path) of links to folders that were read under the second path.
     """
@@ -99,7 +101,9 @@ def _list_folder(root: str, folder: str, found: Listing, links: list[str]) -> No
 
 def _sort_file(file: str, path: str, found: Listing) -> None:
     lower = path.lower()
-    if is_photo(path):
+    if lower.endswith((".png", ".json", ".csv")) and is_result(file):
+        found.skipped[RESULTS] += 1
+    elif is_photo(path):
         found.photos.append(path)
     elif lower.endswith(TABLES):
         found.texts.append(path)

@@ -50,6 +50,11 @@ def split_of_path(path: str) -> str | None:
     return next((split for folder in path.split("/")[:-1] if (split := split_in(folder))), None)
 
 
+def strictest(split: str, other: str | None) -> str:
+    """The one of two splits that a photo of both stays in: test before val before train."""
+    return min(split, other or split, key=("test", "val", "train").index)
+
+
 def clean(name: str) -> str:
     """A name with forward slashes, without blanks around it and without ./ before it."""
     name = re.sub("/{2,}", "/", name.replace("\\", "/").strip())
@@ -94,7 +99,7 @@ _WAYS: tuple[tuple[Callable[[str], str], bool], ...] = (
 SEVERAL, NONE, TAKEN = "several photos have this name", "no such file", "another name is the photo's own"
 
 
-def match(asked: Iterable[str], names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+def match(asked: Iterable[str], names: Iterable[str], any_folder: bool = True) -> tuple[dict[str, str], dict[str, str]]:
     r"""Find the photo that each name means: exact, then Unicode normalised (NFC), then by base name, then case-folded.
 
     A way that finds one photo settles it; one that finds several refuses the name, unless the folders tell which.
@@ -104,17 +109,22 @@ def match(asked: Iterable[str], names: Iterable[str]) -> tuple[dict[str, str], d
 
     Args:
       asked: names as a captions file spells them. names: the photos' own, with forward slashes.
+      any_folder: whether a name with a folder may mean a photo in another one, if no photo lies in the folder named.
     Returns:
       ({asked name: photo's own}, {asked name: why it has none}).
     """
     names = list(dict.fromkeys(names))
+    folders = _folder_ends(names)
     pending, found, refused = list(dict.fromkeys(asked)), {}, {}
     taken: set[str] = set()
     for key, shared in _WAYS:
         table = defaultdict(list)
         for name in names:
             table[key(name)].append(name)
-        claims = {name: _candidates(name, table.get(key(name), []), shared) for name in pending}
+        claims = {
+            name: _candidates(name, table.get(key(name), []), shared, folders if any_folder else None)
+            for name in pending
+        }
         wanted = Counter(own[0] for own in claims.values() if len(own) == 1)  # by how many names
         before = frozenset(taken)
         for name, own in claims.items():
@@ -130,16 +140,26 @@ def match(asked: Iterable[str], names: Iterable[str]) -> tuple[dict[str, str], d
     return found, refused
 
 
-def _candidates(asked: str, photos: list[str], exact: bool) -> list[str]:
-    """Those of the photos that a name may mean: not of another split, and where folders agree, those alone."""
-    if exact:
+def _folder_ends(names: list[str]) -> set[str]:
+    """The folders of some photos, and what is left of each path from any folder on, case-folded."""
+    ends: set[str] = set()
+    for folder in {_nfc(name).rpartition("/")[0].casefold() for name in names}:
+        while folder and folder not in ends:
+            ends.add(folder)
+            folder = folder.partition("/")[2]
+    return ends
+
+
+def _candidates(asked: str, photos: list[str], exact: bool, folders: set[str] | None) -> list[str]:
+    """Those of the photos that a name may mean: those whose folders agree with its; else those of no other split, but
+    none if its folder is one of `folders`, which then lacks the photo, or if folders must agree (None)."""
+    if exact or not photos:
         return photos
     asked, split = _nfc(asked), split_of_path(_nfc(asked))
-    photos = [photo for photo in photos if not split or split_of_path(photo) in (None, split)]
-    if len(photos) > 1 and "/" in asked:
-        ends = [photo for photo in photos if _ends_with(_nfc(photo), asked) or _ends_with(asked, _nfc(photo))]
-        return ends if len(ends) == 1 else photos
-    return photos
+    ends = [photo for photo in photos if _ends_with(_nfc(photo), asked) or _ends_with(asked, _nfc(photo))]
+    if "/" in asked and (len(ends) == 1 or folders is None or asked.rpartition("/")[0].casefold() in folders):
+        return ends
+    return [photo for photo in photos if not split or split_of_path(photo) in (None, split)]
 
 
 def _is_end(asked: str, photo: str) -> bool:

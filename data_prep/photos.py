@@ -72,6 +72,9 @@ class Photo(NamedTuple):
     may_be_test: bool = True
 
 
+RESULTS = "results of this program"
+
+
 @dataclass
 class Source:
     """What reading a source gives.
@@ -83,7 +86,7 @@ class Source:
       orphans: captions whose image the source does not list.
       repaired: captions that hold U+FFFD, put there for NUL or what was not Unicode, or there before.
       lost: how many captions, or texts of captions, were not read, by reason; `lost_first` has the first of each.
-      skipped: hidden and system files passed over, by name.
+      skipped: hidden and system files passed over, by name, and under RESULTS this program's own.
       files: paths of what was read beside the photos, which no output may replace.
       warnings: lines for the user.
       channels: 1 where all its images are grey, else 3.
@@ -141,9 +144,12 @@ class Source:
         lines = []
         for reason, count in self.lost.items():
             lines.append(f"not read        {count:,} captions: {reason} ({self.lost_first[reason]})")
-        if self.skipped:
-            names = some([name for name, _ in self.skipped.most_common()], 6)
-            lines.append(f"passed over     {self.skipped.total():,} hidden or system files and folders: {names}")
+        hidden = Counter({name: count for name, count in self.skipped.items() if name != RESULTS})
+        if hidden:
+            names = some([name for name, _ in hidden.most_common()], 6)
+            lines.append(f"passed over     {hidden.total():,} hidden or system files and folders: {names}")
+        if self.skipped[RESULTS]:
+            lines.append(f"passed over     {self.skipped[RESULTS]:,} {RESULTS}")
         return lines + [f"note            {warning}" for warning in self.warnings]
 
 

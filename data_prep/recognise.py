@@ -136,4 +136,22 @@ EVALUATION = json_kind("figures that evaluate.py wrote", "schema", "checkpoint",
 WEIGHTS = Kind("weights that this program exported", _weights_of)
 FILLED = json_kind("a record that fill wrote", "schema", "photo", "checkpoint_sha256", "samples")
 SCORED = json_kind("a record that score wrote", "schema", "photo", "checkpoint_sha256", "scores")
+RECORDS = (FILLED, SCORED, EVALUATION, CONFIG)
 PREVIEW, GRID, FILL, MAP = png_kind("preview"), png_kind("grid"), png_kind("fill"), png_kind("map")
+
+
+def is_result(path: str | Path) -> bool:
+    """Whether a file in a folder of photos is a result of this program: a PNG, a record or a rejects.csv."""
+    path = Path(path)
+    try:
+        if not path.is_file():
+            return False
+        if path.suffix.lower() == ".png":
+            return (_software_of(path) or "").startswith(f"{PROGRAM} ")
+        if path.suffix.lower() == ".csv":
+            return REJECTS.recognises(path)
+        with open(path, "rb") as file:
+            told = b'"schema"' in (head := file.read(HEAD)) or b'"decoder"' in head
+    except OSError:
+        return False
+    return told and path.suffix.lower() == ".json" and any(kind.recognises(path) for kind in RECORDS)

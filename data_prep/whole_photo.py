@@ -1,7 +1,8 @@
 """A photo at its own size, upright, and the same photo with some of its pixels replaced.
 
 Only the replaced pixels change: depth, transparency, grey and the ICC profile stay as they were. Palettes become RGB,
-CMYK becomes RGB by its profile if it has one, and 16-bit color is read as 8 bits, as Pillow reads it.
+CMYK becomes RGB by its profile if it has one, and 16-bit color is read as 8 bits, as Pillow reads it; so are 16-bit
+greys of which one is transparent.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms
 
-from data_prep.decode import decoded, open_image, to_rgb, upright
+from data_prep.decode import decoded, deep_grey, open_image, to_rgb, upright
 from data_prep.photos import Rejected
 
 KEPT = ("L", "LA", "RGB", "RGBA", "I;16")  # modes that a PNG holds as they are
@@ -94,6 +95,8 @@ def _whole(data: bytes) -> WholePhoto:
     image = upright(image)
     if image.mode == "CMYK":
         image, icc = _from_cmyk(image, icc), None
+    if image.mode == "LAB":
+        icc = None  # it is not of the RGB that the image becomes
     image = _of_kept_mode(image)
     return WholePhoto(image, icc, np.asarray(to_rgb(image)))
 
@@ -101,7 +104,11 @@ def _whole(data: bytes) -> WholePhoto:
 def _of_kept_mode(image: Image.Image) -> Image.Image:
     """The image in the mode of KEPT that holds all of it."""
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return Image.fromarray(np.clip(np.asarray(image).astype(np.int64), 0, 65535).astype(np.uint16))
+        grey, transparent = deep_grey(image)
+        if not transparent.any():
+            return Image.fromarray(grey.astype(np.uint16))
+        alpha = np.where(transparent, 0, 255)
+        return Image.fromarray(np.stack([(grey + 128) // 257, alpha], axis=-1).astype(np.uint8))
     if image.mode in ("RGBA", "LA"):
         return image
     if image.mode in ("PA", "RGBa", "La") or "transparency" in image.info:

@@ -1,13 +1,14 @@
 """Captions of photos to fill: one for all, from a captions file, or from the text beside each photo.
 
 Photos and captions are matched as in a build: names.match for a captions file, pairing.pair for texts beside photos.
+But a captions file may name more photos than are filled: where its names are in several folders, folders must agree.
 """
 
 from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.listing import listing
-from data_prep.names import NONE, match
+from data_prep.names import NONE, clean, match
 from data_prep.pairing import NO_PHOTO, SIDECARS, pair
 from data_prep.photos import Source
 from data_prep.sources.sidecars import beside
@@ -44,7 +45,8 @@ class Captions:
     def _from_file(self, paths, captions_file):
         table = read_captions(captions_file)
         names = {path.absolute().as_posix(): path for path in paths}
-        matched, refused = match(table.captions, names)
+        folders = {folder for name in table.captions if (folder := clean(name).rpartition("/")[0])}
+        matched, refused = match(table.captions, names, any_folder=len(folders) < 2)
         texts = {path: [] for path in paths}
         for name, photo in matched.items():
             texts[names[photo]] += table.captions[name]

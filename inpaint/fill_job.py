@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from PIL import Image
 
-from data_prep.files import replacing, save_png, write_json
-from data_prep.recognise import FILL, FILLED
+from data_prep.files import Together, put_json, save_png
+from data_prep.recognise import FILL, FILLED, GRID
 from inpaint import grid
 from inpaint.fill_inputs import results_of
 from inpaint.ready import Ready, log_likelihood_is
@@ -68,7 +68,7 @@ def unfit(given: Ready, nats: torch.Tensor) -> str | None:
 
 
 def write(job: Job, path: Path, photos: Photos, more: dict[str, Any], each: list[dict[str, Any]]) -> dict[str, Any]:
-    """Write a photo's files, the JSON last, so that it implies the others.
+    """Write a photo's files, all or none.
 
     Args:
       more: what else the record says. each: what else it says of each sample.
@@ -77,10 +77,6 @@ def write(job: Job, path: Path, photos: Photos, more: dict[str, Any], each: list
     """
     facts = job.given.facts
     files, grid_file, json_file = results_of(path, job.out, len(photos.nats))
-    for file, image in zip(files, photos.images, strict=True):
-        with replacing(file, FILL, job.overwrite) as temporary:
-            save_png(image, temporary, "fill", photos.icc)
-    grid.write(grid_file, [photos.row], tuple(facts["hole"]), facts["sample_is_mean"], job.overwrite)
     record = {
         "schema": 1,
         "photo": str(path),
@@ -94,5 +90,10 @@ def write(job: Job, path: Path, photos: Photos, more: dict[str, Any], each: list
             for file, nat, said in zip(files, photos.nats.tolist(), each, strict=True)
         ],
     }
-    write_json(json_file, record, FILLED, job.overwrite)
+    with Together() as results:
+        put_json(results.add(json_file, FILLED, job.overwrite), record)
+        for file, image in zip(files, photos.images, strict=True):
+            save_png(image, results.add(file, FILL, job.overwrite), "fill", photos.icc)
+        picture = grid.draw([photos.row], tuple(facts["hole"]), facts["sample_is_mean"])
+        save_png(picture, results.add(grid_file, GRID, job.overwrite), "grid")
     return record

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.files import replacing, save_png, write_json
+from data_prep.files import Together, put_json, save_png
 from data_prep.outputs import check_outputs
 from data_prep.photos import Rejected, read_file
 from data_prep.recognise import MAP, SCORED
@@ -98,10 +98,14 @@ def score_with(
         "caption": text or None,
         **scores.seen.facts(int(unknown.sum())),
         "log_likelihood_is": log_likelihood_is(given.facts),
-        "maps": _write_maps(results[1:], photo, unknown, scores, overwrite),
+        "maps": _said_of_maps(results[1:], scores),
         "scores": ranked(given, [called(path) for path in (image, *against)], scores, changed),
     }
-    write_json(results[0], record, SCORED, overwrite)
+    with Together() as files:
+        put_json(files.add(results[0], SCORED, overwrite), record)
+        for file, (nats, colors) in zip(results[1:], _maps(scores).values(), strict=False):
+            picture = maps.draw(photo.pixels, unknown, scores.seen, nats, colors)
+            save_png(picture, files.add(file, MAP, overwrite), "map")
     return record
 
 
@@ -127,21 +131,20 @@ def ranked(given: Ready, files: Sequence[str], scores: Scores, changed: Sequence
     return found
 
 
-def _write_maps(
-    files: Sequence[Path], photo: WholePhoto, unknown: np.ndarray, scores: Scores, overwrite: bool
-) -> dict[str, Any] | None:
-    """Write the maps of the photo's own pixels. Returns what the record says of them: each file, and the nats per pixel
-    that have its strongest color."""
+def _maps(scores: Scores) -> dict[str, tuple[np.ndarray, Any]]:
+    """The maps of the photo's own pixels: nats (h, w) and colors of each; none of a model that is no distribution."""
     if scores.surprise is None or scores.entropy is None:
-        return None
+        return {}
+    return {"surprise": (scores.surprise[0], maps.SURPRISE), "entropy": (scores.entropy[0], maps.ENTROPY)}
+
+
+def _said_of_maps(files: Sequence[Path], scores: Scores) -> dict[str, Any] | None:
+    """What the record says of the maps: each one's file, and the nats per pixel that have its strongest color."""
     said = {}
-    values = {"surprise": (scores.surprise[0], maps.SURPRISE), "entropy": (scores.entropy[0], maps.ENTROPY)}
-    for file, (name, (nats, colors)) in zip(files, values.items(), strict=True):
-        with replacing(file, MAP, overwrite) as temporary:
-            save_png(maps.draw(photo.pixels, unknown, scores.seen, nats, colors), temporary, "map")
+    for file, (name, (nats, _)) in zip(files, _maps(scores).items(), strict=False):
         limit = maps.limit_of(nats, scores.seen.drawn.numpy())
         said[name] = {"file": file.name, "strongest_color_at_nats_per_pixel": limit}
-    return said
+    return said or None
 
 
 def _unknown(hole: Hole, image: Path, photo: WholePhoto) -> np.ndarray:

@@ -19,15 +19,14 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-def test_an_earlier_preview_that_is_read_as_a_photo_is_not_replaced(photos, tmp_path):
-    """It is the program's own, but it is a source by now."""
+def test_an_earlier_preview_among_the_photos_is_replaced_and_never_read(photos, tmp_path):
     words = ["--folder", photos, "--out", tmp_path / "x.h5", "--preview", photos / "grid.png", "--workers", 1]
     assert run(*words).returncode == 0
-    before, data = (photos / "grid.png").read_bytes(), (tmp_path / "x.h5").read_bytes()
-    for overwrite in ([], ["--overwrite"]):
-        done = run(*words, *overwrite)
-        assert done.returncode == 2 and "grid.png: would replace" in done.stderr
-    assert (photos / "grid.png").read_bytes() == before and (tmp_path / "x.h5").read_bytes() == data
+    data = (tmp_path / "x.h5").read_bytes()
+    (photos / "grid.png").write_bytes((photos / "grid.png").read_bytes() + b"more")
+    done = run(*words)
+    assert done.returncode == 0 and "passed over     1 results of this program" in done.stdout
+    assert not (photos / "grid.png").read_bytes().endswith(b"more") and (tmp_path / "x.h5").read_bytes() == data
 
 
 def test_build_as_a_function_keeps_to_the_rule(photos, tmp_path):

@@ -30,13 +30,13 @@ def photos(tmp_path):
 def rows(monkeypatch):
     """{NAME: (row, hole, sample_is_mean)} of the grids that fill draws."""
     drawn = {}
-    real = grid.write
+    real = grid.draw
 
-    def write(path, rows, hole, sample_is_mean=False, *others):
-        drawn[path.stem.removesuffix("_grid")] = (rows[0], hole, sample_is_mean)
-        real(path, rows, hole, sample_is_mean, *others)
+    def draw(rows, hole, sample_is_mean=False):
+        drawn[rows[0].caption.removeprefix("the caption of ")] = (rows[0], hole, sample_is_mean)
+        return real(rows, hole, sample_is_mean)
 
-    monkeypatch.setattr(grid, "write", write)
+    monkeypatch.setattr(grid, "draw", draw)
     return drawn
 
 

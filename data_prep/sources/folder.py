@@ -2,8 +2,9 @@
 
 Folders inside are looked through too, links followed. Captions come from `--captions FILE`; without it from the tables
 that lie in the folders under their usual names (metadata.jsonl, captions.txt, results.csv, ...), and for photos that no
-table names from NAME.txt (one a line), NAME.jpg.txt, NAME.caption or NAME.json. A photo's split is what the table says,
-else what a folder above it names as a whole word (train, val, test and their longer forms), else train.
+table names from NAME.txt (one a line), NAME.jpg.txt, NAME.caption or NAME.json. Of two tables that name a photo the
+first has its captions. A photo's split is what the table says, else what a folder above it names as a whole word
+(train, val, test and their longer forms), else train. What this program wrote there is passed over.
 """
 
 import os
@@ -13,11 +14,11 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.listing import Listing, listing
-from data_prep.names import base, match, some, split_of_path
+from data_prep.names import base, match, some, split_of_path, strictest
 from data_prep.pairing import NO_PHOTO, SIDECARS, pair, stem
 from data_prep.photos import NO_SPLIT, Photo, Rejected, Source, hashed_id, locate_file
 from data_prep.sources.sidecars import beside
-from data_prep.sources.tables import LIST_OF_SPLIT, Table, read_captions
+from data_prep.sources.tables import LIST_OF_SPLIT, BrokenTable, Table, read_captions
 
 _USUAL = re.compile(
     r"metadata\.(jsonl|csv)|(captions?|labels|annotations)\.(txt|csv|tsv|jsonl|json)|results(_\d+)?\.(csv|token)"
@@ -111,12 +112,17 @@ def _usual_tables(source: Source, root: Path, inside: Listing) -> tuple[dict, di
         metadata = base(text).lower().startswith("metadata.")
         if not _USUAL.fullmatch(base(text)) or (stem(text).casefold() in stems and not metadata):
             continue
+        if "lemma" in base(text).lower():  # Flickr8k's captions once more, with "dog be run" for "dogs were running"
+            continue
         try:
             table = read_captions(root / text)
-        except InputError:
+        except BrokenTable:
+            raise
+        except InputError as error:
             if metadata:
                 raise
-            continue  # a text like any other, it seems
+            source.warnings.append(f"no table of captions: {error}")  # a text like any other, it seems
+            continue
         folder = text.rpartition("/")[0]
         below = [photo for photo in inside.photos if not folder or photo.startswith(f"{folder}/")]
         relative = {photo[len(folder) + 1 if folder else 0 :]: photo for photo in below}
@@ -127,8 +133,10 @@ def _usual_tables(source: Source, root: Path, inside: Listing) -> tuple[dict, di
         source.warnings.append(f"{text}: captions of {len(own):,} photos")
         used |= {text, *(os.path.relpath(path, root).replace(os.sep, "/") for path in table.files)}
         for name, found in own.items():
-            captions.setdefault(relative[name], []).extend(found)
-        splits.update({relative[name]: split for name, split in own_splits.items()})
+            if captions.setdefault(relative[name], found) is not found:
+                source.lose("of photos that another table names", text, len(found))
+        for name, split in own_splits.items():
+            splits[relative[name]] = strictest(split, splits.get(relative[name]))
     return captions, splits, used
 
 
@@ -143,5 +151,10 @@ def _by_photo(source: Source, photos: list[str], table: Table, where: str) -> tu
         source.orphans += len(table.captions[name])
     for reason, count in table.lost.items():
         source.lose(reason, where, count)
+    for value, count in table.odd_splits.items():
+        source.warnings.append(f"{where}: the split {value!r} of {count:,} photos is none of train, val and test")
     listed, _ = match(table.splits, photos)
-    return captions, {photo: table.splits[name] for name, photo in listed.items()}
+    splits: dict[str, str] = {}
+    for name, photo in listed.items():
+        splits[photo] = strictest(table.splits[name], splits.get(photo))
+    return captions, splits

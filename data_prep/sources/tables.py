@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.jsontext import identifier, member, parse
-from data_prep.names import SPLIT_WORDS, clean
+from data_prep.jsontext import identifier, member, pairs, parse
+from data_prep.names import SPLIT_WORDS, clean, strictest
 from data_prep.regular import read_small
 from data_prep.texts import NotText, decoded, lines
 
@@ -36,12 +36,13 @@ _DELIMITERS = ",\t;|"
 
 @dataclass
 class Table:
-    """What a captions file holds.
+    """What a captions file holds, read as far as it goes.
 
     Attributes:
       captions: by photo name, in file order. splits: by photo name, from a split column or a list beside the file.
       ids: COCO's number by photo name, where Karpathy's file has one.
       lost: number of captions not read, by reason. files: paths of all files read.
+      odd_splits: number of entries by what they have for a split, where that names none.
     """
 
     captions: dict[str, list[str]] = field(default_factory=dict)
@@ -49,18 +50,28 @@ class Table:
     ids: dict[str, int] = field(default_factory=dict)
     lost: Counter = field(default_factory=Counter)
     files: list[str] = field(default_factory=list)
+    odd_splits: Counter = field(default_factory=Counter)
 
-    def add(self, name: str, found: list[str], split: str | None = None) -> None:
+    def add(self, name: str, found: list[str], split: object = None) -> None:
+        """Add captions of a photo; `split` is what its entry has for one. Karpathy's restval is trained on."""
         self.captions.setdefault(name, []).extend(found)
-        if split:
-            self.splits[name] = split
+        word = split.strip().lower() if isinstance(split, str) else ""
+        if named := {**SPLIT_WORDS, "restval": "train"}.get(word):
+            self.splits[name] = strictest(named, self.splits.get(name))
+        elif word:
+            self.odd_splits[word[:60]] += 1
+
+
+class BrokenTable(InputError):
+    """A table of captions that holds some, and then a fault."""
 
 
 def read_captions(path) -> Table:
     """Read a captions file of any of the formats above; its ending and its first line tell which.
 
     Raises:
-      InputError: no such file, another ending, not text, or a malformed line (with its number).
+      InputError: no such file, another ending, not text, or a malformed line (with its number); a BrokenTable if some
+        captions were read before.
     """
     path = Path(path)
     ending = path.suffix.lower()
@@ -68,9 +79,19 @@ def read_captions(path) -> Table:
         raise InputError(f"{path}: captions are read from .jsonl, .csv or .tsv, .json and .txt too")
     data = read_small(path, LARGEST, "captions file")
     table = Table(files=[str(path)])
+    try:
+        _read(table, path, ending, data)
+    except InputError as error:
+        if any(table.captions.values()):
+            raise BrokenTable(str(error)) from error
+        raise
+    return table
+
+
+def _read(table: Table, path: Path, ending: str, data: bytes) -> None:
     if ending == ".json":
-        _read_json(table, parse(data, str(path)), str(path))
-        return table
+        _read_json(table, data, str(path))
+        return
     try:
         text = decoded(data)
     except NotText as error:
@@ -81,7 +102,6 @@ def read_captions(path) -> Table:
         _read_tokens(table, path, text)
     else:
         _read_delimited(table, path, text)
-    return table
 
 
 def captions_in(entry, where: str) -> list[str]:
@@ -120,11 +140,6 @@ def _name_in(entry: dict, where: str) -> str:
     return name
 
 
-def _split_named(value) -> str | None:
-    """The split that a table's own column names; Karpathy's restval is trained on."""
-    return {**SPLIT_WORDS, "restval": "train"}.get(value.strip().lower()) if isinstance(value, str) else None
-
-
 def _read_jsonl(table: Table, path: Path, text: str) -> None:
     for number, line in enumerate(lines(text), 1):
         if not line.strip():
@@ -133,17 +148,18 @@ def _read_jsonl(table: Table, path: Path, text: str) -> None:
         where = f"{path}: line {number}"
         if not isinstance(entry, dict):
             raise InputError(f"{where}: expected an object")
-        table.add(_name_in(entry, where), captions_in(entry, where), _split_named(entry.get("split")))
+        table.add(_name_in(entry, where), captions_in(entry, where), entry.get("split"))
 
 
-def _read_json(table: Table, content, where: str) -> None:
+def _read_json(table: Table, data: bytes, where: str) -> None:
+    content = parse(data, where)
     if isinstance(content, dict) and isinstance(content.get("images"), list):
         if "annotations" in content:
             _read_coco(table, content, where)
         else:
             read_karpathy(table, content, where)
     elif isinstance(content, dict) and "images" not in content:
-        for name, found in content.items():
+        for name, found in pairs(data):  # of two with one name a dict has the last
             found = [found] if isinstance(found, str) else found
             if not isinstance(found, list) or not all(isinstance(caption, str) for caption in found):
                 raise InputError(f"{where}: {name[:60]!r} has neither a caption nor a list of captions")
@@ -153,7 +169,7 @@ def _read_json(table: Table, content, where: str) -> None:
             position = f"{where}: [{number}]"
             if not isinstance(entry, dict):
                 raise InputError(f"{position}: expected an object")
-            table.add(_name_in(entry, position), captions_in(entry, position), _split_named(entry.get("split")))
+            table.add(_name_in(entry, position), captions_in(entry, position), entry.get("split"))
     else:
         raise InputError(f"{where}: neither COCO's captions, nor Karpathy's, nor a list or object of captions")
 
@@ -167,7 +183,7 @@ def read_karpathy(table: Table, content: dict, where: str) -> None:
         sentences = member(entry, "sentences", list, position)
         captions = [member(sentence, "raw", str, f"{position}.sentences") for sentence in sentences]
         name = f"{folder}/{name}" if isinstance(folder, str) and folder else name
-        table.add(name, captions, _split_named(entry.get("split")))
+        table.add(name, captions, entry.get("split"))
         if isinstance(entry.get("cocoid"), int):
             table.ids[name] = entry["cocoid"]
 
@@ -206,7 +222,8 @@ def _read_tokens(table: Table, path: Path, text: str) -> None:
             except NotText as error:
                 raise InputError(f"{beside}: {error}") from error
             split = SPLIT_WORDS[listed[1].lower()]
-            table.splits.update({clean(name): split for name in names if name.strip()})
+            for name in map(clean, filter(str.strip, names)):
+                table.splits[name] = strictest(split, table.splits.get(name))
             table.files.append(str(beside))
 
 
@@ -216,7 +233,10 @@ def _read_delimited(table: Table, path: Path, text: str) -> None:
     delimiter, columns = _header(path, text)
     file_column, caption_columns, split_column = columns
     quoting = csv.QUOTE_NONE if delimiter == "|" or path.suffix.lower() == ".tsv" else csv.QUOTE_MINIMAL
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter, quoting=quoting)
+    blanks = path.suffix.lower() == ".csv"  # before a quote they are nobody's; of Kaggle's .txt they are the caption's
+    rows = csv.reader(
+        io.StringIO(text, newline=""), strict=True, delimiter=delimiter, quoting=quoting, skipinitialspace=blanks
+    )
     try:
         width = len(next(rows))
         for row in rows:
@@ -231,7 +251,7 @@ def _read_delimited(table: Table, path: Path, text: str) -> None:
                 table.lost["a line without all its columns"] += 1  # Flickr30k's results.csv has one
                 continue
             found = [caption for column in caption_columns for caption in _cell(row[column])]
-            split = _split_named(row[split_column]) if split_column is not None else None
+            split = row[split_column] if split_column is not None else None
             table.add(row[file_column].strip() if delimiter == "|" else row[file_column], found, split)
     except csv.Error as error:
         raise InputError(f"{path}: line {rows.line_num}: {error}") from error

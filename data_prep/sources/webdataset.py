@@ -46,11 +46,14 @@ def read_webdataset(paths: list) -> Source:
       InputError: a shard is missing, compressed, truncated or damaged (with the position in bytes).
     """
     source = Source(label="")
-    shards = [shard for path in paths for shard in _shards(os.fspath(path))]
+    given = [shard for path in paths for shard in _shards(os.fspath(path))]
+    shards = list({os.path.realpath(path): (path, inside) for path, inside in reversed(given)}.values())[::-1]
+    if len(shards) < len(given):
+        source.warnings.append(f"{len(given) - len(shards):,} shards are given more than once, and read once")
     silent = []
-    for path, inside in shards:
+    for (path, inside), name in zip(shards, _labels([path for path, _ in shards]), strict=True):
         split = split_of_path(inside) or split_in(base(inside))
-        if not _read_shard(source, path, split):
+        if not _read_shard(source, path, name, split):
             silent.append(inside)
         source.files.append(path)
     names = [os.path.basename(path) for path, _ in shards]
@@ -60,6 +63,18 @@ def read_webdataset(paths: list) -> Source:
     if silent:
         source.warnings.append(f"{len(silent):,} shards {NO_SPLIT}, so their photos are in train: {some(silent)}")
     return source
+
+
+def _labels(paths: list[str]) -> list[str]:
+    """What photos' names begin with: the tar's own name, and as many folders as tell it from the others."""
+    parts = [os.path.abspath(path).split(os.sep)[::-1] for path in paths]
+    depths = [1] * len(parts)
+    while True:
+        labels = ["/".join(own[:depth][::-1]) for own, depth in zip(parts, depths, strict=True)]
+        count = Counter(labels)
+        if len(count) == len(labels):
+            return labels
+        depths = [depth + (count[label] > 1) for depth, label in zip(depths, labels, strict=True)]
 
 
 def _shards(given: str) -> list[tuple[str, str]]:
@@ -98,9 +113,9 @@ def _expanded(pattern: str) -> list[str]:
     return expanded
 
 
-def _read_shard(source: Source, path: str, split: str | None) -> bool:
-    """Add a shard's samples. Returns whether it, or each of its folders, names a split."""
-    shard, named = os.path.basename(path), True
+def _read_shard(source: Source, path: str, shard: str, split: str | None) -> bool:
+    """Add a shard's samples, by names below `shard`. Returns whether it, or each of its folders, names a split."""
+    named = True
     with open_shard(path) as file:
         for segment in members(path, file):  # more than one where tars were put end to end
             content = _content(source, path, segment, os.fstat(file.fileno()).st_mtime_ns)
