@@ -7,6 +7,7 @@ EXIF make unreadable is decoded without them. Whatever is wrong with a photo bec
 reason.
 """
 
+import contextlib
 import io
 import warnings
 from collections.abc import Callable
@@ -57,7 +58,9 @@ def decoded(data: bytes, read: Callable[[bytes], Result]) -> Result:
         try:
             return _judged(data, read)
         except Rejected as rejected:
-            bare = without_metadata(data) if rejected.damaged else None
+            bare = None
+            with contextlib.suppress(Exception):  # of a file that is no such file inside
+                bare = without_metadata(data) if rejected.damaged else None
             if bare is None:
                 raise
             try:

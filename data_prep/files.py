@@ -50,37 +50,79 @@ def replacing(path, kind=None, overwrite=False, durable=True):
     """
     path = Path(path)
     check_target(path, kind, overwrite)
-    with contextlib.ExitStack() as undo:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(path.parent)
-            temporary, descriptor = _created(path)
-            undo.callback(os.close, descriptor)
-            undo.callback(_remove, temporary)
-            yield temporary
-            if not os.path.samestat(os.lstat(temporary), os.fstat(descriptor)):
-                raise InputError(f"{temporary}: another file was put there while it was written")
-            if durable:
-                os.fsync(descriptor)
-            check_target(path, kind, overwrite)
-            os.replace(temporary, path)
-            if durable:
-                _sync_folder(path.parent)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with contextlib.ExitStack() as undo, _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        temporary, descriptor = _created(path)
+        undo.callback(os.close, descriptor)
+        undo.callback(_remove, temporary)
+        yield temporary
+        if not os.path.samestat(os.lstat(temporary), os.fstat(descriptor)):
+            raise InputError(f"{temporary}: another file was put there while it was written")
+        if durable:
+            os.fsync(descriptor)
+        check_target(path, kind, overwrite)
+        os.replace(temporary, path)
+        if durable:
+            _sync_folder(path.parent)
 
 
-class Together(contextlib.ExitStack):
-    """Files that belong together: each is written under a hidden name, and all are moved into place at the end of the
-    block, the first one last. If it fails, or a signal ends it, none is."""
+class Together:
+    """Files that belong together: each is written under a hidden name, and at the end of the block all are moved into
+    place, the first one last. If the block fails, a signal ends it or one of them cannot be synced, none is."""
+
+    def __init__(self):
+        self._files = []
 
     def add(self, path, kind=None, overwrite=False):
         """The Path to write for `path`; see `replacing`, also for what it raises."""
-        return self.enter_context(replacing(path, kind, overwrite))
+        path = Path(path)
+        check_target(path, kind, overwrite)
+        with _told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path.parent)
+            temporary, descriptor = _created(path)
+            status = os.fstat(descriptor)
+            os.close(descriptor)
+        self._files.append((path, temporary, status, kind, overwrite))
+        return temporary
 
-    def __exit__(self, *details):
-        with signals_held():
-            return super().__exit__(*details)
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exception, error, traceback):
+        try:
+            if isinstance(error, OSError) and self._files:
+                with _told(self._files[-1][0]):
+                    raise error
+            if error is None:
+                with signals_held():
+                    self._move()
+        finally:
+            for _, temporary, *_ in self._files:
+                _remove(temporary)
+
+    def _move(self):
+        for path, temporary, status, kind, overwrite in self._files:
+            with _told(path), open(temporary, "rb") as file:
+                if not os.path.samestat(os.fstat(file.fileno()), status):
+                    raise InputError(f"{temporary}: another file was put there while it was written")
+                os.fsync(file.fileno())
+            check_target(path, kind, overwrite)
+        for path, temporary, *_ in reversed(self._files):
+            with _told(path):
+                os.replace(temporary, path)
+        for folder in {path.parent for path, *_ in self._files}:
+            _sync_folder(folder)
+
+
+@contextlib.contextmanager
+def _told(path):
+    """What goes wrong with a file, as InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def write_json(path, value, kind=None, overwrite=False):

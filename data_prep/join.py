@@ -1,12 +1,14 @@
 """Join several sources: splits are concatenated, each photo is in one split and has a unique number."""
 
 import hashlib
+import re
 from dataclasses import replace
 
 from data_prep.names import base
 from data_prep.photos import Photo, Rejected, Source, hashed_id, read_bytes
 
 TEST_SHARE = 10  # one in ten training images becomes a test image where no source has a test split
+_OF_COCO = re.compile(r"(COCO_\w+_)?\d{12}\.\w+")  # a name that carries its number
 FIRST = ("test", "val", "train")  # a photo that is in two splits stays in the first of these
 
 
@@ -19,7 +21,7 @@ def join(sources: list[Source], limit: int | None = None) -> Source:
     sources = [replace(source, photos=dict(source.photos), rejects=list(source.rejects)) for source in sources]
     _once_by_id(sources)
     again = _number_apart(sources)
-    joined = Source(label=" + ".join(source.label for source in sources))
+    joined = Source(label=" + ".join(source.label for source in sources).encode("utf-8", "replace").decode())
     for source in sources:
         joined.add(source)
     joined.channels = max(source.channels for source in sources)
@@ -67,9 +69,9 @@ def _once_by_id(sources: list[Source]) -> None:
 
 def _same(photo: Photo, other: Photo) -> bool:
     """Whether two photos of one id are the same. COCO's names carry the id; other sets may number each file from 1, and
-    are told apart by name and content."""
+    are told apart by content."""
     names = base(photo.file_name), base(other.file_name)
-    if names[0] == names[1] or any(str(photo.image_id) == _digits(name) for name in names):
+    if all(_OF_COCO.fullmatch(name) and str(photo.image_id) == _digits(name) for name in names):
         return True
     try:
         return photo.where.size == other.where.size and read_bytes(photo.where) == read_bytes(other.where)

@@ -67,7 +67,7 @@ def _webp(data: bytes) -> bytes:
     while position + 8 <= len(data):
         kind, (length,) = data[position : position + 4], struct.unpack("<I", data[position + 4 : position + 8])
         chunk = data[position : position + 8 + length + length % 2]
-        if kind == b"VP8X" and length >= 1:
+        if kind == b"VP8X" and len(chunk) > 8:
             chunk = chunk[:8] + bytes([chunk[8] & ~0x2C]) + chunk[9:]
         if kind not in (b"EXIF", b"XMP ", b"ICCP"):
             kept.append(chunk)

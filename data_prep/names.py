@@ -6,7 +6,8 @@ Every reader asks here, so that one list of endings and one way to match a name 
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 PHOTOS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
@@ -114,17 +115,17 @@ def match(asked: Iterable[str], names: Iterable[str], any_folder: bool = True) -
       ({asked name: photo's own}, {asked name: why it has none}).
     """
     names = list(dict.fromkeys(names))
-    folders = _folder_ends(names)
+    paths = _Paths(names)
     pending, found, refused = list(dict.fromkeys(asked)), {}, {}
     taken: set[str] = set()
     for key, shared in _WAYS:
         table = defaultdict(list)
         for name in names:
             table[key(name)].append(name)
-        claims = {
-            name: _candidates(name, table.get(key(name), []), shared, folders if any_folder else None)
-            for name in pending
-        }
+        claims = {}
+        for name in pending:
+            own = table.get(key(name), [])
+            claims[name] = own if shared else _candidates(name, own, key, paths, any_folder)
         wanted = Counter(own[0] for own in claims.values() if len(own) == 1)  # by how many names
         before = frozenset(taken)
         for name, own in claims.items():
@@ -140,32 +141,59 @@ def match(asked: Iterable[str], names: Iterable[str], any_folder: bool = True) -
     return found, refused
 
 
-def _folder_ends(names: list[str]) -> set[str]:
-    """The folders of some photos, and what is left of each path from any folder on, case-folded."""
-    ends: set[str] = set()
-    for folder in {_nfc(name).rpartition("/")[0].casefold() for name in names}:
-        while folder and folder not in ends:
-            ends.add(folder)
-            folder = folder.partition("/")[2]
-    return ends
+class _Paths:
+    """Photos by their whole paths and by what is left of these from any folder on; the folders that they lie in."""
+
+    def __init__(self, names: list[str]):
+        self.whole, self.ends = defaultdict(list), defaultdict(list)
+        self.folders: set[str] = set()
+        for name in names:
+            path = _folded(name)
+            self.whole[path].append(name)
+            for end in _ends(path):
+                self.ends[end].append(name)
+        for folder in {path.rpartition("/")[0] for path in self.whole}:
+            self.folders.update(_ends(folder))
+
+    def folder_of(self, asked: str) -> str:
+        """The longest end of a name's folder that photos lie in, case-folded; "" for none."""
+        return next((end for end in _ends(_folded(asked).rpartition("/")[0]) if end in self.folders), "")
+
+    def agreeing(self, asked: str, folder: str) -> list[str]:
+        """Photos whose path ends as the name does, and those that the name ends with, if they lie in `folder`."""
+        path = _folded(asked)
+        last = f"/{folder}" if folder else ""
+        found = list(self.ends.get(path, ()))
+        for end in _ends(path.partition("/")[2]):
+            found += [photo for photo in self.whole.get(end, ()) if f"/{end}".rpartition("/")[0].endswith(last)]
+        return found
 
 
-def _candidates(asked: str, photos: list[str], exact: bool, folders: set[str] | None) -> list[str]:
-    """Those of the photos that a name may mean: those whose folders agree with its; else those of no other split, but
-    none if its folder is one of `folders`, which then lacks the photo, or if folders must agree (None)."""
-    if exact or not photos:
+def _folded(name: str) -> str:
+    return _nfc(name).casefold().lstrip("/")
+
+
+def _ends(path: str) -> Iterator[str]:
+    """A path and what is left of it from each of its folders on; nothing of an empty one."""
+    while path:
+        yield path
+        path = path.partition("/")[2]
+
+
+def _candidates(asked: str, photos: list[str], key: Callable, paths: _Paths, any_folder: bool) -> list[str]:
+    """Those of the photos with a name's `key` that it may mean, two where there are several: those whose folders agree
+    with its; else those of no other split, but none if photos lie in its folder, or if folders must agree."""
+    if not photos:
         return photos
     asked, split = _nfc(asked), split_of_path(_nfc(asked))
-    ends = [photo for photo in photos if _ends_with(_nfc(photo), asked) or _ends_with(asked, _nfc(photo))]
-    if "/" in asked and (len(ends) == 1 or folders is None or asked.rpartition("/")[0].casefold() in folders):
-        return ends
-    return [photo for photo in photos if not split or split_of_path(photo) in (None, split)]
+    folder = paths.folder_of(asked)
+    agreeing = [photo for photo in paths.agreeing(asked, folder) if key(photo) == key(asked)]
+    if "/" in asked and (len(agreeing) == 1 or folder or not any_folder):
+        return agreeing
+    others = (photo for photo in photos if not split or split_of_path(photo) in (None, split))
+    return list(islice(others, 2))
 
 
 def _is_end(asked: str, photo: str) -> bool:
     """Whether a name is the end of a photo's own path, so that both may stand for it: b.jpg of x/b.jpg."""
     return f"/{_nfc(photo)}".endswith(f"/{_nfc(asked)}")
-
-
-def _ends_with(path: str, end: str) -> bool:
-    return f"/{path.casefold()}".endswith(f"/{end.lstrip('/').casefold()}")

@@ -182,7 +182,7 @@ def read_bytes(where: Location) -> bytes:
             if where.kind == "zip":
                 return _read_zip_member(file, where)
             file.seek(where.offset)
-            return file.read(where.size if where.kind == "tar" else MAX_BYTES)
+            return file.read(where.size if where.kind == "tar" else min(MAX_BYTES, where.size + 1))
     except InputError as error:
         raise Rejected(str(error).removeprefix(f"{where.path}: ")) from error
     except OSError as error:

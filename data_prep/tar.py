@@ -85,7 +85,7 @@ def _one_tar(path: str, file, start: int) -> tuple[list[Member], int]:
                 tar.members.clear()  # tarfile keeps every header; a shard has tens of thousands
                 found.append(Member(info.name, info.offset_data, info.size, _kind(info), info.linkname))
             end = tar.offset
-    except (tarfile.TarError, EOFError, ValueError, IndexError, ArithmeticError, MemoryError) as error:
+    except (tarfile.TarError, EOFError, ValueError, IndexError, ArithmeticError, MemoryError, RecursionError) as error:
         later = start and position == start
         reason = "data after the end of the tar" if later else f"not a whole, uncompressed tar ({error})"
         raise InputError(f"{path}: byte {position}: {reason}") from error

@@ -69,7 +69,10 @@ class Zip:
                 for name in _spellings(info):
                     spelt[name].append(info)
         start = {name: f"/{name}".rfind(f"/{folder}/") for name in spelt}
-        below = {name[at + len(folder) + 1 :]: spelt[name] for name, at in start.items() if at >= 0}
+        below: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
+        for name, at in start.items():
+            if at >= 0:
+                below[name[at + len(folder) + 1 :]] += spelt[name]
         known = below or spelt
         matched, refused = match(names, known)
         found = {

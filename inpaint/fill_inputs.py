@@ -1,5 +1,6 @@
 """Inputs of the fill command: which photos, and the names of their results."""
 
+import os
 from pathlib import Path
 
 from data_prep.errors import InputError
@@ -32,7 +33,8 @@ def find_photos(images, out):
             continue
         if not inside and len(rejects) == told:
             rejects.append((argument, "no photos in this folder" if argument.is_dir() else "no such file or folder"))
-        found.update({path.resolve(): path for path in inside if path.resolve() not in found})
+        for path in inside:
+            found.setdefault(os.path.realpath(path), path)  # of a link to itself, too
     paths = list(found.values())
     _check_names(paths)
     return paths, rejects

@@ -86,7 +86,11 @@ def _rows(source: Source, folder: Path, name: str) -> tuple[Path, dict[str, list
     except NotText as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     if path.suffix == ".csv":
-        table = list(csv.reader(io.StringIO(text, newline="")))
+        csv.field_size_limit(2**31 - 1)
+        try:
+            table = list(csv.reader(io.StringIO(text, newline="")))
+        except csv.Error as error:
+            raise InputError(f"{path}: {error}") from error
         head, first, rows = (table[0][1:] if table else []), 2, table[1:]
     else:
         table = [line.split() for line in lines(text)]

@@ -15,7 +15,7 @@ from data_prep.errors import InputError
 from data_prep.h5file import SPLITS
 from data_prep.jsontext import identifier, member, parse
 from data_prep.listing import listing
-from data_prep.names import base, clean, is_system, match, split_in
+from data_prep.names import NONE, base, clean, is_system, match, split_in
 from data_prep.photos import Location, Photo, Rejected, Source, hashed_id, locate_file
 from data_prep.regular import read_small
 from data_prep.sources.tables import TWO_NAMES, Table, read_karpathy
@@ -113,14 +113,22 @@ def _read_set(source: Source, where: str, content, split: str, find: Find) -> No
             known.append(name)
     captions = _captions_of(source, where, content, names)
     found, photos = find([name for _, name in images]), 0
+    files: dict[Location, int | str] = {}  # the first id of each
     for image_id, name in images:
-        if isinstance(found[name], str):
-            source.rejects.append((name, found[name]))
+        location = found[name]
+        if isinstance(location, str):
+            source.rejects.append((name, location))
+        elif (first := files.setdefault(location, image_id)) != image_id:
+            source.rejects.append((name, f"the same file as image id {first}, which has its captions"))
+            captions.setdefault(first, []).extend(captions.pop(image_id, ()))
+    for image_id, name in images:
+        location = found[name]
+        if isinstance(location, str) or files[location] != image_id:
             continue
         photos += image_id in captions
         number = image_id if isinstance(image_id, int) else hashed_id(image_id)
         own = source.captions(captions.get(image_id, ()))
-        source.photos[split].append(Photo(name, number, own, found[name], "id"))
+        source.photos[split].append(Photo(name, number, own, location, "id"))
     if content["annotations"] and not photos:
         raise InputError(f"{where}: none of its captions is of a photo that is there")
 
@@ -170,22 +178,28 @@ def _in_folder(folder: Path, names: list[str], source: Source) -> dict[str, Loca
     for name in names:
         leads_out = os.path.isabs(name) or ".." in clean(name).split("/")
         try:
-            found[name] = "its name leads out of the folder" if leads_out else locate_file(f"{folder}{os.sep}{name}")
+            found[name] = (
+                "its name leads out of the folder"
+                if leads_out
+                else locate_file(os.path.normpath(f"{folder}{os.sep}{name}"))
+            )
         except Rejected as reason:
             found[name] = str(reason)
     missing = [name for name, location in found.items() if isinstance(location, str)]
     inside = listing(folder)
     if missing:
-        used = {name for name, location in found.items() if not isinstance(location, str)}
-        others = [photo for photo in inside.photos if photo not in used]
-        matched, _ = match(missing, others)
-        for name, photo in matched.items():
+        matched, refused = match(names, inside.photos)  # also of those found: their folders are there
+        for name in missing:
             try:
-                found[name] = locate_file(str(folder / photo))
+                found[name] = locate_file(str(folder / matched[name])) if name in matched else found[name]
             except Rejected as reason:
                 found[name] = str(reason)
+            if refused.get(name, NONE) != NONE:
+                found[name] = refused[name]
     read = {location.path for location in found.values() if not isinstance(location, str)}
-    _tell_unlisted(source, folder, [photo for photo in inside.photos if f"{folder}{os.sep}{photo}" not in read])
+    _tell_unlisted(
+        source, folder, [photo for photo in inside.photos if os.path.normpath(f"{folder}{os.sep}{photo}") not in read]
+    )
     return found
 
 
@@ -201,6 +215,12 @@ def _read_karpathy(source: Source, root: Path) -> list[str]:
     read_karpathy(table, content, str(path))
     source.files.append(str(path))
     found = _in_folder(root, list(table.captions), source)
+    files: dict[Location, str] = {}  # the first name of each
+    for name in table.captions:
+        location = found[name]
+        if not isinstance(location, str) and (first := files.setdefault(location, name)) != name:
+            table.captions[first] = [*table.captions[first], *table.captions[name]]
+            found[name] = f"the same file as {first}, which has its captions"
     for name, captions in table.captions.items():
         if isinstance(found[name], str):
             source.rejects.append((name, found[name]))

@@ -9,16 +9,18 @@ first has its captions. A photo's split is what the table says, else what a fold
 
 import os
 import re
+from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.listing import Listing, listing
-from data_prep.names import base, match, some, split_of_path, strictest
+from data_prep.names import NONE, base, match, some, split_of_path, strictest
 from data_prep.pairing import NO_PHOTO, SIDECARS, pair, stem
 from data_prep.photos import NO_SPLIT, Photo, Rejected, Source, hashed_id, locate_file
 from data_prep.sources.sidecars import beside
 from data_prep.sources.tables import LIST_OF_SPLIT, BrokenTable, Table, read_captions
+from data_prep.texts import is_blank
 
 _USUAL = re.compile(
     r"metadata\.(jsonl|csv)|(captions?|labels|annotations)\.(txt|csv|tsv|jsonl|json)|results(_\d+)?\.(csv|token)"
@@ -84,6 +86,10 @@ def _captions(
         captions, splits = _by_photo(source, inside.photos, table, str(captions_file))
         if not captions:
             raise InputError(f"{captions_file}: none of its names is a photo in {root}")
+        beside_photos = pair(inside.photos, [text for text in inside.texts if text.lower().endswith(SIDECARS)]).own
+        if beside_photos:
+            first = next(iter(beside_photos.values()))[0]
+            source.warnings.append(f"{len(beside_photos):,} photos have texts beside them, not read: {first}")
         return captions, splits
     captions, splits, used = _usual_tables(source, root, inside)
     texts = [text for text in inside.texts if text not in used and not LIST_OF_SPLIT.fullmatch(base(text))]
@@ -124,10 +130,12 @@ def _usual_tables(source: Source, root: Path, inside: Listing) -> tuple[dict, di
             source.warnings.append(f"no table of captions: {error}")  # a text like any other, it seems
             continue
         folder = text.rpartition("/")[0]
-        below = [photo for photo in inside.photos if not folder or photo.startswith(f"{folder}/")]
+        below = _below(inside.photos, folder)
         relative = {photo[len(folder) + 1 if folder else 0 :]: photo for photo in below}
         own, own_splits = _by_photo(source, list(relative), table, text)
-        if not own and metadata:
+        named = bool(own)
+        own = {name: found for name, found in own.items() if not all(map(is_blank, found))}
+        if not named and metadata:
             raise InputError(f"{root / text}: none of its names is a photo in this folder")
         source.files += table.files
         source.warnings.append(f"{text}: captions of {len(own):,} photos")
@@ -138,6 +146,14 @@ def _usual_tables(source: Source, root: Path, inside: Listing) -> tuple[dict, di
         for name, split in own_splits.items():
             splits[relative[name]] = strictest(split, splits.get(relative[name]))
     return captions, splits, used
+
+
+def _below(photos: list[str], folder: str) -> list[str]:
+    """Those of some sorted photos that lie in a folder or below it."""
+    if not folder:
+        return photos
+    after = chr(ord("/") + 1)  # the first that sorts behind all of folder/...
+    return photos[bisect_left(photos, f"{folder}/") : bisect_left(photos, f"{folder}{after}")]
 
 
 def _by_photo(source: Source, photos: list[str], table: Table, where: str) -> tuple[dict, dict]:
@@ -153,7 +169,10 @@ def _by_photo(source: Source, photos: list[str], table: Table, where: str) -> tu
         source.lose(reason, where, count)
     for value, count in table.odd_splits.items():
         source.warnings.append(f"{where}: the split {value!r} of {count:,} photos is none of train, val and test")
-    listed, _ = match(table.splits, photos)
+    listed, doubtful = match(table.splits, photos)
+    odd = [f"{name}: {reason}" for name, reason in doubtful.items() if reason != NONE and name not in refused]
+    if odd:
+        source.warnings.append(f"{where}: the splits of {len(odd):,} names are not used: {odd[0]}")
     splits: dict[str, str] = {}
     for name, photo in listed.items():
         splits[photo] = strictest(table.splits[name], splits.get(photo))

@@ -5,6 +5,7 @@ is somebody else's file, so restricted_pickle.py reads it.
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from data_prep.errors import InputError
@@ -36,6 +37,7 @@ def read_ift6266(root) -> Source:
         raise InputError(f"{root}: neither {' nor '.join(FOLDERS.values())}")
     photos = {split: _photos(source, folder) for split, folder in folders.items()}
     names = [f"{FOLDERS[split]}/{stem(name)}" for split, listed in photos.items() for name in listed]
+    twice = {name for name, count in Counter(names).items() if count > 1}
     found, refused = match(captions, names)
     own = {photo: key for key, photo in found.items()}
     for key, reason in refused.items():
@@ -50,6 +52,9 @@ def read_ift6266(root) -> Source:
                 source.rejects.append((name, str(reason)))
                 continue
             texts = captions[own[key]] if (key := f"{FOLDERS[split]}/{stem(name)}") in own else ()
+            if texts and key in twice:
+                source.lose("of a name that two photos have", name, len(texts))
+                texts = ()
             source.photos[split].append(Photo(name, _number(name), source.captions(texts), location))
     if captions and not found:
         raise InputError(f"{path}: none of its names is a photo in {root}")

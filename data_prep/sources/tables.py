@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.jsontext import identifier, member, pairs, parse
+from data_prep.jsontext import INT64, identifier, member, pairs, parse
 from data_prep.names import SPLIT_WORDS, clean, strictest
 from data_prep.regular import read_small
 from data_prep.texts import NotText, decoded, lines
@@ -26,7 +26,7 @@ FILE_KEYS = (
     *("img", "image_file", "img_path", "photo"),
 )
 CAPTION_KEYS = ("caption", "captions", "text", "sentence", "comment", "raw", "sentences", "texts", "description")
-_NUMBERED = re.compile(r"(?:caption|text|sentence|comment|raw|description)s?[ _-]?(\d+)")
+_NUMBERED = re.compile(r"(?:caption|text|sentence|comment|raw|description)s?[ _-]?(\d{1,9})")
 _TOKEN = re.compile(r"(\S.*)#(\d+)\t(.*)")
 LIST_OF_SPLIT = re.compile(r".*(?:^|[._-])(train|dev|val|test)images\.txt", re.IGNORECASE)
 LARGEST = 2**29  # bytes of a captions file
@@ -184,7 +184,7 @@ def read_karpathy(table: Table, content: dict, where: str) -> None:
         captions = [member(sentence, "raw", str, f"{position}.sentences") for sentence in sentences]
         name = f"{folder}/{name}" if isinstance(folder, str) and folder else name
         table.add(name, captions, entry.get("split"))
-        if isinstance(entry.get("cocoid"), int):
+        if type(entry.get("cocoid")) is int and entry["cocoid"] in INT64:
             table.ids[name] = entry["cocoid"]
 
 
@@ -261,7 +261,7 @@ def _header(path: Path, text: str) -> tuple[str, tuple[int, list[int], int | Non
     """The delimiter, and which columns hold the name, the captions and the split."""
     sample = text[: 1 << 16]
     try:
-        guessed = csv.Sniffer().sniff(sample, _DELIMITERS).delimiter
+        guessed = csv.Sniffer().sniff(sample[: 1 << 13], _DELIMITERS).delimiter  # of more it may take seconds
     except csv.Error:
         guessed = ","
     first = "\t" if path.suffix.lower() == ".tsv" else guessed

@@ -46,7 +46,7 @@ def read_webdataset(paths: list) -> Source:
       InputError: a shard is missing, compressed, truncated or damaged (with the position in bytes).
     """
     source = Source(label="")
-    given = [shard for path in paths for shard in _shards(os.fspath(path))]
+    given = [shard for path in paths for shard in _shards(source, os.fspath(path))]
     shards = list({os.path.realpath(path): (path, inside) for path, inside in reversed(given)}.values())[::-1]
     if len(shards) < len(given):
         source.warnings.append(f"{len(given) - len(shards):,} shards are given more than once, and read once")
@@ -69,21 +69,23 @@ def _labels(paths: list[str]) -> list[str]:
     """What photos' names begin with: the tar's own name, and as many folders as tell it from the others."""
     parts = [os.path.abspath(path).split(os.sep)[::-1] for path in paths]
     depths = [1] * len(parts)
-    while True:
+    for _ in range(max(map(len, parts), default=0)):
         labels = ["/".join(own[:depth][::-1]) for own, depth in zip(parts, depths, strict=True)]
         count = Counter(labels)
         if len(count) == len(labels):
             return labels
         depths = [depth + (count[label] > 1) for depth, label in zip(depths, labels, strict=True)]
+    return [os.path.realpath(path) for path in paths]  # a/../x.tar and x.tar, of a link a to another folder
 
 
-def _shards(given: str) -> list[tuple[str, str]]:
+def _shards(source: Source, given: str) -> list[tuple[str, str]]:
     """(path, path below the folder that was given, or the tar's name) of each shard that an argument means."""
     if os.path.isdir(given):
-        tars = listing(given).tars
-        if not tars:
+        inside = listing(given)
+        source.rejects += [(name, reason) for name, reason in inside.rejects if name.endswith(("/", ".tar"))]
+        if not inside.tars:
             raise InputError(f"{given}: no .tar in this folder")
-        return [(os.path.join(given, tar), tar) for tar in tars]
+        return [(os.path.join(given, tar), tar) for tar in inside.tars]
     if os.path.exists(given) or not any(sign in given for sign in "{*?["):
         return [(given, os.path.basename(given))]
     paths = _expanded(given) if "{" in given else sorted(glob.glob(given))
