@@ -17,6 +17,7 @@ from data_prep.files import replacing
 from inpaint import hub, torch_file, weights_file
 from inpaint.checkpoint_schema import SCHEMA, check, upgraded
 from inpaint.dataset import BINARIZATIONS
+from inpaint.processes import pick_device
 from models import Inpainter, build
 
 LARGEST_TABLES = 2**30  # bytes of buffers that `build` computes and checkpoints do not store
@@ -159,12 +160,12 @@ def load(checkpoint: str | Path | None = None, device: str = "cpu") -> Inpainter
 
     Args:
       checkpoint: see `read`; None for the package's own `photos`.
-      device: cpu, cuda, ...
+      device: auto, cpu, cuda, or another of torch's.
 
-    Raises: InputError, see `read`.
+    Raises: InputError, see `read`, or for cuda without a usable GPU.
     """
     checkpoint = weights_file.SHIPPED if checkpoint is None else checkpoint
-    return rebuild(read(checkpoint), checkpoint).to(device).eval()
+    return rebuild(read(checkpoint), checkpoint).to(pick_device(device)).eval()
 
 
 def take_over(model: Inpainter, path: str | Path) -> tuple[list[str], list[str]]:
@@ -203,7 +204,7 @@ def _lacks_map(other: torch.Tensor, mine: torch.Tensor) -> bool:
 def _reads_captions_alone(name: str, mine: torch.Tensor) -> bool:
     """Whether a weight is of a layer that reads the caption's summary, or of one whose only input is the map."""
     alone = name.endswith(READ_THE_MAP) and mine.dim() == 4 and mine.shape[1] == 1
-    return alone or name.endswith("condition.caption.weight")
+    return alone or name.endswith(".caption.weight")
 
 
 def _adds_to_skips(name: str, theirs: dict[str, torch.Tensor]) -> bool:

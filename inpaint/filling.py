@@ -6,6 +6,7 @@ keeps its size (hole_filling.py). A photo's samples do not depend on the other p
 """
 
 import dataclasses
+import operator
 from pathlib import Path
 
 import torch
@@ -39,6 +40,16 @@ class Filled:
     records: list
     rejects: list
     notes: list = dataclasses.field(default_factory=list)
+
+
+def whole_number(name, value):
+    """A whole number of any kind, numpy's too, as int. Raises: ValueError for what is none."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, not {value!r}") from None
 
 
 def fill(
@@ -99,8 +110,12 @@ def fill(
       ValueError: samples, temperature, precision, directions, detail or box out of range; caption and captions, or box
         and mask.
     """
+    samples, seed, directions = (
+        whole_number(name, value) for name, value in (("samples", samples), ("seed", seed), ("directions", directions))
+    )
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
+    temperature = float(temperature)
     check_temperature(temperature)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")

@@ -29,7 +29,7 @@ def score(
     *,
     box: Box | None = None,
     mask: str | Path | None = None,
-    against: Sequence[str | Path] = (),
+    against: str | Path | Sequence[str | Path] = (),
     caption: str | list[str] | None = None,
     device: str = "auto",
     overwrite: bool = False,
@@ -44,7 +44,7 @@ def score(
       checkpoint: path of a checkpoint; None for the weights that come with the package.
       out: the folder to write to; made if missing.
       box, mask: the hole, one of the two, as `fill` takes them.
-      against: paths of images of the photo's own size; only their pixels in the hole count.
+      against: a path, or several, of images of the photo's own size; only their pixels in the hole count.
       caption: the photo's, or a list of captions that are given at once; None for the first in the text beside it, if
         there is one.
       device: auto, cpu or cuda.
@@ -56,6 +56,7 @@ def score(
       ValueError: as `hole_inputs.Hole`.
     """
     image, out, hole = Path(image), Path(out), Hole(box, mask)
+    against = [against] if isinstance(against, str | Path) else against
     results = [out / f"{image.stem}{end}" for end in (".json", "_surprise.png", "_entropy.png")]
     inputs = [image, *against, *(path for path in (checkpoint, mask) if path)]
     beside = [image.with_suffix(".txt"), image.with_suffix(".json")]

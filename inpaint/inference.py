@@ -12,13 +12,14 @@ from models.precision import exact_float32
 @contextlib.contextmanager
 def evaluating(model):
     """Eval mode, no gradients, float32 without TF32 or autocast; mode and settings are restored afterwards."""
-    was_training = model.training
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        with exact_float32(), torch.inference_mode(), torch.autocast(device_of(model).type, enabled=False):
+        with exact_float32(device_of(model).type), torch.inference_mode():
             yield
     finally:
-        model.train(was_training)
+        for module in training:
+            module.training = True
 
 
 def device_of(model):

@@ -8,6 +8,8 @@ from inpaint.grid import Row
 from inpaint.inference import device_of, evaluating, on
 from inpaint.masks import seen
 
+AT_ONCE = 64  # samples drawn together, of one photo or of several
+
 
 def draw_samples(model, border, captions, samples, seed, *, known=None, progress=False, as_alone=False, **options):
     """Draw several centers for each border.
@@ -26,18 +28,25 @@ def draw_samples(model, border, captions, samples, seed, *, known=None, progress
     Returns:
       uint8 (n, K, 3, h, w).
     """
+    if as_alone and samples > AT_ONCE:
+        sizes = [min(AT_ONCE, samples - start) for start in range(0, samples, AT_ONCE)]
+    else:
+        sizes = [samples]
     count = len(border) if as_alone else 1
     generators = [torch.Generator().manual_seed(seed) for _ in range(count)]  # on the CPU: the same on every device
-    repeated = border.repeat_interleave(samples, dim=0)  # (n K, 3, H, W)
-    texts = None if captions is None else [caption for caption in captions for _ in range(samples)]
+    options = {"dtype": torch.float64, **options}
 
     def bar(rows):
         return Progress(len(rows), unit="row", label="drawing", leave=False, shown=progress).over(rows)
 
-    masks = None if known is None else known.repeat_interleave(samples, dim=0)  # (n K, 1, H, W)
-    options = {"dtype": torch.float64, "known": masks, **options}
-    drawn = model.sample(repeated, texts, generator=generators, progress=bar, **options)  # (n K, 3, h, w)
-    return drawn.unflatten(0, (-1, samples))
+    def draw(size):  # the generators go on from one to the next
+        masks = None if known is None else known.repeat_interleave(size, dim=0)  # (n size, 1, H, W)
+        texts = None if captions is None else [caption for caption in captions for _ in range(size)]
+        repeated = border.repeat_interleave(size, dim=0)  # (n size, 3, H, W)
+        drawn = model.sample(repeated, texts, generator=generators, progress=bar, known=masks, **options)
+        return drawn.unflatten(0, (-1, size))
+
+    return torch.cat([draw(size) for size in sizes], dim=1)
 
 
 def grid_rows(model, photos, indices, samples, seed, progress=False):

@@ -14,10 +14,8 @@ from inpaint import grid
 from inpaint.dataset import FIXED, binarized
 from inpaint.fill_job import Job, Photos, unfit, write
 from inpaint.inference import device_of, evaluating
-from inpaint.sampling import draw_samples
+from inpaint.sampling import AT_ONCE, draw_samples
 from inpaint.tiles import cut_center, paste
-
-AT_ONCE = 64  # samples drawn together, of one photo or of several
 
 
 def fill_squares(job: Job, paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:
@@ -62,8 +60,13 @@ def _fill_some(job: Job, images: torch.Tensor, captions: list[str]) -> Iterator[
         drawn = draw_samples(model, batch, texts, job.samples, job.seed, as_alone=True, **options)  # (n, K, 3, h, w)
         for k, caption in enumerate(captions):
             border, text = batch[k : k + 1], texts and [caption]
-            log_prob = model.log_prob(border.expand(job.samples, -1, -1, -1), drawn[k], text and text * job.samples)
-            nats = log_prob.cpu().double().sum(dim=(1, 2, 3))  # (K,)
+            nats = torch.cat(
+                [
+                    model.log_prob(border.expand(len(some), -1, -1, -1), some, text and text * len(some)).cpu()
+                    for some in drawn[k].split(AT_ONCE)
+                ]
+            )
+            nats = nats.double().sum(dim=(1, 2, 3))  # (K,)
             mean = model.mean(border, text)
             ranking = nats.argsort(descending=True, stable=True)
             mean = None if mean is None else mean[0].cpu()

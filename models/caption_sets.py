@@ -17,10 +17,18 @@ Captions = Sequence[str | Sequence[str]] | Tensor  # for each image a caption, o
 def check_captions(captions: Captions | None, count: int) -> Captions:
     """Captions, one or a set for each of `count` images; none for all if None.
 
-    Raises: ValueError for another number of them.
+    Raises: ValueError for another number of them, or for what is no list of them.
     """
     if captions is None:
         return [""] * count
+    if not isinstance(captions, list | tuple | Tensor):
+        raise ValueError(f"captions must be a list, one or a set for each image, not {type(captions).__name__}")
+    if not isinstance(captions, Tensor):
+        for caption in captions:
+            if not isinstance(caption, str) and not (
+                isinstance(caption, list | tuple) and all(isinstance(one, str) for one in caption)
+            ):
+                raise ValueError(f"a caption must be a string, or a list of them, not {str(caption)[:40]!r}")
     if len(captions) != count:
         raise ValueError(f"{len(captions)} captions for {count} borders")
     return captions

@@ -130,6 +130,13 @@ class NetworkOptions:
         return {key.name: getattr(self, key.name) for key in dataclasses.fields(NetworkOptions)}
 
 
+def _whole(value: Any) -> int:
+    """Raises: ValueError for what is no whole number."""
+    if isinstance(value, bool | str) or value != int(value):
+        raise ValueError(f"hole: {value!r} is not a whole number")
+    return int(value)
+
+
 @dataclass(frozen=True)
 class ModelOptions(NetworkOptions):
     """All options of `models.build`.
@@ -142,7 +149,7 @@ class ModelOptions(NetworkOptions):
     channels: int = option(3, "3, or 1 for grey images: red's nats are the image's", low=1, high=3)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hole", tuple(int(value) for value in self.hole))
+        object.__setattr__(self, "hole", tuple(map(_whole, self.hole)))
         super().__post_init__()
         if self.channels not in (1, 3):
             raise ValueError(f"channels: {self.channels} is not 1 or 3")

@@ -37,7 +37,7 @@ class TwoDirections(Inpainter):
 
     def __init__(self, model: Inpainter):
         super().__init__(model.net, model.likelihood, model.caption_encoder, model.config)
-        self.train(model.training)
+        self.training = model.training  # its networks are shared, and keep their modes
         if not draws_rows(model):
             raise ValueError(f"two directions need a decoder that draws row by row, and {model.decoder} does not")
         check_mirrored(model)
@@ -57,6 +57,12 @@ class TwoDirections(Inpainter):
         turned = None if known is None else known.flip(3)
         mirrored = super().log_prob(border.flip(3), center.flip(3), captions, known=turned).flip(3)
         return mixed(straight, mirrored)
+
+    @property
+    def order(self) -> Tensor:
+        """(3, h, w) int64: each sub-pixel's row, as a row has no order of its own."""
+        _, _, h, w = self.hole
+        return torch.arange(h)[:, None].expand(3, h, w).clone()
 
     forward = log_prob
     further_uniforms = 1  # the first pixel's of a row says from which side the row is drawn
@@ -124,7 +130,7 @@ class TwoMeans(Inpainter):
         check_mirrored(model)
         net = BothSides(cast(ContourDecoder, model.net))
         super().__init__(net, model.likelihood, model.caption_encoder, model.config)
-        self.train(model.training)
+        self.training = net.training = model.training  # what they share keeps its modes
 
 
 def in_two_directions(model: Inpainter) -> TwoDirections | TwoMeans:

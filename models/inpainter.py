@@ -81,7 +81,7 @@ class Inpainter(nn.Module):
     ) -> Tensor:
         """Log-probability of each unknown sub-pixel given lower ranks, known ones and the caption; 0 for known ones.
 
-        In eval mode float32 products are exact, whatever torch's settings say; in train mode they decide (TF32).
+        In eval mode float32 products are exact, whatever torch's settings (TF32, autocast); in train mode these decide.
 
         Args:
           border: uint8 (B, 3, H, W). Unknown pixels are not read.
@@ -99,7 +99,7 @@ class Inpainter(nn.Module):
             check_pixels("center", center, (0, 3, *self.hole[2:]))
             self._checked(border, captions)
             return torch.zeros(0, 3, *self.hole[2:], device=border.device)
-        with contextlib.nullcontext() if self.training else exact_float32():
+        with contextlib.nullcontext() if self.training else exact_float32(border.device.type):
             params = self.params(border, captions, center, known=known)  # (B, P, h, w)
             with torch.autocast(border.device.type, enabled=False):
                 log_prob = self.likelihood.log_prob(params, center)
@@ -248,7 +248,7 @@ class Inpainter(nn.Module):
         training = [module for module in self.modules() if module.training]
         self.eval()
         try:
-            with exact_float32():
+            with exact_float32(next(self.parameters()).device.type):
                 yield
         finally:
             for module in training:

@@ -10,8 +10,14 @@ from torch import Tensor
 
 
 @contextlib.contextmanager
-def exact_float32() -> Iterator[None]:
-    """Switch reduced precision of float32 products off for the block; the settings are restored afterwards."""
+def exact_float32(device_type: str) -> Iterator[None]:
+    """Switch reduced precision of float32 products, and autocast, off for the block; all is restored afterwards."""
+    with torch.autocast(device_type, enabled=False), _exact_products():
+        yield
+
+
+@contextlib.contextmanager
+def _exact_products() -> Iterator[None]:
     try:
         was = _settings()
     except RuntimeError:  # they were set by `fp32_precision`, and torch refuses to read them the old way

@@ -93,7 +93,7 @@ def test_settings_made_by_fp32_precision_are_kept_as_well():
     was = matmul.fp32_precision
     try:
         matmul.fp32_precision = "tf32"
-        with exact_float32():
+        with exact_float32("cpu"):
             assert matmul.fp32_precision == torch.backends.cudnn.conv.fp32_precision == "ieee"
         assert matmul.fp32_precision == "tf32"
     finally:

@@ -238,10 +238,17 @@ def test_a_model_without_captions_goes_on_where_it_stood_with_the_map_in_its_lay
 
 
 @pytest.mark.parametrize(
-    "options", [{"head_layers": 0}, {"tower": "none"}, {"caption_injection": "all"}], ids=lambda options: [*options][0]
+    "options",
+    [
+        {"head_layers": 0},
+        {"tower": "none"},
+        *({"caption_injection": "all", "decoder": decoder} for decoder in ("gated", "rowlstm", "diagbilstm")),
+    ],
+    ids=str,
 )
 def test_a_decoder_without_captions_goes_on_where_it_stood_whatever_reads_them(options, tmp_path):
-    kind = {"decoder": "gated", "likelihood": "logistic-mixture", "size": "xs"}
+    options = {"decoder": "gated", **options}
+    kind = {"likelihood": "logistic-mixture", "size": "xs"}
     shared = {name: value for name, value in options.items() if name != "caption_injection"}
     deaf = save_fresh(tmp_path / "deaf.pt", use_captions=False, **kind, **shared)
     model = models.build(**kind, **options).eval()

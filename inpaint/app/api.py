@@ -77,9 +77,9 @@ def add(desk: Desk, queue: dict[str, Any]) -> None:
     with gr.Column(visible=False):
         photo, mask = uploaded_file(label="photo"), uploaded_file(label="mask")
         box, caption = gr.Textbox("", label="box"), gr.Textbox("", label="caption")
-        samples, seed = gr.Number(4, precision=0, label="samples"), gr.Number(0, precision=0, label="seed")
+        samples, seed = gr.Number(4, label="samples"), gr.Number(0, label="seed")
         temperature, detail = gr.Number(TEMPERATURE, label="temperature"), gr.Textbox("", label="detail")
-        directions = gr.Number(1, precision=0, label="directions")
+        directions = gr.Number(1, label="directions")
         against = uploaded_file(label="against", file_count="multiple")
         record, files = gr.JSON(label="record"), gr.File(label="files", file_count="multiple")
         place = [photo, box, mask, caption]

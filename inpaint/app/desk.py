@@ -14,18 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
 from data_prep.errors import InputError
+from data_prep.whole_photo import WholePhoto
 from inpaint.app.limits import Limits, unwatched
 from inpaint.app.requests import Drawing, Place
 from inpaint.fill_inputs import results_of
 from inpaint.fill_job import Job, call_facts
 from inpaint.hole_filling import check_masks, fill_holes
 from inpaint.hole_scores import score_with
+from inpaint.holes import colors_of, mean_of, see
 from inpaint.inference import in_directions
 from inpaint.processes import out_of_memory_reported
 from inpaint.ready import Ready
+from inpaint.tiles import as_pixels
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,16 @@ class Desk:
             given = (self.given, place.photo, place.hole, results, against, place.caption)
             record = score_with(*given, called=lambda path: Path(path).name)
             return Answer(record, results[0], [path for path in results[1:] if path.exists()])
+
+    def mean(
+        self, photo: WholePhoto, unknown: np.ndarray, caption: str | list[str], directions: int
+    ) -> Image.Image | None:
+        """The photo with the expected value of each unknown pixel; None where a model has none."""
+        with self.busy, out_of_memory_reported():
+            model = in_directions(self.given.model, directions, self.given.name, drawn=True)
+            seen = see(model, photo.pixels, unknown)
+            mean = mean_of(model, seen, caption)
+            return None if mean is None else photo.with_pixels(unknown, colors_of(seen, as_pixels(mean), unknown))
 
     def new_folder(self) -> Path:
         """A folder for what one request writes."""

@@ -106,7 +106,7 @@ class Events:
                 (pictures.close_up(Image.fromarray(fill.pixels), place), pictures.numbers(record, k))
                 for k, fill in enumerate(fills)
             ]
-            mean = pictures.mean_picture(self.desk.given, photo, unknown, session.caption)
+            mean = self.desk.mean(photo, unknown, session.caption, session.directions)
             shown = self._chosen(session)
         except (InputError, Rejected) as error:
             return {parts.status: self._wrong(error)}

@@ -11,9 +11,8 @@ from PIL import Image
 from data_prep.photos import read_file
 from data_prep.whole_photo import WholePhoto, read_whole
 from inpaint import maps
-from inpaint.holes import colors_of, mean_of, score_hole, see
+from inpaint.holes import score_hole
 from inpaint.ready import Ready
-from inpaint.tiles import as_pixels
 from inpaint.windows import Box, bounding_box
 
 PREVIEW, TILE = 1_280, 320  # pixels along the longer side: of a photo; the least of a picture of the hole
@@ -65,13 +64,6 @@ def numbers(record: dict[str, Any], k: int) -> str:
     bits = sample["bits_per_unknown_subpixel"]
     rate = "" if bits is None else f" · {bits:.3f} bits/sub-pixel"
     return f"{k + 1}: log-likelihood {sample['log_likelihood_nats']:,.1f} nats{rate}"
-
-
-def mean_picture(given: Ready, photo: WholePhoto, unknown: np.ndarray, caption: str | list[str]) -> Image.Image | None:
-    """The photo with the expected value of each unknown pixel; None where a model has none."""
-    seen = see(given.model, photo.pixels, unknown)
-    mean = mean_of(given.model, seen, caption)
-    return None if mean is None else photo.with_pixels(unknown, colors_of(seen, as_pixels(mean), unknown))
 
 
 def maps_of(

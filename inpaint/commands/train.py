@@ -104,7 +104,8 @@ def main(argv=None, program=None):
         with run.holding(folder):
             saved = from_rank_0(lambda: run.saved_state(folder, given.resume, given.overwrite))
             if saved is None:
-                trainer.begin()
+                trainer.begin()  # reads what --init-from names, which may be that very best.pt
+                from_rank_0(lambda: run.keep_best(folder))
                 line = f"{folder}: no run to continue: one begins"
             else:
                 differences = trainer.go_on(saved, given.allow_other_data)

@@ -106,11 +106,16 @@ def saved_state(folder: Path, resume: bool, overwrite: bool = False) -> dict | N
         raise InputError(f"{last}: has gone, but {older} is there: copy it to {last} and resume, or give another --out")
     for path, kind in ((last, CHECKPOINT), (best, CHECKPOINT), (folder / "config.json", CONFIG)):
         check_target(path, kind, overwrite)
-    if best.exists():  # the run was killed before its first last.pt, or that was removed
+    return None
+
+
+def keep_best(folder: Path) -> None:
+    """Keep the best.pt of a run that was killed before its first last.pt, or that lost it, under another name."""
+    best = folder / "best.pt"
+    if best.exists():
         kept = next(path for number in itertools.count(1) if not (path := checkpoints.earlier(best, number)).exists())
         os.replace(best, kept)
         tell(f"{best}: of an earlier run: kept as {kept}")
-    return None
 
 
 def refuse_second(folder: Path) -> None:
