@@ -124,7 +124,7 @@ def test_a_box_is_filled_ranked_and_downloaded_with_all_other_pixels_as_they_wer
     page.fill("#caption textarea, #caption input", "a dog")
     assert said(page) == "Box 30,20,30,20 (x, y, width, height)."
     fill(page, 3)
-    nats = [float(text.split(": ")[1].split(" nats")[0].replace(",", "")) for text in captions(page)]
+    nats = [float(text.split("log-likelihood ")[1].split(" nats")[0].replace(",", "")) for text in captions(page)]
     assert len(nats) == 3 and nats == sorted(nats, reverse=True)
     assert all("bits/sub-pixel" in text for text in captions(page))
     photo, name = downloaded(page, "photo")
