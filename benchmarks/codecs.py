@@ -10,7 +10,8 @@ pillow-jxl-plugin is installed.
 Photos that were stored as JPEGs of 64 x 64 carry JPEG's traces, 8 x 8 blocks of rounded frequencies. A model can learn
 them; the codecs here don't know them. Given the folder of the photos behind a file, the program says what they are:
 decoded JPEGs, of which quality and how large as files, or larger photos that were only resized. Resized photos are
-measured a second time, saved as JPEGs and decoded, so that the difference is JPEG's alone.
+measured a second time, saved as JPEGs and decoded, so that the difference is JPEG's alone. `--beside photos` scores the
+same centers by a model, each with its photo's first caption, and tells the codecs' cost over it, photo by photo.
 """
 
 import argparse
@@ -26,13 +27,17 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, features
 
+import inpaint
 from data_prep.decode import Rejected, decode
 from data_prep.errors import CommandError, InputError, run_main
 from data_prep.h5file import SPLITS, FileInfo, describe
 from data_prep.hole import channels_last
 from inpaint.dataset import Photos
+from inpaint.tiles import cut_center
+from models import Inpainter
 
 FORMATS = {
     "PNG": {"format": "PNG", "optimize": True},
@@ -41,6 +46,7 @@ FORMATS = {
     "JPEG XL lossless, effort 9": {"format": "JXL", "lossless": True, "effort": 9},
 }
 JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}  # as the photos of 64 x 64 were saved, color at full size
+AT_ONCE = 20  # photos that a model scores together
 DECODED, RESIZED = "decoded JPEGs", "only resized"
 
 
@@ -71,6 +77,27 @@ def histogram_bits_per_dim(images: np.ndarray, hole: tuple[int, int, int, int]) 
         p = np.bincount(values, minlength=256) / values.size
         entropies.append(-(p[p > 0] * np.log2(p[p > 0])).sum())
     return float(np.mean(entropies))
+
+
+@torch.no_grad()
+def model_bits(model: Inpainter, images: np.ndarray, captions: list[str]) -> np.ndarray:
+    """Bits per sub-pixel of the center by a model, float64 (N,), of images (N, H, W, 3) uint8."""
+    bits = []
+    for start in range(0, len(images), AT_ONCE):
+        border = torch.from_numpy(images[start : start + AT_ONCE].transpose(0, 3, 1, 2).copy())
+        center = cut_center(border, model.hole)
+        nats = -model.log_prob(border, center, captions[start : start + AT_ONCE]).double().sum(dim=(1, 2, 3))
+        bits.append(nats.numpy() / (math.log(2) * center[0].numel()))
+    return np.concatenate(bits)
+
+
+def beside(model: Inpainter, images: np.ndarray, captions: list[str], bits: dict[str, np.ndarray]) -> dict:
+    """A model's figures, and each codec's cost over it, paired, with the share of photos that cost the codec more."""
+    own, over = model_bits(model, images, captions), {}
+    for name, theirs in bits.items():
+        mean, stderr = mean_of(theirs - own)
+        over[name] = {"mean": mean, "stderr": stderr, "better_on": round(float((theirs > own).mean()), 3)}
+    return dict(zip(("bits_per_dim", "stderr"), mean_of(own), strict=True)) | {"codecs_over_it": over}
 
 
 def mean_of(values: np.ndarray) -> tuple[float, float]:
@@ -161,12 +188,15 @@ def measured(images: np.ndarray, hole: tuple[int, int, int, int], before: dict |
     return codecs, bits
 
 
-def measure(info: FileInfo, folder: Path | None, split: str, limit: int, jpegs: Path | None) -> list[dict]:
+def measure(
+    info: FileInfo, folder: Path | None, split: str, limit: int, jpegs: Path | None, model: Inpainter | None = None
+) -> list[dict]:
     """The figures of one split of a file; of resized photos also those after JPEG.
 
     Args:
       folder: of the photos that the file was built from; None to leave open what they are.
       jpegs: folder for the JPEGs made of resized photos; None to keep none.
+      model: scores the same centers; None for no model.
     """
     photos = Photos(info, split)
     indices = np.arange(min(limit, len(photos)))
@@ -178,6 +208,9 @@ def measure(info: FileInfo, folder: Path | None, split: str, limit: int, jpegs: 
         kind = kind_of_photos(originals(folder, names, images, info.path), size, folder)
     codecs, bits = measured(images, photos.hole)
     results = [what | {"photos": kind, "codecs": codecs}]
+    captions = photos.first_captions(indices)
+    if model:
+        results[0]["beside"] = beside(model, images, captions, bits)
     if kind["kind"] == RESIZED:
         files = [encoded(image, JPEG) for image in images]
         if jpegs:
@@ -187,7 +220,10 @@ def measure(info: FileInfo, folder: Path | None, split: str, limit: int, jpegs: 
                     written.write(file)
         images = np.stack([np.asarray(Image.open(io.BytesIO(file))) for file in files])
         kind = {"kind": DECODED, "quality": JPEG["quality"], "bits_per_dim_as_files": as_files(files, size)}
-        results.append(what | {"photos": kind, "codecs": measured(images, photos.hole, bits)[0]})
+        codecs, bits = measured(images, photos.hole, bits)
+        results.append(what | {"photos": kind, "codecs": codecs})
+        if model:
+            results[1]["beside"] = beside(model, images, captions, bits)
     return results
 
 
@@ -202,6 +238,11 @@ def table(result: dict) -> str:
             added = codec["over_resized"]
             line += f"   over the same only resized: {added['mean']:+.3f} ± {added['stderr']:.3f}"
         lines.append(line)
+    if "beside" in result:
+        lines.append(f"  {'the model':28}{result['beside']['bits_per_dim']:6.3f} ± {result['beside']['stderr']:.3f}")
+        for name, over in result["beside"]["codecs_over_it"].items():
+            told = f"{over['mean']:+.3f} ± {over['stderr']:.3f}, more on {over['better_on']:.0%} of the photos"
+            lines.append(f"    {name:26}{told}")
     return "\n".join(lines)
 
 
@@ -224,15 +265,10 @@ def main(argv=None):
         metavar=("FILE.h5", "PHOTOS"),
         help="file that build_h5.py wrote, and the folder of its photos; may be given several times",
     )
-    add(
-        "--split",
-        nargs="+",
-        choices=SPLITS,
-        default=["val"],
-        help="which splits, where they have images (default: val)",
-    )
+    add("--split", nargs="+", choices=SPLITS, default=["val"], help="which, where they have images (default: val)")
     add("--limit", type=int, default=1000, metavar="N", help="the first N images (default: %(default)s)")
     add("--jpegs", type=Path, metavar="DIR", help="leave resized photos as JPEGs there, to score a model on them, too")
+    add("--beside", metavar="CHECKPOINT", help="score the same centers by a model, photos for the package's")
     add("--json", action="store_true", help="print the figures as JSON, as they are stored in benchmarks/results")
     options = parser.parse_args(argv)
     if options.limit < 1:
@@ -240,7 +276,7 @@ def main(argv=None):
     with contextlib.suppress(ImportError):
         import pillow_jxl  # noqa: F401  registers the format with Pillow
     Image.init()
-    results = []
+    results, model = [], inpaint.load(options.beside) if options.beside else None
     for data, *folder in options.data:
         if len(folder) > 1:
             raise CommandError(f"--data {data}: one folder of photos, not {len(folder)}")
@@ -249,7 +285,7 @@ def main(argv=None):
         if not splits:
             raise InputError(f"{data}: no images in {', '.join(options.split)}")
         for split in splits:
-            results += measure(info, folder, split, options.limit, options.jpegs)
+            results += measure(info, folder, split, options.limit, options.jpegs, model)
     if options.jpegs and all(result["photos"]["kind"] != RESIZED for result in results):
         raise InputError(f"--jpegs {options.jpegs}: none written: no photos are known to be only resized")
     if options.json:

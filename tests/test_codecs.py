@@ -2,14 +2,18 @@
 
 import io
 import json
+import math
 
 import numpy as np
 import pytest
+import torch
+from checkpoint_makers import save_fresh
 from data_makers import encoded, jpegs, picture, run
 from PIL import Image
 
 from benchmarks import codecs
 from data_prep.errors import InputError
+from inpaint.dataset import Photos
 
 HOLE = (16, 16, 32, 32)
 SMALL = {f"s{seed}.jpg": encoded(picture(seed, (64, 64)), quality=95, subsampling=0) for seed in range(3)}
@@ -61,6 +65,25 @@ def test_resized_photos_are_measured_a_second_time_as_jpegs(tmp_path, capsys):
         {key: value for key, value in of(jpeg, name).items() if key != "over_resized"}
         for name in ("PNG", "WebP lossless")
     ]
+
+
+def test_a_model_s_cost_is_told_beside_each_codec_s_photo_by_photo(tmp_path, capsys):
+    model = save_fresh(tmp_path / "m.pt", decoder="contour", likelihood="categorical")
+    large = built(tmp_path / "large", LARGE)
+    resized, jpeg = figures(capsys, "--data", *large, "--beside", str(tmp_path / "m.pt"))
+    border, center = Photos(large[0], "val").images(range(3))
+    with torch.no_grad():
+        nats = -model.log_prob(border, center).double().sum(dim=(1, 2, 3))
+    bits = (nats / (3072 * math.log(2))).numpy()
+    assert resized["beside"]["bits_per_dim"] == pytest.approx(bits.mean(), abs=1e-3)
+    over = resized["beside"]["codecs_over_it"]["PNG"]
+    assert over["mean"] == pytest.approx(of(resized, "PNG")["bits_per_dim"] - bits.mean(), abs=1e-3)
+    assert (
+        over["better_on"] in (0, 0.333, 0.667, 1)
+        and jpeg["beside"]["bits_per_dim"] != resized["beside"]["bits_per_dim"]
+    )
+    codecs.main(["--data", *large, "--beside", str(tmp_path / "m.pt")])
+    assert "more on" in capsys.readouterr().out
 
 
 def test_a_codec_s_cost_is_the_photo_less_the_photo_with_a_blank_hole():
