@@ -242,7 +242,7 @@ def table(result: dict) -> str:
         lines.append(f"  {'the model':28}{result['beside']['bits_per_dim']:6.3f} ± {result['beside']['stderr']:.3f}")
         for name, over in result["beside"]["codecs_over_it"].items():
             told = f"{over['mean']:+.3f} ± {over['stderr']:.3f}, more on {over['better_on']:.0%} of the photos"
-            lines.append(f"    {name:26}{told}")
+            lines.append(f"    {name:27} {told}")
     return "\n".join(lines)
 
 
