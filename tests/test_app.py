@@ -16,7 +16,7 @@ from inpaint.app import server
 from inpaint.app.desk import Desk
 from inpaint.app.hole_drawn import mask_drawn, strokes_of
 from inpaint.app.limits import Limits, Watch
-from inpaint.app.pictures import around, maps_of, mean_picture, whole
+from inpaint.app.pictures import around, maps_of, whole
 from inpaint.app.requests import Drawing, drawing_of, place_of
 from inpaint.ready import ready
 
@@ -229,10 +229,10 @@ def test_a_hole_that_is_no_drawing_is_refused(text):
         strokes_of(text)
 
 
-def test_the_mean_and_the_maps_are_of_the_hole(given, place_of_work):
+def test_the_mean_and_the_maps_are_of_the_hole(given, desk, place_of_work):
     photo, unknown = whole(place_of_work / "photo.png"), np.zeros((70, 100), bool)
     unknown[20:44, 30:70] = True
-    mean = np.asarray(mean_picture(given, photo, unknown, ""))
+    mean = np.asarray(desk.mean(photo, unknown, "", 1))
     assert (mean[~unknown] == photo.pixels[~unknown]).all() and (mean[unknown] != photo.pixels[unknown]).any()
     maps, words = maps_of(given, photo, photo, unknown, "")
     assert [text.split(",")[0] for _, text in maps] == [
@@ -256,3 +256,20 @@ def test_a_port_in_use_and_a_host_that_is_not_are_told(given):
             server.serve(given, "127.0.0.1", taken.getsockname()[1], print)
     with pytest.raises(InputError, match="no.such.host.invalid:7860: cannot be served: "):
         server.serve(given, "no.such.host.invalid", 7860, print)
+
+
+def test_the_mean_is_in_as_many_directions_as_the_fills(place_of_work, tmp_path):
+    save_fresh(
+        tmp_path / "contour.pt", decoder="contour", likelihood="bernoulli", masks="mixed"
+    )  # a sample is its mean
+    (tmp_path / "results").mkdir()
+    desk, photo = Desk(ready(tmp_path / "contour.pt", "cpu"), tmp_path / "results"), whole(place_of_work / "photo.png")
+    unknown = np.zeros((70, 100), bool)
+    unknown[20:44, 30:54] = True
+    place = place_of(place_of_work / "photo.png", "30,20,24,24", None, "", Limits())
+    found = []
+    for directions in (1, 2):
+        fill = desk.fill(place, Drawing(1, directions=directions)).images[0]
+        found.append(np.asarray(desk.mean(photo, unknown, "", directions)))
+        assert np.array_equal(whole(fill).pixels, found[-1])
+    assert not np.array_equal(*found)

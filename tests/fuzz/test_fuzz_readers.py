@@ -15,6 +15,7 @@ from PIL import Image
 
 from data_prep.errors import InputError
 from data_prep.h5file import describe
+from data_prep.names import base, clean
 from data_prep.photos import hashed_id
 from data_prep.sources.coco import read_coco
 from data_prep.sources.folder import read_folder
@@ -156,10 +157,21 @@ def read_case(kind, number, root):
     prefix = f"{number}.tar/" if kind == "shard" else ""
     check(captions_of(source, prefix), by_key=kind == "shard")
     if kind == "coco":
-        said = [(item.image_id, item.captions) for listed in source.photos.values() for item in listed]
-        assert all(caption.decode() == f"number {number}" for number, own in said for caption in own)
+        for item in (item for listed in source.photos.values() for item in listed):
+            ids = {item.image_id, *other_ids(root / str(number), item.file_name)}
+            assert all(int(caption.decode().removeprefix("number ")) in ids for caption in item.captions)
     ids = [item.image_id for listed in source.photos.values() for item in listed]
     assert all(0 <= number < 2**63 for number in ids if number != hashed_id(""))
+
+
+def other_ids(root, name):
+    """Ids of entries whose names may mean the file of this one: a file is one photo, with all their captions."""
+    found = set()
+    for path in (root / "annotations").iterdir():
+        for entry in json.loads(path.read_text())["images"]:
+            if alike(base(clean(entry["file_name"]))) == alike(base(clean(name))):
+                found.add(int(float(entry["id"])))
+    return found
 
 
 def write_coco(root, files, random):
