@@ -169,7 +169,7 @@ def other_ids(root, name):
     found = set()
     for path in (root / "annotations").iterdir():
         for entry in json.loads(path.read_text())["images"]:
-            if alike(base(clean(entry["file_name"]))) == alike(base(clean(name))):
+            if alike(base(clean(entry["file_name"])).strip()) == alike(base(clean(name)).strip()):
                 found.add(int(float(entry["id"])))
     return found
 
