@@ -83,7 +83,7 @@ class Together:
             _sweep(path.parent)
             temporary, descriptor = _created(path)
             status = os.fstat(descriptor)
-            os.close(descriptor)
+            os.close(descriptor)  # unlike `replacing`, whose open one keeps the inode's number: there may be thousands
         self._files.append((path, temporary, status, kind, overwrite))
         return temporary
 
