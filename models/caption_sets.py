@@ -42,6 +42,8 @@ def summarize(encoder: CaptionEncoder, captions: Captions, device: torch.device)
     """
     if isinstance(captions, Tensor):
         return captions
+    if not len(captions):
+        return summarize(encoder, [""], device)[:0]
     sets = [[caption] if isinstance(caption, str) else caption for caption in captions]
     codes = encode([text for some in sets for text in some or [""]])  # (M, 256)
     kept = _readable(codes.split([max(1, len(some)) for some in sets]))

@@ -5,6 +5,7 @@ models; options that undo where these depart from a paper are listed with the de
 """
 
 import dataclasses
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,9 +131,18 @@ class NetworkOptions:
         return {key.name: getattr(self, key.name) for key in dataclasses.fields(NetworkOptions)}
 
 
+def _hole(value: Any) -> tuple[int, ...]:
+    """Raises: ValueError for what is no sequence of whole numbers."""
+    try:
+        return tuple(map(_whole, value))
+    except TypeError:  # not iterable
+        raise ValueError(f"hole: {value!r} is not [top, left, height, width]") from None
+
+
 def _whole(value: Any) -> int:
     """Raises: ValueError for what is no whole number."""
-    if isinstance(value, bool | str) or value != int(value):
+    whole = isinstance(value, numbers.Real) and not isinstance(value, bool) and value % 1 == 0
+    if not whole:
         raise ValueError(f"hole: {value!r} is not a whole number")
     return int(value)
 
@@ -149,7 +159,7 @@ class ModelOptions(NetworkOptions):
     channels: int = option(3, "3, or 1 for grey images: red's nats are the image's", low=1, high=3)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hole", tuple(map(_whole, self.hole)))
+        object.__setattr__(self, "hole", _hole(self.hole))
         super().__post_init__()
         if self.channels not in (1, 3):
             raise ValueError(f"channels: {self.channels} is not 1 or 3")

@@ -117,7 +117,8 @@ class SingleScale(Decoder):
     """A decoder of one scale: a tower, a stack or none, a head.
 
     Args:
-      blank: whether the hole is the whole image, so that without known pixels the tower's input is always the same.
+      blank: whether the hole is the whole image, so that without known pixels, in this grid or a finer one, the tower's
+        input is always the same.
     """
 
     def __init__(self, tower: BorderTower, stack: Stack | None, head: Head, likelihood: Likelihood, blank: bool):
@@ -133,7 +134,7 @@ class SingleScale(Decoder):
             features: Tensor = self.tower(self.tower.prepare(image), everywhere=everywhere)
             return features
 
-        one = self.blank and not image[:, 3].any()
+        one = self.blank and not image[:, 3:].any()
         return without_repeats(tower, image[:1] if one else image).expand(image.shape[0], -1, -1, -1)
 
 

@@ -30,7 +30,7 @@ class TwoDirections(Inpainter):
       model: whose networks it shares.
 
     Attributes:
-      draws: whether it can draw but with `cached=False`: if its stack goes in waves, as those of pixelcnn and rowlstm.
+      draws: whether it can draw with `cached=True`, too: if its stack goes in waves, as those of pixelcnn and rowlstm.
 
     Raises: ValueError if the decoder does not draw row by row, or if the mirrored hole is another one.
     """

@@ -157,7 +157,7 @@ class Inpainter(nn.Module):
           cached: whether a causal stack keeps what it has computed; False runs the whole model for each sub-pixel.
           dtype: precision of a causal stack. In float64, cached or not, samples are the same; float32 is faster, and
             the two differ if a value lies within a millionth of a level's edge. On MPS float64 becomes float32.
-          progress: wraps the rows, or in `parallel` also the turns, that are drawn, for a progress bar.
+          progress: wraps the rows or waves of each scale, and the turns of `parallel`; not called by `contour`.
 
         Raises: ValueError for a temperature out of range, generators that cannot share the batch, or as `log_prob`.
         """

@@ -18,42 +18,34 @@ def exact_float32(device_type: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _exact_products() -> Iterator[None]:
-    try:
-        was = _settings()
-    except RuntimeError:  # they were set by `fp32_precision`, and torch refuses to read them the old way
-        with _exact_by_backend():
-            yield
-        return
-    if was == ("highest", False):
-        yield
-        return
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(was[0])
-        torch.backends.cudnn.allow_tf32 = was[1]
-
-
-def _settings() -> tuple[str, bool]:
-    with warnings.catch_warnings():  # torch 2.9 says once that these names are old
-        warnings.simplefilter("ignore")
-        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-
-
-@contextlib.contextmanager
-def _exact_by_backend() -> Iterator[None]:
     backends: Any = torch.backends
-    settings = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends.mkldnn.matmul)
+    mkldnn = backends.mkldnn
+    settings = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)
     was = [setting.fp32_precision for setting in settings]
+    old = _old_settings()
     try:
-        for setting in settings:
+        if old is not None:  # so that the old names can still be read in the block, as torch.compile does
+            torch.set_float32_matmul_precision("highest")
+            backends.cudnn.allow_tf32 = False
+        for setting in settings if old is None else settings[-2:]:  # which have no old names
             setting.fp32_precision = "ieee"
         yield
     finally:
+        if old is not None:
+            torch.set_float32_matmul_precision(old[0])
+            backends.cudnn.allow_tf32 = old[1]
         for setting, value in zip(settings, was, strict=True):
             setting.fp32_precision = value
+
+
+def _old_settings() -> tuple[str, bool] | None:
+    """The settings by their older names; None if they were set by `fp32_precision`, as torch then refuses."""
+    with warnings.catch_warnings():  # torch says once that these names are old
+        warnings.simplefilter("ignore")
+        try:
+            return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        except RuntimeError:
+            return None
 
 
 def float64_or_less(dtype: torch.dtype, device: torch.device) -> torch.dtype:

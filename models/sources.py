@@ -28,7 +28,7 @@ from models.stacks.base import Stack
 from models.wave_pass import WavePass, slope
 
 Part = TypeVar("Part", bound=nn.Module)
-_FROZEN: "weakref.WeakKeyDictionary[nn.Module, tuple[Any, nn.Module]]" = weakref.WeakKeyDictionary()
+_FROZEN: "weakref.WeakKeyDictionary[nn.Module, nn.Module]" = weakref.WeakKeyDictionary()
 
 
 class Precomputed(NamedTuple):
@@ -271,11 +271,22 @@ def _of_channel(params: Tensor, channel: int | None) -> Tensor:
 
 
 def _frozen(module: Part, dtype: torch.dtype) -> Part:
-    """A copy in that precision and in eval mode, the last one again if the weights are still the same."""
-    weights = tuple((x.data_ptr(), x._version, x.dtype, x.device) for x in module.state_dict(keep_vars=True).values())
-    key = dtype, weights
+    """A copy in that precision and in eval mode, the last one again if its weights are still the module's.
+
+    They are compared, not their version counters: writes through `Tensor.data` leave no trace there."""
     have = _FROZEN.get(module)
-    if have is None or have[0] != key:
-        have = key, copy.deepcopy(module).to(dtype).eval().requires_grad_(False)
+    if have is None or not _same_weights(have, module, dtype):
+        have = copy.deepcopy(module).to(dtype).eval().requires_grad_(False)
         _FROZEN[module] = have
-    return have[1]  # type: ignore[return-value]
+    return have  # type: ignore[return-value]
+
+
+def _same_weights(frozen: nn.Module, module: nn.Module, dtype: torch.dtype) -> bool:
+    """Whether a copy in that precision has the module's weights, bit for bit."""
+    ours, theirs = frozen.state_dict(), module.state_dict()
+    return ours.keys() == theirs.keys() and all(
+        a.device == b.device
+        and a.dtype == (dtype if b.is_floating_point() else b.dtype)
+        and torch.equal(a, b.detach().to(a.dtype))
+        for a, b in zip(ours.values(), theirs.values(), strict=True)
+    )

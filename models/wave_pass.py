@@ -124,7 +124,7 @@ class WavePass:
         self._from_above = self.stack.vertical(self._pixels, context)
 
     def _rows(self, number: int, first: int, end: int) -> tuple[int, int]:
-        """The rows of the hole in which a wave's pixel has a column from `first` to `end`, both ends excluded."""
+        """The rows of the hole in which a wave's pixel lies in columns first..end - 1: first row, and last row + 1."""
         slope = self.slope
         top = max(0, -((end - 1 - number) // slope))
         return top, min(self.geometry.height, (number - first) // slope + 1)

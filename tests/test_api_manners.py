@@ -77,6 +77,12 @@ def test_fill_refuses_what_is_no_whole_number(wrong, tmp_path):
         inpaint.fill("a.jpg", None, tmp_path / "out", **wrong)
 
 
+@pytest.mark.parametrize("hole", [None, 5, (0, 0, None, 1), (0, 0, float("inf"), 1), (0, 0, float("nan"), 1), "0011"])
+def test_a_hole_of_no_whole_numbers_is_refused_by_name(hole):
+    with pytest.raises(ValueError, match="hole"):
+        models.build("contour", "categorical", "xs", hole=hole)
+
+
 def test_fill_and_score_take_numpys_numbers_and_one_path(tmp_path):
     save_fresh(tmp_path / "m.pt", decoder="contour", likelihood="categorical", masks="mixed")
     Image.fromarray(np.full((80, 80, 3), 120, np.uint8)).save(tmp_path / "a.png")

@@ -176,11 +176,14 @@ def test_contour_s_logits_are_the_mean_of_both(options):
     assert torch.equal(drawn, torch.where(unknown, theirs, inside(border)))
 
 
-def test_contour_s_mean_of_a_mirrored_photo_is_mirrored():
-    model, (border, _) = small(kind("contour", "bernoulli")), photos(2)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_contour_s_mean_of_a_mirrored_photo_is_mirrored(channels):
+    shape = {"image_size": SIDE, "hole": HOLE, "channels": channels}
+    model, border = in_two_directions(shaken_model(kind("contour", "bernoulli"), **shape).eval()), photos(2)[0]
+    border = border[:, :channels].expand(-1, 3, -1, -1)
     one, other = model.mean(border, TEXTS[:2]), model.mean(border.flip(3), TEXTS[:2])
     torch.testing.assert_close(one, other.flip(3))
-    plain = shaken_model(kind("contour", "bernoulli"), image_size=SIDE, hole=HOLE).eval()
+    plain = shaken_model(kind("contour", "bernoulli"), **shape).eval()
     assert (plain.mean(border, TEXTS[:2]) - plain.mean(border.flip(3), TEXTS[:2]).flip(3)).abs().max() > 1
 
 

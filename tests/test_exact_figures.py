@@ -44,6 +44,7 @@ def test_no_borders_have_no_centers_and_no_nats(kind):
     empty = {torch.uint8: [center, model.sample(none, []), model.sample(none, cached=False)]}
     empty[torch.float32] = [nats, scored, *([model.mean(none)] if model.net.one_pass else [])]
     assert all(x.shape == (0, 3, 4, 4) and x.dtype == dtype for dtype, some in empty.items() for x in some)
+    assert not model.caption_encoder or len(model.summaries([])) == 0
     with pytest.raises(ValueError, match="no generator"):
         model.sample(border_of(1), generator=[])
     with pytest.raises(ValueError, match="1 captions for 0"):
@@ -98,6 +99,29 @@ def test_settings_made_by_fp32_precision_are_kept_as_well():
         assert matmul.fp32_precision == "tf32"
     finally:
         matmul.fp32_precision = was
+
+
+@pytest.mark.parametrize("set_by", ["the old names", "fp32_precision", "all of oneDNN"])
+def test_no_product_of_the_cpu_is_of_reduced_precision_and_each_setting_stays(set_by):
+    mkldnn = torch.backends.mkldnn
+    products = [mkldnn.matmul, mkldnn.conv, mkldnn.rnn, torch.backends.cuda.matmul]
+    was = [product.fp32_precision for product in products]
+    try:
+        if set_by == "the old names":
+            torch.set_float32_matmul_precision("medium")
+        elif set_by == "fp32_precision":
+            mkldnn.conv.fp32_precision = "bf16"  # the old names can still be read beside it
+        else:
+            mkldnn.fp32_precision = "bf16"
+        here = [product.fp32_precision for product in products]
+        with exact_float32("cpu"):
+            assert all(product.fp32_precision == "ieee" for product in products[:3])
+        assert [product.fp32_precision for product in products] == here != was
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        mkldnn.fp32_precision = "none"
+        for product, value in zip(products, was, strict=True):
+            product.fp32_precision = value
 
 
 def test_a_device_without_float64_draws_in_float32_and_says_so_once(monkeypatch):

@@ -136,6 +136,20 @@ def test_nats_and_drawings_within_masks_do_not_depend_on_the_batch(options):
         assert torch.equal(drawn[k : k + 1], single)
 
 
+@pytest.mark.parametrize("decoder", ["multiscale", "parallel"])
+@pytest.mark.parametrize("hole", [(0, 0, SIDE, SIDE), (1, 1, SIDE - 1, SIDE - 1)], ids=["whole", "nearly"])
+def test_pixels_known_between_those_of_the_coarsest_grid_are_of_their_own_image(decoder, hole):
+    model = shaken_model(kind(decoder, "gaussian", masks="mixed"), image_size=SIDE, hole=hole)
+    border, top = photos(3)[0], hole[0]
+    known = torch.zeros(3, 1, SIDE, SIDE, dtype=torch.bool)
+    known[:, :, : 2 * top or SIDE : 2, 1::2] = True  # of the coarsest grid, which begins at (0, 0), nothing
+    with torch.no_grad():
+        together = model.log_prob(border, border[:, :, top:, top:], known=known)
+        parts = [(border[k:][:1], known[k:][:1]) for k in range(3)]
+        alone = [model.log_prob(x, x[:, :, top:, top:], known=mask) for x, mask in parts]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("options", MASKED)
 def test_the_levels_of_each_unknown_subpixel_sum_to_one_within_masks(options):
     """Given those before it; with causality the masses of all fillings do, then."""

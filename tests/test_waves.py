@@ -1,6 +1,8 @@
 """Drawing in waves: each twin gives what its layer gives over the map, the slope is the least that gradients allow, and
 what is drawn is what is drawn pixel by pixel."""
 
+import copy
+
 import pytest
 import torch
 from every_model import OF_ERRORS, kind, name_of, shaken_model
@@ -242,6 +244,20 @@ def test_frozen_copies_are_made_once_and_again_when_weights_change():
     other = shaken_model(kind("pixelcnn", "logistic-mixture"), image_size=16, hole=(5, 4, 4, 11))
     model.load_state_dict(other.state_dict())
     assert torch.equal(before, drawn())
+    for weight in model.parameters():
+        weight.data.mul_(1.3)  # which no version counter shows
+    again = drawn()
+    assert not torch.equal(before, again)
+    model = copy.deepcopy(model)  # of which there are no frozen copies yet
+    assert torch.equal(again, drawn())
+
+
+def test_a_model_made_in_inference_mode_can_draw():
+    border = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    with torch.inference_mode():
+        model = shaken_model(kind("pixelcnn", "logistic-mixture"), image_size=16, hole=(5, 4, 4, 11))
+        inside = model.sample(border, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(inside, model.sample(border, generator=torch.Generator().manual_seed(0)))
 
 
 def test_a_stack_that_is_no_cone_cannot_say_that_it_is():

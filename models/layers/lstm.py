@@ -55,7 +55,8 @@ class RowLSTM(nn.Module):
 
 class DiagonalBiLSTM(nn.Module):
     """One direction's state at a pixel depends on the left neighbour and the one above, the other's on the right
-    neighbour and the one above. The latter is shifted down by a row, so that nothing leaks: 2C channels -> C.
+    neighbour and the one above. The latter is shifted down by a row, so that nothing leaks, and so it may also read the
+    pixel itself, which the paper's does not: 2C channels -> C.
 
     Args:
       channels: C.
@@ -94,7 +95,7 @@ class DiagonalBiLSTM(nn.Module):
                 diagonal = torch.baddbmm(diagonal, near.flatten(1, 2), kernels)
             state, cell = lstm(diagonal, cell)
             states.append(state)
-        whole = torch.stack(states).view(-1, *shape).permute(1, 2, 3, 0, 4)  # (2, B, H, W + H - 1, C)
+        whole = torch.stack(states).view(len(states), *shape).permute(1, 2, 3, 0, 4)  # (2, B, H, W + H - 1, C)
         left, right = straightened(whole).permute(0, 1, 4, 2, 3)  # (B, C, H, W)
         return left + shift_down(right.flip(3))
 

@@ -40,7 +40,7 @@ class Likelihood(nn.Module, ABC):
     DEPARTS: ClassVar[tuple[Departure, ...]] = ()
     coupled: bool = False
     mixes: ClassVar[bool] = False
-    logits: ClassVar[bool] = False
+    logits: bool = False
     weighs_candidates: bool = False
     params_per_pixel: int
     uniforms_per_pixel: int = 3

@@ -20,7 +20,7 @@ class Grey(Likelihood):
     def __init__(self, inner: Likelihood):
         super().__init__()
         self.inner = inner
-        self.proper, self.levels = inner.proper, inner.levels
+        self.proper, self.levels, self.logits = inner.proper, inner.levels, inner.logits
         self.prediction_count, self.weighs_candidates = inner.prediction_count, inner.weighs_candidates
         self.uniforms_per_pixel = inner.uniforms_per_pixel
         self.params_per_pixel = inner.params_per_pixel // (1 if inner.coupled else 3)

@@ -1,7 +1,7 @@
 """Discretized mixture of logistics, a pixel's channels coupled [1].
 
 Departs from [1]: bin masses in closed form, log(sigmoid(b) - sigmoid(a)) = b + log(1 - e^(a-b)) - softplus(a) -
-softplus(b), exact in both tails, so none of the paper's case distinctions are needed.
+softplus(b), exact in both tails, so that small masses need no case of their own, as they do in the code of [1].
 
 [1] Salimans et al. 2017, arXiv:1701.05517
 """

@@ -2,10 +2,10 @@
 up again, with shortcuts between blocks of one resolution.
 
 The `down` stream reads the rows above, the `right` one also the pixels to the left and the other's maps.
-Departs from [1] as listed in PixelCNNppStack.DEPARTS. The first layers also read the whole row above and the whole of
-the row so far, whose far ends blocks at full resolution do not reach, and of which coarser ones lack the odd rows. Each
-block is conditioned on the border tower's map (and the caption's summary) as [1] conditions on a class. Upsampling is a
-1x1 convolution to four pixels, which is [1]'s 2x2 transposed convolution, in both streams.
+Departs from [1] as listed in PixelCNNppStack.DEPARTS. Blocks at full resolution do not reach a row's far ends, and
+coarser ones skip odd rows, so the first layers also read the whole row above and the row so far. Each block is
+conditioned on the border tower's map (and the caption's summary) as [1] conditions on a class. Upsampling is a 1x1
+convolution to four pixels: the 2x2 transposed convolution of [1]'s second stream.
 
 [1] Salimans, Karpathy, Chen, Kingma 2017, arXiv:1701.05517
 """
@@ -129,6 +129,7 @@ class PixelCNNppStack(Stack):
         ),
         Departure("the first layers also read the whole row above and the row so far"),
         Departure("the first kernels are 2x5, and 2x2; there 2x3, and 1x3 with 2x1"),
+        Departure("the first stream is upsampled by 2x2, there by 2x3"),
         NO_WEIGHT_NORM,
     )
 

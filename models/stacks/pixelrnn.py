@@ -108,6 +108,7 @@ class RowLSTMStack(PixelRNNStack):
 
 @decoder("diagbilstm")
 class DiagonalBiLSTMStack(PixelRNNStack):
+    DEPARTS = (*PixelRNNStack.DEPARTS, Departure("the LSTM from the right also reads the pixel itself"))
     SIZES = {
         "xs": Options(width=16, blocks=2),
         "s": Options(width=64, blocks=5),
