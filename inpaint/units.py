@@ -8,6 +8,11 @@ import math
 import numpy as np
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, such as "1 image" or "1,000 images"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def nats_per_pixel(nats, hole):
     """Nats per image -> nats per pixel of the hole, all three channels together."""
     return nats / (hole[2] * hole[3])

@@ -74,5 +74,11 @@ def test_bernoulli_samples_are_the_mean():
 
 
 def test_captions_become_a_numbered_list_that_no_markdown_can_break():
-    text = caption_text(FakePhotos(["a *big*\ndog", "", "<b>|"]), [0, 1, 2])
-    assert text.split("\n") == [r"1. a \*big\* dog", "2. (no caption)", r"3. \<b\>\|"]
+    text = caption_text(FakePhotos(["a *big*\ndog", "", "<b>|", "1986. A vintage", "- &lt;"]), range(5))
+    assert text.split("\n") == [
+        r"1. a \*big\* dog",
+        "2. (no caption)",
+        r"3. &lt;b\>\|",
+        r"4. 1986\. A vintage",
+        r"5. \- &amp;lt;",
+    ]

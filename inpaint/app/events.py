@@ -2,6 +2,7 @@
 
 import html
 import json
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from inpaint.app.hole_drawn import mask_drawn, strokes_of
 from inpaint.app.limits import Watch
 from inpaint.app.requests import drawing_of, place_of, size_of
 from inpaint.hole_inputs import mask_of
+from inpaint.units import counted
 
 if TYPE_CHECKING:
     from inpaint.app.page import Parts
@@ -57,7 +59,7 @@ class Events:
 
     def __init__(self, desk: Desk, parts: "Parts"):
         self.desk, self.parts = desk, parts
-        self.stopped: set[str | None] = set()  # pages whose drawing is to end
+        self.drawings: dict[str | None, threading.Event] = {}  # by page, set when its last drawing is to end
 
     def show_photo(self, path: str | None) -> Update:
         """Put an uploaded photo under the canvas, without a hole."""
@@ -90,20 +92,21 @@ class Events:
     def fill(self, given: dict[Any, Any], request: gr.Request, progress: gr.Progress = gr.Progress()) -> Update:  # noqa: B008
         """Fill the hole, and show what came of it."""
         parts, page = self.parts, request.session_hash
-        self.stopped.discard(page)
+        end = self.drawings[page] = threading.Event()  # one a drawing: a stopped one may still run when the next begins
 
         def show(done: int, count: int, unit: str) -> None:
             progress((done, count), desc="Drawing", unit=f"{unit}s")
 
         def stopped() -> bool:
-            return page in self.stopped or self.desk.closing.is_set()
+            return end.is_set() or self.desk.closing.is_set()
 
         try:
             session, record, unknown = self._fill(given, stopped, show)
             photo, fills = pictures.whole(session.photo), [pictures.whole(path) for path in session.fills]
+            is_mean = self.desk.given.facts["sample_is_mean"]
             place = pictures.around(record["box"], *photo.image.size)
             tiles = [
-                (pictures.close_up(Image.fromarray(fill.pixels), place), pictures.numbers(record, k))
+                (pictures.close_up(Image.fromarray(fill.pixels), place), pictures.numbers(record, k, is_mean))
                 for k, fill in enumerate(fills)
             ]
             mean = self.desk.mean(photo, unknown, session.caption, session.directions)
@@ -111,8 +114,11 @@ class Events:
         except (InputError, Rejected) as error:
             return {parts.status: self._wrong(error)}
         finally:
-            self.stopped.discard(page)
-        words = f"{len(fills)} fills of {record['unknown_pixels']:,} pixels, the most probable first."
+            if self.drawings.get(page) is end:
+                del self.drawings[page]
+        order = "each the mean" if is_mean else "the most probable first"
+        filled = f"{counted(len(fills), 'fill')} of {counted(record['unknown_pixels'], 'pixel')}"
+        words = f"{session.photo.name}: {filled}, {order}."
         return {
             **shown,
             parts.hint: gr.Markdown(visible=False),
@@ -164,7 +170,8 @@ class Events:
 
     def stop(self, request: gr.Request) -> str:
         """End the drawing, or take it from the queue."""
-        self.stopped.add(request.session_hash)
+        if end := self.drawings.get(request.session_hash):
+            end.set()
         return said("Stopped.")
 
     def _fill(self, given: dict[Any, Any], stopped: Any, show: Any) -> tuple[Session, dict[str, Any], Any]:

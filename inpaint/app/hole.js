@@ -6,17 +6,17 @@ const said = element.querySelector(".said");
 const size = element.querySelector("input");
 const pen = canvas.getContext("2d");
 const TALLEST = 560;
-let photo = null, width = 0, height = 0, strokes = [], tool = "box", current = null, start = null;
+let photo = null, width = 0, height = 0, strokes = [], tool = "box", current = null, start = null, pointer = null, begun = null;
 
 function fit() {
   if (!photo) return;
   const room = Math.max(100, stage.clientWidth - 2);
   const scale = Math.min(room / width, TALLEST / height);
   const ratio = window.devicePixelRatio || 1;
-  canvas.style.width = Math.round(width * scale) + "px";
-  canvas.style.height = Math.round(height * scale) + "px";
-  canvas.width = Math.round(width * scale * ratio);
-  canvas.height = Math.round(height * scale * ratio);
+  canvas.style.width = Math.max(1, Math.round(width * scale)) + "px";
+  canvas.style.height = Math.max(1, Math.round(height * scale)) + "px";
+  canvas.width = Math.max(1, Math.round(width * scale * ratio));
+  canvas.height = Math.max(1, Math.round(height * scale * ratio));
   draw();
 }
 
@@ -83,7 +83,9 @@ function boxed(a, b) {
 }
 
 canvas.addEventListener("pointerdown", (event) => {
-  if (!photo || event.button) return;
+  if (!photo || event.button || current) return; // a second finger draws nothing
+  pointer = event.pointerId;
+  begun = [event.clientX, event.clientY];
   canvas.setPointerCapture(event.pointerId);
   canvas.focus({ preventScroll: true });
   event.preventDefault();
@@ -93,18 +95,22 @@ canvas.addEventListener("pointerdown", (event) => {
   draw();
 });
 canvas.addEventListener("pointermove", (event) => {
-  if (!current) return;
+  if (!current || event.pointerId !== pointer) return;
   if (tool === "box") current = boxed(start, place(event));
   else current.points.push(place(event).map((value) => Math.round(10 * value) / 10));
   draw();
 });
-canvas.addEventListener("pointerup", () => {
-  if (!current) return;
-  strokes.push(current);
+canvas.addEventListener("pointerup", (event) => {
+  if (!current || event.pointerId !== pointer) return;
+  const dragged = Math.hypot(event.clientX - begun[0], event.clientY - begun[1]) >= 3;
+  const drawn = tool !== "box" || dragged ? current : null; // a click is no box
   current = null;
+  if (!drawn) return draw();
+  strokes.push(drawn);
   changed();
 });
-canvas.addEventListener("pointercancel", () => {
+canvas.addEventListener("pointercancel", (event) => {
+  if (event.pointerId !== pointer) return;
   current = null;
   if (photo) draw();
 });

@@ -53,4 +53,5 @@ def _is_good(stroke: dict[str, Any]) -> bool:
     numbers = [stroke["radius"], *(value for point in stroke["points"] for value in point)]
     pairs = all(len(point) == 2 for point in stroke["points"])
     sizes = all(type(v) in (int, float) and abs(v) <= LARGEST for v in numbers)
-    return stroke["tool"] in ("brush", "erase") and pairs and sizes and 0 < stroke["radius"] <= 2_000
+    fits = 0 < stroke["radius"] <= LARGEST / 8  # as wide as hole.js's widest brush
+    return stroke["tool"] in ("brush", "erase") and pairs and sizes and fits

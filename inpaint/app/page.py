@@ -93,11 +93,18 @@ def _add_photo(parts: Parts, desk: Desk) -> None:
     """The upload, the canvas with the hole, a box in numbers."""
     sources = ["upload", "clipboard"]
     parts.photo = uploaded_photo(label="Photo", sources=sources, height=150, elem_id="photo", buttons=[])
-    gr.Examples(examples(desk.folder.parent / "examples"), parts.photo, label="Example photos", cache_examples=False)
+    _add_examples(parts, examples(desk.folder.parent / "examples"))
     template, style, script = ((HERE / f"hole.{end}").read_text(encoding="utf-8") for end in ("html", "css", "js"))
     parts.hole = gr.HTML("{}", html_template=template, css_template=style, js_on_load=script, elem_id="hole")
     hint = "in the photo's pixels; Enter adds it to the hole"
     parts.numbers = gr.Textbox(label="Box as X,Y,W,H", info=hint, placeholder="120,80,64,48", elem_id="numbers")
+
+
+def _add_examples(parts: Parts, paths: list[str]) -> None:
+    """Photos to click. gr.Examples would put a component of its own in the place of `uploaded_photo`."""
+    picture = gr.Image(visible=False, render=False)
+    shown = gr.Dataset([picture], samples=[[path] for path in paths], type="index", label="Example photos")
+    shown.click(lambda place: paths[place], shown, parts.photo, queue=False, show_progress="hidden", **PRIVATE)
 
 
 def _add_settings(parts: Parts, desk: Desk) -> None:
@@ -114,7 +121,7 @@ def _add_settings(parts: Parts, desk: Desk) -> None:
         parts.temperature = gr.Slider(
             0.1, 2, TEMPERATURE, step=0.05, label="Temperature", info="under 1 for tamer fills"
         )
-        parts.seed = gr.Number(0, precision=0, minimum=0, label="Seed", info="same seed, same fills", elem_id="seed")
+        parts.seed = gr.Number(0, precision=0, label="Seed", info="same seed, same fills", elem_id="seed")
         parts.detail = gr.Dropdown(DETAILS, value="", label="Holes larger than the model's", elem_id="detail")
         info = "the photo and its mirror image: a little more probable, several times as slow"
         parts.both = gr.Checkbox(False, label="In two directions", info=info, visible=desk.both)
@@ -151,8 +158,9 @@ def _connect(events: Events, parts: Parts, go: gr.Button, stop: gr.Button) -> No
     box = [parts.photo, parts.hole, parts.numbers]
     parts.numbers.submit(events.add_box, box, [parts.hole, parts.numbers, parts.status], **at_once)
     filling = gr.on([go.click, parts.caption.submit], events.fill, given, shown, **computing)
-    choosing = parts.fills.select(events.choose, parts.session, shown, show_progress="hidden", **PRIVATE)
+    last = {"trigger_mode": "always_last"}  # clicks and maps that come meanwhile must not be dropped
+    choosing = parts.fills.select(events.choose, parts.session, shown, show_progress="hidden", **last, **PRIVATE)
     asked, maps = [parts.session, parts.mapped], [parts.mapped, parts.status, parts.words, parts.maps]
-    mapping = [event.then(events.draw_maps, asked, maps, **computing) for event in (filling, choosing)]
+    mapping = [event.then(events.draw_maps, asked, maps, **last, **computing) for event in (filling, choosing)]
     stop.click(events.stop, None, parts.status, cancels=[filling, *mapping], **at_once)
     parts.accept.click(events.accept, parts.session, [parts.photo, parts.status], **at_once)

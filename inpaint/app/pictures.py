@@ -58,11 +58,16 @@ def close_up(image: Image.Image, place: tuple[int, int, int, int] | None = None)
     return part
 
 
-def numbers(record: dict[str, Any], k: int) -> str:
-    """What stands under the fill in place k."""
+def numbers(record: dict[str, Any], k: int, is_mean: bool = False) -> str:
+    """What stands under the fill in place k.
+
+    Args: is_mean: whether it is the model's mean, whose score is no log-likelihood.
+    """
     sample = record["samples"][k]
     bits = sample["bits_per_unknown_subpixel"]
     rate = "" if bits is None else f" · {bits:.3f} bits/sub-pixel"
+    if is_mean:
+        return f"{k + 1}: the mean, minus the cross-entropy {sample['log_likelihood_nats']:,.1f} nats"
     return f"{k + 1}: log-likelihood {sample['log_likelihood_nats']:,.1f} nats{rate}"
 
 

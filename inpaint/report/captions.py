@@ -6,6 +6,7 @@ from inpaint.evaluation.statistics import as_texts
 from inpaint.evaluation.word_gain import MIN_IMAGES, comparisons_note, word_gains
 from inpaint.report import html_page as page
 from inpaint.report import plots as report_plots
+from inpaint.units import counted
 
 CASES = 6  # images with the largest gain, and with the smallest
 WORDS = 15
@@ -18,7 +19,7 @@ def gain_section(evaluation, photos):
     if not len(gains):
         return page.section(heading, page.paragraph(_no_gain(evaluation)))
     average = "Captions helped on average" if max(map(len, evaluation.captions)) > 1 else "The caption helped"
-    helped = f"{average} on {(gains > 0).mean():.0%} of {len(gains):,} images; the end bars hold all beyond."
+    helped = f"{average} on {(gains > 0).mean():.0%} of {counted(len(gains), 'image')}; the end bars hold all beyond."
     plot = page.figure(page.svg_uri(report_plots.gain_plot(gains, gains.mean())), "histogram of caption gains", helped)
     images = np.flatnonzero(evaluation.captioned)
 

@@ -9,17 +9,29 @@ from data_prep.recognise import PAGE, REPORT
 from inpaint import provenance, units
 from inpaint.evaluation import versus
 from inpaint.evaluation.rings import floor_by_ring
-from inpaint.evaluation.statistics import LEAST_IMAGES, LEAST_SEEDS, as_texts, gain_and_ci95, mean_and_ci95, subject
+from inpaint.evaluation.statistics import (
+    LEAST_IMAGES,
+    LEAST_SEEDS,
+    as_texts,
+    gain_and_ci95,
+    in_words,
+    mean_and_ci95,
+    subject,
+)
 from inpaint.evaluation.summary import chosen_text, masks_text
 from inpaint.grid import headings, row_images
 from inpaint.report import html_page as page
 from inpaint.report import plots as report_plots
 from inpaint.report.captions import gain_section, words_section
 from inpaint.report.training_curve import read_curve
+from inpaint.units import counted
 
 RESAMPLES = 2000
 GAINS = {  # name and note of each caption gain
-    "over_none": ("caption gain over none, nats", "Over none: too large by what the model lacks without captions."),
+    "over_none": (
+        "caption gain over none, nats",
+        "Over none: off, either way, by what the model lacks without captions less what it lacks with them.",
+    ),
     "over_captionless": ("gain over a model without captions, nats", ""),
     "over_swapped": ("caption gain over another image's, nats", "Another image's: lent at random, each caption once."),
     "over_unlike": (
@@ -53,7 +65,7 @@ def write(folder, evaluation, summary, photos, checkpoint, rows, overwrite=False
     """
     path = Path(folder) / PAGE
     document = page.page(
-        f"{summary['decoder']}, {summary['likelihood']}: {summary['images']:,} images of {summary['split']}",
+        f"{summary['decoder']}, {summary['likelihood']}: {counted(summary['images'], 'image')} of {summary['split']}",
         page.paragraph(f"How probable {summary['checkpoint']} held the true centers of these photos."),
         _figures(evaluation, summary),
         _curve(summary["checkpoint"], checkpoint["progress"].get("step")),
@@ -157,6 +169,9 @@ def _notes(evaluation, summary):
             f"Intervals are over images, and of {of}: they hold for other photos like these, not for a second training "
             f"of the model. There are none under {LEAST_IMAGES} images."
         )
+    if over := summary.get("over_one_direction"):
+        gain = in_words(over["gain_nats_per_image"])
+        notes.append(f"In two directions (--directions 2). One direction's nats minus these: {gain}.")
     return notes
 
 
@@ -166,7 +181,7 @@ def _curve(checkpoint, step):
         return page.section("Training curve", page.paragraph(f"None here: {missing}."))
     plot = page.svg_uri(report_plots.curve_plot(curve, step))
     last = f", the last {curve.val[-1]:.2f} at step {curve.val_steps[-1]:,.0f}" if len(curve.val) else ""
-    caption = f"From the TensorBoard log beside the checkpoint: {len(curve.val)} evaluations on val{last}."
+    caption = f"From the TensorBoard log beside the checkpoint: {counted(len(curve.val), 'evaluation')} on val{last}."
     return page.section("Training curve", page.group("plots", page.figure(plot, "nats per image over steps", caption)))
 
 
@@ -193,7 +208,7 @@ def _where(evaluation, photos):
     per_pixel = page.figure(
         page.svg_uri(report_plots.map_plot(evaluation.pixel_nats)),
         "map of the hole, nats per pixel",
-        f"Each pixel of the hole, mean over {len(evaluation.indices):,} images"
+        f"Each pixel of the hole, mean over {counted(len(evaluation.indices), 'image')}"
         + (" as far as it is unknown in them." if masked else "."),
     )
     if not rings.shape[1]:

@@ -43,6 +43,9 @@ def read_curve(checkpoint):
     Returns:
       (Curve, "") or (None, reason).
     """
+    name = str(checkpoint)  # of the package's weights or a hub's, perhaps
+    if name.startswith("hf://") or (Path(name).name == name and not Path(name).exists()):
+        return None, "these weights are no file beside a training's log"
     folder = Path(checkpoint).resolve().parent
     files = [path for path in folder.glob("events.out.tfevents.*") if path.is_file()]
     if not files:

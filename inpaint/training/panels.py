@@ -41,4 +41,6 @@ def _tiles(row, hole):
 
 
 def _escaped(text):
-    return "".join(f"\\{character}" if character in r"\`*_{}[]<>#|" else character for character in text)
+    """Markdown that shows the text as it is: neither an entity of HTML nor the start of a list is read as one."""
+    entities = {"&": "&amp;", "<": "&lt;"}
+    return "".join(entities.get(c) or (f"\\{c}" if c in r"\`*_{}[]>#+-.!|" else c) for c in text)
