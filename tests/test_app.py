@@ -2,7 +2,9 @@
 
 import json
 import socket
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -193,6 +195,27 @@ def test_a_drawing_ends_when_it_is_stopped_or_takes_too_long():
     assert shown == [(0, 3, "row"), (1, 3, "row")]
     with pytest.raises(InputError, match="took longer than -1 seconds"):
         list(Watch(-1, lambda: False, lambda *shown: None)(["a"], "row"))
+
+
+def test_a_new_drawing_of_a_page_does_not_take_back_the_stop_of_the_last():
+    events = pytest.importorskip("inpaint.app.events", reason="gradio is not installed")
+    closing, request, seen = threading.Event(), SimpleNamespace(session_hash="page"), []
+    desk = SimpleNamespace(closing=closing, folder=Path("work/results"))
+    page = events.Events(desk, SimpleNamespace(status="status"))
+
+    def drawing(given, stopped, show):
+        seen.append(stopped)
+        if len(seen) == 1:
+            page.stop(request)
+            page.fill({}, request, None)  # begins before the first has noticed
+            assert stopped()
+        else:
+            assert not stopped()
+        raise InputError("that will do")
+
+    page._fill = drawing
+    assert "that will do" in page.fill({}, request, None)["status"]
+    assert len(seen) == 2 and not page.drawings
 
 
 def test_boxes_and_strokes_become_a_mask_with_hard_edges():

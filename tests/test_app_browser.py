@@ -14,6 +14,8 @@ import pytest
 from app_server import folder_to_serve, serving
 from PIL import Image
 
+from inpaint.units import counted
+
 pytest.importorskip("gradio", reason="no gradio: pip install 'inpaint-from-caption[app]'")
 api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -96,7 +98,7 @@ def fill(page, samples=2):
     page.locator("#samples input[type=number]").fill(str(samples))
     page.locator("#samples input[type=number]").press("Tab")
     page.click("#go")
-    api.expect(page.locator("#status")).to_contain_text(f"{samples} fills of", timeout=PATIENCE)
+    api.expect(page.locator("#status")).to_contain_text(counted(samples, "fill") + " of", timeout=PATIENCE)
     page.wait_for_selector("#fills img")
 
 
@@ -190,6 +192,38 @@ def test_strokes_are_undone_one_by_one_and_stay_while_the_caption_changes(page, 
     page.click("#hole [data-do=clear]")
     page.locator("#hole canvas").press("Enter")
     assert said(page) == "Box 44,24,32,32 (x, y, width, height)."
+
+
+def test_an_example_is_filled_and_a_click_on_it_is_no_box(page):
+    page.locator('button:has(img[src*="scene"])').click()
+    api.expect(page.locator("#status")).to_contain_text("scene.png: 64 x 64", timeout=PATIENCE)
+    page.locator("#hole canvas").click()
+    assert said(page) == "No hole yet: drag a box, or paint."
+    drag(page, (0.25, 0.25), (0.5, 0.5))
+    fill(page, 1)
+    api.expect(page.locator("#status")).to_contain_text("scene.png: 1 fill of", timeout=PATIENCE)
+
+
+def test_the_last_of_quick_clicks_is_the_chosen_fill_and_its_maps_are_shown(page, folder):
+    upload(page, folder / "photo.png")
+    drag(page, (0.25, 0.25), (0.5, 0.5))
+    fill(page, 4)
+    page.wait_for_selector("#maps img")
+    tiles = page.locator("#fills .grid-wrap button")
+
+    def chosen(place):
+        """What is said of a fill when nothing else is clicked."""
+        tiles.nth(place).click()
+        api.expect(page.locator("#chosen")).to_contain_text(f"Chosen fill: {place + 1}", timeout=PATIENCE)
+        return page.locator("#words").inner_text(timeout=PATIENCE)
+
+    third = chosen(2)
+    assert chosen(0) != third
+    for place in (3, 1, 2):
+        tiles.nth(place).click()
+        page.wait_for_timeout(100)
+    api.expect(page.locator("#chosen")).to_contain_text("Chosen fill: 3", timeout=PATIENCE)
+    api.expect(page.locator("#words")).to_have_text(third, timeout=PATIENCE)
 
 
 def test_a_drawing_is_stopped_and_the_next_one_works(page, folder, served):

@@ -103,7 +103,8 @@ def _add_photo(parts: Parts, desk: Desk) -> None:
 def _add_examples(parts: Parts, paths: list[str]) -> None:
     """Photos to click. gr.Examples would put a component of its own in the place of `uploaded_photo`."""
     picture = gr.Image(visible=False, render=False)
-    shown = gr.Dataset([picture], samples=[[path] for path in paths], type="index", label="Example photos")
+    samples = [[path] for path in paths]
+    shown = gr.Dataset(components=[picture], samples=samples, type="index", label="Example photos")
     shown.click(lambda place: paths[place], shown, parts.photo, queue=False, show_progress="hidden", **PRIVATE)
 
 
