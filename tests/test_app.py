@@ -16,7 +16,7 @@ import inpaint
 from data_prep.errors import InputError
 from inpaint.app import server
 from inpaint.app.desk import Desk
-from inpaint.app.hole_drawn import mask_drawn, strokes_of
+from inpaint.app.hole_drawn import mask_drawn, name_of, strokes_of
 from inpaint.app.limits import Limits, Watch
 from inpaint.app.pictures import around, maps_of, whole
 from inpaint.app.requests import Drawing, drawing_of, place_of
@@ -219,15 +219,17 @@ def test_a_new_drawing_of_a_page_does_not_take_back_the_stop_of_the_last():
 
 
 def test_boxes_and_strokes_become_a_mask_with_hard_edges():
-    text = json.dumps({"strokes": [
+    text = json.dumps({"of": name_of("a.png"), "strokes": [
         {"tool": "box", "box": [2, 3, 5, 4]},
         {"tool": "brush", "radius": 2, "points": [[20, 5], [30, 5]]},
         {"tool": "erase", "radius": 1, "points": [[4, 5]]},
     ]})  # fmt: skip
-    mask = mask_drawn(strokes_of(text), 40, 12)
+    mask = mask_drawn(strokes_of(text, "a.png"), 40, 12)
     assert mask[3:7, 2].all() and mask[3:7, 6].all() and mask[:, :10].sum() == 20 - 5 and not mask[5, 3:6].any()
     assert mask[5, 18:33].all() and mask[4:7, 25].all() and not mask[8:, 12:].any()
-    assert not mask_drawn(strokes_of("{}"), 40, 12).any()
+    assert not mask_drawn(strokes_of("{}", "a.png"), 40, 12).any()
+    with pytest.raises(InputError, match="drawn on another photo"):
+        strokes_of(text, "b.png")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,7 @@ def test_boxes_and_strokes_become_a_mask_with_hard_edges():
 )
 def test_a_hole_that_is_no_drawing_is_refused(text):
     with pytest.raises(InputError, match="draw it again"):
-        strokes_of(text)
+        strokes_of(text, "a.png")
 
 
 def test_the_mean_and_the_maps_are_of_the_hole(given, desk, place_of_work):

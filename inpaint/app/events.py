@@ -15,7 +15,7 @@ from data_prep.photos import Rejected
 from inpaint import typed
 from inpaint.app import pictures
 from inpaint.app.desk import Desk, without_folders
-from inpaint.app.hole_drawn import mask_drawn, strokes_of
+from inpaint.app.hole_drawn import mask_drawn, name_of, strokes_of
 from inpaint.app.limits import Watch
 from inpaint.app.requests import drawing_of, place_of, size_of
 from inpaint.hole_inputs import mask_of
@@ -71,7 +71,8 @@ class Events:
         except (InputError, Rejected) as error:
             return {parts.hole: EMPTY, parts.status: self._wrong(error)}
         width, height = photo.image.size
-        shown = {"photo": pictures.data_url(pictures.preview(photo)), "width": width, "height": height, "strokes": []}
+        picture = pictures.data_url(pictures.preview(photo))
+        shown = {"photo": picture, "of": name_of(path), "width": width, "height": height, "strokes": []}
         words = f"{Path(path).name}: {width:,} x {height:,} pixels. Now mark what to fill."
         return {parts.hole: json.dumps(shown), parts.status: said(words)}
 
@@ -84,10 +85,11 @@ class Events:
             box, (width, height) = typed.box(text), self._photo(path).image.size
             if box[0] + box[2] > width or box[1] + box[3] > height:
                 raise InputError(f"the photo is {width} x {height} pixels: the box {text} reaches outside")
-            strokes = [*strokes_of(hole), {"tool": "box", "box": list(box)}]
+            strokes = [*strokes_of(hole, path), {"tool": "box", "box": list(box)}]
+            drawn = {"of": name_of(path), "strokes": strokes}
         except (InputError, Rejected, typed.Wrong) as error:
             return {parts.status: self._wrong(error)}
-        return {parts.hole: json.dumps({"strokes": strokes}), parts.numbers: "", parts.status: said("Box added.")}
+        return {parts.hole: json.dumps(drawn), parts.numbers: "", parts.status: said("Box added.")}
 
     def fill(self, given: dict[Any, Any], request: gr.Request, progress: gr.Progress = gr.Progress()) -> Update:  # noqa: B008
         """Fill the hole, and show what came of it."""
@@ -177,9 +179,10 @@ class Events:
     def _fill(self, given: dict[Any, Any], stopped: Any, show: Any) -> tuple[Session, dict[str, Any], Any]:
         """Returns: the session, the record, and the unknown pixels."""
         parts, limits = self.parts, self.desk.limits
-        path, strokes = given[parts.photo], strokes_of(given[parts.hole])
+        path = given[parts.photo]
         if not path:
             raise InputError("no photo: upload one first")
+        strokes = strokes_of(given[parts.hole], path)
         if not strokes:
             raise InputError("no hole: drag a box over what to fill, or paint it")
         size = size_of(Path(path), limits)

@@ -1,12 +1,13 @@
-// The photo with the hole drawn on it. The value is JSON: the page sends {photo, width, height, strokes}, this sends
-// {strokes} back, in the photo's own pixels; hole_drawn.py makes the mask of it, so what is painted here is a sketch.
+// The photo with the hole drawn on it. The value is JSON: the page sends {photo, of, width, height, strokes}, this sends
+// {of, strokes} back, in the photo's own pixels; hole_drawn.py makes the mask of it, so what is painted here is a sketch.
+// `of` names the photo that the strokes belong to.
 const canvas = element.querySelector("canvas");
 const stage = element.querySelector(".stage");
 const said = element.querySelector(".said");
 const size = element.querySelector("input");
 const pen = canvas.getContext("2d");
 const TALLEST = 560;
-let photo = null, width = 0, height = 0, strokes = [], tool = "box", current = null, start = null, pointer = null, begun = null;
+let photo = null, of = "", width = 0, height = 0, strokes = [], tool = "box", current = null, start = null, pointer = null, begun = null;
 
 function fit() {
   if (!photo) return;
@@ -63,7 +64,7 @@ function tell() {
 
 function changed() {
   draw();
-  props.value = JSON.stringify({ strokes });
+  props.value = JSON.stringify({ of, strokes });
   trigger("change");
 }
 
@@ -153,7 +154,8 @@ element.querySelector("[data-do=clear]").addEventListener("click", () => {
 
 function take() {
   const given = JSON.parse(props.value || "{}");
-  if (given.strokes) strokes = given.strokes;
+  if (given.photo !== undefined) of = given.of || "";
+  if (given.strokes && (given.of || "") === of) strokes = given.strokes;
   if (given.photo === undefined) return photo ? draw() : undefined;
   stage.classList.toggle("filled", Boolean(given.photo));
   if (!given.photo) {

@@ -1,5 +1,6 @@
 """A hole drawn by hand: boxes and strokes in the photo's own pixels become a mask with hard edges."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -11,20 +12,29 @@ from data_prep.errors import InputError
 MOST_STROKES, MOST_POINTS, LARGEST = 1_000, 50_000, 100_000  # the last is a coordinate
 
 
-def strokes_of(text: str | None) -> list[dict[str, Any]]:
+def name_of(photo: str) -> str:
+    """A photo's name between page and canvas, which does not give its path away."""
+    return hashlib.sha256(photo.encode()).hexdigest()[:16]
+
+
+def strokes_of(text: str | None, photo: str) -> list[dict[str, Any]]:
     """Read what the page's canvas says: a JSON object whose "strokes" are drawn one over the other.
 
+    Args: photo: the path of the photo that they have to be drawn on, whose `name_of` is "of".
     Returns: {"tool": "box", "box": [x, y, width, height]}, and "brush" and "erase" with "radius" and "points" [[x, y]].
-    Raises: InputError if it is not that.
+    Raises: InputError if it is not that, or is drawn on another photo.
     """
     try:
-        strokes = json.loads(text or "{}").get("strokes", [])
+        given = json.loads(text or "{}")
+        strokes = given.get("strokes", [])
         points = sum(len(stroke.get("points", [])) for stroke in strokes)
         good = len(strokes) <= MOST_STROKES and points <= MOST_POINTS and all(map(_is_good, strokes))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         good = False
     if not good:
         raise InputError("the hole drawn on the photo cannot be read, or is of too many strokes: draw it again")
+    if strokes and given.get("of") != name_of(photo):
+        raise InputError("the hole was drawn on another photo: draw it on this one")
     return strokes
 
 
