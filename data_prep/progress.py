@@ -83,7 +83,8 @@ class Progress:
         left = f", {_clock((self.total - self.done) / rate)} left" if self.total and rate > 0 else ""
         start = f"{self.label}: " if self.label else ""
         note = f", {self.note}" if self.note else ""
-        return f"{start}{self.done:,}{of} {self.unit}, {rate:,.3g} {self.unit}/s{left}{note}"
+        units = self.unit if self.unit in ("img", "it") or (self.total or self.done) == 1 else f"{self.unit}s"
+        return f"{start}{self.done:,}{of} {units}, {rate:,.3g} {self.unit}/s{left}{note}"
 
 
 def _clock(seconds):

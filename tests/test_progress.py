@@ -53,7 +53,7 @@ def test_work_of_unknown_length_is_counted(clock):
     with redirect_stderr(io.StringIO()) as stream, Progress(unit="step") as bar:
         clock[0] += 90
         bar.set(45, None)
-    assert stream.getvalue() == "45 step, 0.5 step/s\n"
+    assert stream.getvalue() == "45 steps, 0.5 step/s\n"
 
 
 def test_no_stderr_at_all_is_no_error(monkeypatch):
