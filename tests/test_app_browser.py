@@ -226,6 +226,26 @@ def test_the_last_of_quick_clicks_is_the_chosen_fill_and_its_maps_are_shown(page
     api.expect(page.locator("#words")).to_have_text(third, timeout=PATIENCE)
 
 
+def test_a_hole_drawn_on_one_photo_is_not_filled_in_the_next(page, folder):
+    upload(page, folder / "photo.png")
+    drag(page, (0.25, 0.25), (0.5, 0.5))
+    held = []  # requests that ask what the canvas is to show
+    page.route("**/gradio_api/run/**", lambda route: held.append(route))
+    Image.new("RGB", (70, 90)).save(folder / "other.png")
+    page.set_input_files("#photo input[type=file]", folder / "other.png")
+    while not held:
+        page.wait_for_timeout(50)
+    page.click("#go")
+    api.expect(page.locator("#status")).to_contain_text("the hole was drawn on another photo", timeout=PATIENCE)
+    for route in held:  # gradio asks twice
+        with page.expect_response("**/gradio_api/run/**", timeout=PATIENCE):
+            route.continue_()
+    api.expect(page.locator("#status")).to_contain_text("other.png: 70 x 90", timeout=PATIENCE)
+    assert said(page) == "No hole yet: drag a box, or paint."
+    drag(page, (0.25, 0.25), (0.5, 0.5))
+    fill(page, 1)
+
+
 def test_a_drawing_is_stopped_and_the_next_one_works(page, folder, served):
     upload(page, folder / "photo.png")
     drag(page, (0.1, 0.1), (0.9, 0.9))
