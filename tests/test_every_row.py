@@ -22,6 +22,7 @@ FIGURES = {  # the mean, as shown; the form of a figure; the figures of the imag
     "caption gain over another image's, nats": ("+16.00", "{:+.2f}", [11, 21]),
     "caption gain over an unlike one, nats": ("+35.00", "{:+.2f}", [30, 40]),  # over the first caption's 58
     "caption gain over a mixture, nats": ("+2.00", "{:+.2f}", [1, 3]),
+    "gain of 2 captions at once over none, nats": ("+13.00", "{:+.2f}", [13]),
     "nats above the truth, without captions": ("156.67", "{:.2f}", [116, 293, 61]),
     "nats above the truth, with captions": ("86.00", "{:.2f}", [116, 56]),
     "PSNR of the mean, dB": ("14.00", "{:.2f}", [10, 12, 20]),
@@ -46,21 +47,23 @@ def page(photos, tmp_path):
 
 
 def test_each_row_of_the_report_shows_its_own_figure(page):
-    assert page(an_evaluation()).rows("Figures") == ROWS
+    found = page(an_evaluation())
+    assert found.rows("Figures") == ROWS
+    assert "the mean probability with 6 random captions of other images" in found.text
     assert len({mean for mean, *_ in FIGURES.values()}) == len(FIGURES)
 
 
 def test_each_row_of_the_report_shows_its_own_interval(page):
-    """30 images, of which 20 have captions."""
-    proper, cross_entropy = repeated(an_evaluation(), 10), repeated(an_evaluation(proper=False), 10)
+    """60 images, of which 40 have captions, and 20 two."""
+    proper, cross_entropy = repeated(an_evaluation(), 20), repeated(an_evaluation(proper=False), 20)
     found = page(proper).rows("Figures") | page(cross_entropy).rows("Figures")
     for name, (mean, form, values) in FIGURES.items():
-        expected = as_texts(mean_and_ci95(np.tile(values, 10), seed=3), form)
+        expected = as_texts(mean_and_ci95(np.tile(values, 20), seed=3), form)
         assert found[name] == expected and expected[0] == mean and " to " in expected[1], name
 
 
 def test_each_row_of_a_cross_entropy_s_report_shows_its_own_figure(page):
-    same = ("nats per image", "nats per pixel", "caption", "PSNR", "SSIM", "nats of")
+    same = ("nats per image", "nats per pixel", "caption", "gain of", "PSNR", "SSIM", "nats of")
     expected = {name: row for name, row in ROWS.items() if name.startswith(same)}
     expected |= {name: (FIGURES[name][0], "–") for name in OF_CROSS_ENTROPY}
     found = page(an_evaluation(proper=False, likelihood="bernoulli"))

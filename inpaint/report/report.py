@@ -40,7 +40,7 @@ GAINS = {  # name and note of each caption gain
     ),
     "over_mixture": (
         "caption gain over a mixture, nats",
-        "Mixture: the mean probability with random captions of other images.",
+        "Mixture: the mean probability with {mixed} random captions of other images.",
     ),
 }
 
@@ -81,7 +81,7 @@ def write(folder, evaluation, summary, photos, checkpoint, rows, overwrite=False
 
 
 def _figures(evaluation, summary):
-    rows = _rows(evaluation, summary["caption_gain_nats_per_image"])
+    rows = _rows(evaluation, summary)
     comparison = summary.get("versus")
     if comparison:
         rows.append(("nats of the other model minus these", *as_texts(comparison["gain_nats_per_image"], "{:+.2f}")))
@@ -102,8 +102,8 @@ def _figures(evaluation, summary):
     return page.section("Figures", page.table(["", "mean", "95 % interval"], rows), *notes)
 
 
-def _rows(evaluation, gains):
-    """Rows (name, mean, interval) of the table of figures; `gains` are the summary's caption gains."""
+def _rows(evaluation, summary):
+    """Rows (name, mean, interval) of the table of figures."""
 
     def row(name, form, figures):
         stacked = np.stack([figures(one) for one in evaluation.trainings])
@@ -120,8 +120,10 @@ def _rows(evaluation, gains):
     else:
         rows.append(row("floor of the cross-entropy, nats", "{:.2f}", lambda one: one.floor))
         rows.append(row("excess over it, nats", "{:.2f}", lambda one: one.nats - one.floor))
-    found = {key: gains[key] for key in GAINS if gains and gains.get(key)}
-    rows += [(GAINS[key][0], *as_texts(gain, "{:+.2f}")) for key, gain in found.items()]
+    gains, by_count = summary["caption_gain_nats_per_image"] or {}, summary["caption_gain_by_count"] or {}
+    found = [(GAINS[key][0], gains.get(key)) for key in GAINS]
+    found += [(f"gain of {count} captions at once over none, nats", by_count.get(count)) for count in ("2", "3", "5")]
+    rows += [(name, *as_texts(gain, "{:+.2f}")) for name, gain in found if gain]
     truth = evaluation.truth
     if truth and evaluation.proper:
         above = ("nats above the truth, without captions", "{:.2f}", lambda one: one.nats_none - truth["border"])
@@ -152,7 +154,8 @@ def _notes(evaluation, summary):
             "dim. Its floor is the entropy of the targets, and no model can be below it."
         )
     gains = summary["caption_gain_nats_per_image"] or {}
-    notes += [GAINS[key][1] for key in GAINS if gains.get(key) and GAINS[key][1]]
+    mixed = summary["captions_of_mixture"]
+    notes += [note.format(mixed=mixed) for key, (_, note) in GAINS.items() if gains.get(key) and note]
     comparison = summary.get("versus")
     if comparison:
         other = versus.names(comparison)
