@@ -102,7 +102,7 @@ def beside(model: Inpainter, images: np.ndarray, captions: list[str], bits: dict
 
 def mean_of(values: np.ndarray) -> tuple[float, float]:
     """The mean and its standard error."""
-    return round(float(values.mean()), 4), round(float(values.std() / math.sqrt(len(values))), 4)
+    return round(float(values.mean()), 4), round(float(values.std(ddof=1) / math.sqrt(len(values))), 4)
 
 
 @functools.cache

@@ -2,12 +2,13 @@
 
     python benchmarks/per_photo.py [CHECKPOINT] --data FILE.h5 [--split val] [--limit N] [--rates 1e-5 3e-5] [--steps 5]
 
-Both are functions of what is known, so likelihoods stay exact. Adaptation: all weights but the caption encoder's take
-steps of Adam on the photo's border, which six windows of the hole's size cover, the true hole unknown in them; then the
-center is scored. Least squares: a linear predictor of red from 22 sub-pixels before it, fitted to the border and to the
-rows of the center so far, from where one fitted to all these photos stands. No model is trained with it: told is what
-share it explains of the squared errors, in units of their own spread, that the model's mean leaves, and what that would
-be worth if errors were Gaussian. Captions are not read.
+Both could be used with an exact likelihood, as functions of what is known. Adaptation: all weights but the caption
+encoder's take steps of Adam on the photo's border, which six windows of the hole's size cover, the true hole unknown
+in them; then the center is scored. Least squares: a linear predictor of red from 22 sub-pixels before it, fitted to
+the border and to the rows of the center so far, from where one fitted to all these photos, centers too, stands: what
+it explains is at most that. No model is trained with it: told is what share it explains of the squared errors, in
+units of their own spread, that the model's mean leaves, and what that would be worth if errors were Gaussian.
+Captions are not read.
 """
 
 import argparse

@@ -69,6 +69,11 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
+    def close(self) -> None:
+        """End the server if it still runs."""
+        self.process.kill()
+        self.process.wait()
+
     def end(self) -> tuple[int, str, int]:
         """Send SIGTERM. Returns: the exit code, what it said, and how many files and folders it left."""
         self.process.send_signal(signal.SIGTERM)
@@ -135,8 +140,8 @@ def measured(args, folder: Path) -> dict:
     photo = folder / "photo.png"
     Image.fromarray(draw(scene_at(0, "test", 0))).save(photo)
     expected = commands_answers(args.checkpoint, photo, folder)
-    server = Server(args.checkpoint, folder)
-    with httpx.Client(timeout=600, limits=httpx.Limits(max_connections=2 * args.at_once)) as client:
+    limits = httpx.Limits(max_connections=2 * args.at_once)
+    with closing(Server(args.checkpoint, folder)) as server, httpx.Client(timeout=600, limits=limits) as client:
         seconds, memory, wrong, lock = [], [server.memory()], [], threading.Lock()
 
         def one(number: int) -> None:
@@ -179,14 +184,15 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=32, metavar="N", help="requests at any time (default: 32)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     args = parser.parse_args()
-    args.checkpoint = str(Path(args.checkpoint).resolve())
+    if Path(args.checkpoint).exists():  # else a name: photos, contour
+        args.checkpoint = str(Path(args.checkpoint).resolve())
     with tempfile.TemporaryDirectory() as folder:
         figures = measured(args, Path(folder))
     text = json.dumps(figures, indent=1)
     print(text)
     if args.json:
         Path(args.json).write_text(text + "\n", encoding="utf-8")
-    return 1 if figures["wrong"] else 0
+    return 1 if figures["wrong"] or figures["sigterm"]["files_left"] else 0
 
 
 if __name__ == "__main__":

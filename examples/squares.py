@@ -5,7 +5,7 @@ python data_prep/build_h5.py --coco coco_train64 --split train --folder squares 
 
 Each folder comes with the number of squares from each of its JPEGs. A square is made smaller by 2.2 times or more, so
 that nothing is left of its photo's JPEG blocks. The most detailed of three squares is taken, as many are bare sky. Its
-caption is the letters of the photo's name. The same photos give the same squares.
+caption is "a photo of" and the letters of its photo's name. The same photos give the same squares.
 """
 
 import argparse
@@ -66,7 +66,12 @@ def main() -> None:
     except OSError as error:
         parser.exit(1, f"error: {args.out}: {error.strerror}\n")
     written = 0
+    taken = set()
     for photo, number in photos:
+        if photo.stem in taken:
+            print(f"left out: {photo}: another photo has its name", file=sys.stderr)
+            continue
+        taken.add(photo.stem)
         try:
             written += cut(photo, number, args.out)
         except OSError as error:
