@@ -192,7 +192,8 @@ def main() -> int:
     print(text)
     if args.json:
         Path(args.json).write_text(text + "\n", encoding="utf-8")
-    return 1 if figures["wrong"] or figures["sigterm"]["files_left"] else 0
+    ended = figures["sigterm"]["exit_code"] == 1 and not figures["sigterm"]["files_left"]
+    return 0 if ended and not figures["wrong"] else 1
 
 
 if __name__ == "__main__":

@@ -66,12 +66,10 @@ def main() -> None:
     except OSError as error:
         parser.exit(1, f"error: {args.out}: {error.strerror}\n")
     written = 0
-    taken = set()
     for photo, number in photos:
-        if photo.stem in taken:
+        if (args.out / f"{photo.stem}-0.png").exists():
             print(f"left out: {photo}: another photo has its name", file=sys.stderr)
             continue
-        taken.add(photo.stem)
         try:
             written += cut(photo, number, args.out)
         except OSError as error:

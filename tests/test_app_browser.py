@@ -232,9 +232,8 @@ def test_a_hole_drawn_on_one_photo_is_not_filled_in_the_next(page, folder):
     held = []  # requests that ask what the canvas is to show
     page.route("**/gradio_api/run/**", lambda route: held.append(route))
     Image.new("RGB", (70, 90)).save(folder / "other.png")
-    page.set_input_files("#photo input[type=file]", folder / "other.png")
-    while not held:
-        page.wait_for_timeout(50)
+    with page.expect_request("**/gradio_api/run/**", timeout=PATIENCE):
+        page.set_input_files("#photo input[type=file]", folder / "other.png")
     page.click("#go")
     api.expect(page.locator("#status")).to_contain_text("the hole was drawn on another photo", timeout=PATIENCE)
     for route in held:  # gradio asks twice

@@ -1,6 +1,7 @@
 """examples/squares.py cuts training photos out of large ones."""
 
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,6 +41,18 @@ def test_squares_are_of_64_pixels_and_mostly_of_what_has_detail(photos, tmp_path
     found = [np.asarray(Image.open(tmp_path / "squares" / f"Half_Bare-7-{k}.png")) for k in range(20)]
     assert {square.shape for square in found} == {(64, 64, 3)}
     assert sum(square.std() < 3 for square in found) <= 3  # bare in every third by chance, in one of 27 as chosen
+
+
+def test_of_two_photos_of_one_name_the_first_is_taken(photos, tmp_path, monkeypatch, capsys):
+    (photos / "other").mkdir()
+    shutil.copy(photos / "more" / "grey.jpg", photos / "less.jpg")
+    shutil.copy(photos / "more" / "Half_Bare-7.jpg", photos / "other" / "less.jpg")  # the first of the name gave none
+    shutil.copy(photos / "more" / "Half_Bare-7.jpg", photos / "other")
+    run(monkeypatch, f"{photos}:2", "--out", tmp_path / "squares")
+    told = capsys.readouterr()
+    assert "4 squares in" in told.out and "other/Half_Bare-7.jpg: another photo has its name" in told.err
+    names = {path.name for path in (tmp_path / "squares").glob("*.png")}
+    assert names == {"Half_Bare-7-0.png", "Half_Bare-7-1.png", "less-0.png", "less-1.png"}
 
 
 def test_the_same_photos_give_the_same_squares_and_no_folder_is_written_twice(photos, tmp_path, monkeypatch, capsys):

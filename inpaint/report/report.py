@@ -122,7 +122,8 @@ def _rows(evaluation, summary):
         rows.append(row("excess over it, nats", "{:.2f}", lambda one: one.nats - one.floor))
     gains, by_count = summary["caption_gain_nats_per_image"] or {}, summary["caption_gain_by_count"] or {}
     found = [(GAINS[key][0], gains.get(key)) for key in GAINS]
-    found += [(f"gain of {count} captions at once over none, nats", by_count.get(count)) for count in ("2", "3", "5")]
+    several = {count: gain for count, gain in by_count.items() if count != "1"}
+    found += [(f"gain of {count} captions at once over none, nats", gain) for count, gain in several.items()]
     rows += [(name, *as_texts(gain, "{:+.2f}")) for name, gain in found if gain]
     truth = evaluation.truth
     if truth and evaluation.proper:
